@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::http::Connection;
 use crate::walk::{PAGE, User, Walk, head, spread};
 use crate::workload::{Request, Source, Workload, bare, request};
-use crate::writer::{SIGN_INS, VARIANTS, Writer, address_of};
+use crate::writer::{NEWCOMER, SIGN_INS, VARIANTS, Writer, address_of};
 
 /// The tokens of the sessions used, from the file that `demo --tokens` writes.
 pub struct Tokens {
@@ -37,6 +37,10 @@ pub struct Addresses {
 const TERMS: usize = 64;
 
 const FIELDS: &str = "id username firstName lastName email position userType";
+const LINKS: &str = "institution { id name } groups { id name }";
+
+/// The beginning of a response with users.
+pub const USERS_FOUND: &str = r#"{"data":{"users":{"nodes":[{"id":""#;
 
 /// Returns all workloads in the order in which they are measured: those that change the data come last. One that ends in
 /// `-sql` is the next one by hand-written SQL.
@@ -56,7 +60,7 @@ pub async fn workloads(addresses: Addresses, tokens: &Tokens, walk: &Walk) -> Re
         one.expect_same(other, [addresses.bare, addresses.roster]).await?;
     }
     let [w1, w2, w3, w4] = roster;
-    let w5 = Workload::new("W5", None, write.creation());
+    let w5 = Workload::new("W5", None, write.creation(NEWCOMER));
     let mixed = [&w1, &w1, &w2, &w1, &w1, &w4, &w1, &w2, &w1, &w5].map(Arc::clone).to_vec();
     for (one, other) in by_hand.into_iter().zip([w1, w2, w3, w4]) {
         workloads.extend([one, other]);
@@ -65,7 +69,7 @@ pub async fn workloads(addresses: Addresses, tokens: &Tokens, walk: &Walk) -> Re
     workloads.extend([
         Workload::ready("W4-short", spread(&walk.users, TERMS).map(search).collect()),
         Workload::new("W8", None, Source::Mixed(mixed)),
-        Workload::ready("update", write.updates(&walk.users)),
+        Workload::ready("update", write.updates(&walk.users, ["Load Tester", "Load Bearer"])),
         w5,
         Workload::new("login", Some(2), Source::Ready(write.sign_ins(&mut connection).await?)),
     ]);
@@ -82,21 +86,29 @@ pub fn logins(walk: &Walk) -> Logins {
 
 /// Returns W1 to W4.
 pub fn read_workloads(address: SocketAddr, token: &str, walk: &Walk) -> [Arc<Workload>; 4] {
-    let links = "institution { id name } groups { id name }";
-    let by_id = format!("query($id: ID!) {{ user(by: {{id: $id}}) {{ {FIELDS} {links} }} }}");
-    let user = |user: &User| {
-        let begins = format!(r#"{{"data":{{"user":{{"id":"{}","#, user.id);
-        request(address, token, &by_id, &json!({"id": user.id}), &begins)
-    };
-    let page = format!("{{ users(first: {PAGE}) {{ nodes {{ {FIELDS} {links} }} }} }}");
     let deep = "query($after: String) { users(first: 50, after: $after) { nodes { id username } } }";
-    let begins = r#"{"data":{"users":{"nodes":[{"id":""#;
     [
-        Workload::ready("W1", spread(&walk.users, VARIANTS).map(user).collect()),
-        Workload::page("W2", request(address, token, &page, &json!({}), begins), PAGE),
-        Workload::page("W3", request(address, token, deep, &json!({"after": walk.deep.1}), begins), PAGE),
+        Workload::ready("W1", by_id(address, token, &walk.users)),
+        Workload::page("W2", first_page(address, token), PAGE),
+        Workload::page("W3", request(address, token, deep, &json!({"after": walk.deep.1}), USERS_FOUND), PAGE),
         Workload::ready("W4", terms(&walk.users).iter().map(|term| search(address, token, term)).collect()),
     ]
+}
+
+/// Returns the requests of W1: users by their ids, with institution and groups.
+pub fn by_id(address: SocketAddr, token: &str, users: &[User]) -> Vec<Request> {
+    let query = format!("query($id: ID!) {{ user(by: {{id: $id}}) {{ {FIELDS} {LINKS} }} }}");
+    let by_id = |user: &User| {
+        let begins = format!(r#"{{"data":{{"user":{{"id":"{}","#, user.id);
+        request(address, token, &query, &json!({"id": user.id}), &begins)
+    };
+    spread(users, VARIANTS).map(by_id).collect()
+}
+
+/// Returns the request of W2: the first page of users, with institutions and groups.
+pub fn first_page(address: SocketAddr, token: &str) -> Request {
+    let query = format!("{{ users(first: {PAGE}) {{ nodes {{ {FIELDS} {LINKS} }} }} }}");
+    request(address, token, &query, &json!({}), USERS_FOUND)
 }
 
 /// Returns W1 to W4 by hand-written SQL, as far as it can do the same: instead of a search, the users whose last name
@@ -117,7 +129,8 @@ fn by_hand(address: SocketAddr, token: &str, walk: &Walk) -> Result<[Arc<Workloa
     ])
 }
 
-fn search(address: SocketAddr, token: &str, term: &str) -> Request {
+/// Returns a search for the first 20 users, of whom there must be one.
+pub fn search(address: SocketAddr, token: &str, term: &str) -> Request {
     let query = "query($q: String!) { searchUsers(query: $q, first: 20) { nodes { id firstName lastName } } }";
     request(address, token, query, &json!({"q": term}), r#"{"data":{"searchUsers":{"nodes":[{"id":""#)
 }

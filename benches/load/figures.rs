@@ -12,6 +12,16 @@ pub struct Round {
     /// The memory of the server in MB, at the end and at its highest.
     pub memory: (u64, u64),
     pub figures: Vec<Figure>,
+    /// Empty if Roster was not compared with the peer.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// The results of one workload on Roster and on the peer.
+pub struct Comparison {
+    pub workload: &'static str,
+    pub roster: Figure,
+    /// `None` on SQLite, which the peer does not read.
+    pub peer: Option<Figure>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +78,7 @@ impl Figure {
 }
 
 /// The outcome of sending requests for some time, and its cost.
+#[derive(Default)]
 pub struct Measured {
     /// The latencies of the successful requests, sorted.
     pub latencies: Vec<Duration>,
@@ -79,6 +90,19 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Adds another measurement of the same workload.
+    pub fn join(&mut self, other: Self) {
+        let Self { latencies, limited, late, elapsed, cpu } = other;
+        self.latencies.extend(latencies);
+        self.latencies.sort_unstable();
+        self.limited += limited;
+        self.late += late;
+        self.elapsed += elapsed;
+        for (sum, time) in self.cpu.iter_mut().zip(cpu) {
+            *sum += time;
+        }
+    }
+
     pub fn figure(&self, workload: &'static str, concurrency: usize) -> Figure {
         let [server, database, others] = self.cpu;
         Figure {

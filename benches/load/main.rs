@@ -4,6 +4,7 @@
 //!     cargo bench --bench load -- --only W1,W4 --seconds 1 --users 10000 --database sqlite
 //!     cargo bench --bench load -- --only search,search-all            # every kind of search, one at a time
 //!     cargo bench --bench load -- --only hostile                      # reads while the server is attacked
+//!     cargo bench --bench load -- --only peers                        # beside Mercurius: see benches/peers/README.md
 //!     cargo bench --bench load -- --growth --concurrency 16           # 10,000, 100,000 and 1,000,000 users
 //!     cargo bench --bench load -- --growth --concurrency 16 --picture benches/speed.svg --markdown
 //!
@@ -33,6 +34,7 @@ mod http;
 mod kinds;
 mod machine;
 mod measuring;
+mod peers;
 mod picture;
 #[path = "../../tests/api/postgres.rs"]
 #[allow(dead_code, clippy::panic, clippy::unwrap_used, reason = "this module is shared with the tests")]
@@ -76,8 +78,8 @@ struct Arguments {
     /// The workloads to measure besides the floors: token (typename with a token to check), W1 to W5, W4-short (words of
     /// two letters), W8, update, login, flood (reads while many guess passwords), rank (whether the time of a guess
     /// reveals a login), hostile (reads while anonymous callers send 100,000 hostile requests and a user the most
-    /// expensive queries), search (every kind of search) and search-all (the same, in all licenses). Defaults to all but
-    /// search-all.
+    /// expensive queries), search (every kind of search), search-all (the same, in all licenses) and peers (Roster beside
+    /// Mercurius). Defaults to all but search-all and peers.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     #[arg(long, default_value = "both")]
@@ -106,6 +108,13 @@ enum Which {
     Both,
 }
 
+impl Arguments {
+    /// Returns whether a workload is selected by its name, and not by default.
+    fn names(&self, workload: &str) -> bool {
+        self.only.iter().any(|selected| selected.eq_ignore_ascii_case(workload))
+    }
+}
+
 const GROWTH: [u32; 3] = [10_000, 100_000, 1_000_000];
 
 const POSTGRES_SETTINGS: &str = "
@@ -132,6 +141,9 @@ fn main() -> Result<()> {
 // On one thread, which leaves the other cores to the server and the database.
 #[tokio::main(flavor = "current_thread")]
 async fn measure(arguments: &Arguments) -> Result<()> {
+    if arguments.names("peers") && arguments.database != Which::Sqlite {
+        server::peer_runtime()?;
+    }
     println!("{}", machine::description());
     let mut rounds = Vec::new();
     for users in &arguments.users {
@@ -147,6 +159,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let shown = shown.or(arguments.concurrency.first().copied()).unwrap_or(1);
     table::print_sizes(&rounds);
     table::print_growth(&rounds, shown);
+    table::print_compared(&rounds);
     let usual = arguments.users.iter().copied().find(|users| *users == 100_000);
     let usual = usual.or(arguments.users.first().copied()).unwrap_or_default();
     if arguments.markdown {
@@ -182,8 +195,9 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
     let start = began.elapsed();
     println!("{} ms from the start to the first response", start.as_millis());
 
-    let bench = Bench { arguments, server, bare: Server::start_bare(place)?, database: postgres };
+    let mut bench = Bench { arguments, server, bare: Server::start_bare(place)?, peer: None, database: postgres };
     let figures = measure_workloads(&bench, &tokens).await?;
+    let comparisons = if arguments.names("peers") { bench.compare(&tokens, place).await? } else { Vec::new() };
     let memory = machine::memory(bench.server.pid())?;
     println!("memory at the end {} MB, peak {} MB", memory.0, memory.1);
     let runs_hostile = bench.is_selected("hostile");
@@ -192,9 +206,9 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
     if runs_hostile {
         // With the default limit of wrong secrets, and with registration open to everyone.
         let server = Server::start(place, &["serve", "--registration", "DEMO-0001"])?;
-        Bench { arguments, server, bare, database: postgres }.hostile(&tokens).await.context("hostile")?;
+        Bench { arguments, server, bare, peer: None, database: postgres }.hostile(&tokens).await.context("hostile")?;
     }
-    Ok(Round { database, users, loading, start, memory, figures })
+    Ok(Round { database, users, loading, start, memory, figures, comparisons })
 }
 
 /// Measures the selected workloads.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::task::JoinSet;
 
 use crate::figures::{Figure, Measured};
@@ -19,13 +19,14 @@ pub struct Bench<'a> {
     pub server: Server,
     /// The bare server beside Roster.
     pub bare: Server,
+    /// The server that Roster is compared with, once it has started.
+    pub peer: Option<Server>,
     pub database: Option<&'a Postgres>,
 }
 
 impl Bench<'_> {
     pub fn is_selected(&self, name: &str) -> bool {
-        let only = &self.arguments.only;
-        only.is_empty() || only.iter().any(|selected| selected.eq_ignore_ascii_case(name))
+        self.arguments.only.is_empty() || self.arguments.names(name)
     }
 
     /// Measures the selected workloads, after the floors that they are compared with.
@@ -50,8 +51,9 @@ impl Bench<'_> {
         Ok(figures)
     }
 
-    async fn measure(&self, workload: &Arc<Workload>, concurrency: usize) -> Result<Measured> {
-        let server = self.server_of(workload.target);
+    /// Measures a workload once, after a warm-up.
+    pub async fn measure(&self, workload: &Arc<Workload>, concurrency: usize) -> Result<Measured> {
+        let server = self.server_of(workload.target)?;
         let mut connections = Vec::new();
         for _ in 0..concurrency {
             connections.push(Connection::open(server.address).await?);
@@ -63,11 +65,12 @@ impl Bench<'_> {
         watch.measured(run)
     }
 
-    fn server_of(&self, target: Target) -> &Server {
-        match target {
+    fn server_of(&self, target: Target) -> Result<&Server> {
+        Ok(match target {
             Target::Roster => &self.server,
             Target::Bare => &self.bare,
-        }
+            Target::Peer => self.peer.as_ref().context("the peer has not started")?,
+        })
     }
 
     /// Begins to watch the cost of a server.

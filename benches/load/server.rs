@@ -1,8 +1,8 @@
-//! The release binary, or the bare server, as a process of its own.
+//! The release binary, the bare server or the peer, as a process of its own.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,13 @@ impl Server {
         Self::wait_for(command.args(["--bench", "--bare", &url]).stdin(Stdio::piped()))
     }
 
+    /// Starts the peer, on the same PostgreSQL database as Roster.
+    pub fn start_peer(url: &str) -> Result<Self> {
+        let mut command = Command::new(peer_runtime()?);
+        command.arg("server.js").current_dir(peer_folder()).env("DATABASE_URL", url).env("NODE_ENV", "production");
+        Self::wait_for(command.stdin(Stdio::piped()))
+    }
+
     fn wait_for(command: &mut Command) -> Result<Self> {
         let began = Instant::now();
         let mut process = command.stdout(Stdio::piped()).spawn()?;
@@ -54,7 +61,7 @@ impl Server {
         let address = loop {
             let mut line = String::new();
             ensure!(output.read_line(&mut line)? > 0, "{command:?} ended before it listened");
-            if let Some(rest) = line.strip_prefix("Roster listens on http://") {
+            if let Some((_, rest)) = line.split_once(" listens on http://") {
                 break rest.split('/').next().unwrap_or_default().parse()?;
             }
         };
@@ -72,6 +79,20 @@ impl Server {
         ensure!(status.success(), "roster ended with {status}");
         Ok(())
     }
+}
+
+/// Returns the Node.js that runs the peer.
+///
+/// # Errors
+/// The command that installs it, if it is missing.
+pub fn peer_runtime() -> Result<PathBuf> {
+    let node = peer_folder().join("node_modules/.bin/node");
+    ensure!(node.exists(), "{} does not exist; install it with `npm ci` in benches/peers", node.display());
+    Ok(node)
+}
+
+fn peer_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers")
 }
 
 impl Drop for Server {

@@ -1,6 +1,6 @@
 //! The results as text.
 
-use crate::figures::{Engine, Figure, Round};
+use crate::figures::{Comparison, Engine, Figure, Round};
 
 /// The heading of the table whose rows [`print_last`] prints. "times poem" is the processor time as a multiple of the
 /// time of the workload `poem`, likewise for the others.
@@ -39,6 +39,54 @@ pub fn print_last(figures: &[Figure]) {
 pub fn rejections(limited: usize, late: usize) -> String {
     let part = |count: usize, what: &str| if count > 0 { format!("  {count} {what}") } else { String::new() };
     part(limited, "rejected") + &part(late, "timed out")
+}
+
+/// The heading of the rows of [`compared`].
+pub const COMPARED_HEAD: &str = "\
+            Roster, PostgreSQL  Roster, SQLite  Mercurius, PostgreSQL  Roster / Mercurius
+workload    server + db us/req          us/req     server + db us/req  PostgreSQL  SQLite";
+
+/// Returns a row with the processor time of a workload: of Roster on PostgreSQL and on SQLite, and of the peer.
+pub fn compared(workload: &str, [postgres, sqlite, peer]: [Option<&Figure>; 3]) -> String {
+    let cost = |figure: Option<&Figure>| match figure {
+        Some(figure) if figure.database > 0.0 => format!("{:.0} + {:.0}", figure.server, figure.database),
+        Some(figure) => format!("{:.0}", figure.server),
+        None => "-".to_owned(),
+    };
+    let ratio = |roster: Option<&Figure>| {
+        let both = roster.zip(peer);
+        both.map_or("-".to_owned(), |(roster, peer)| format!("{:.2}", roster.cpu() / peer.cpu()))
+    };
+    let failed = |name: &str, figure: Option<&Figure>| {
+        let text = figure.map(|figure| rejections(figure.limited, figure.late)).unwrap_or_default();
+        if text.is_empty() { text } else { format!("  {name}:{text}") }
+    };
+    format!(
+        "{workload:<12}{:>18}{:>16}{:>23}{:>12}{:>8}{}{}{}",
+        cost(postgres),
+        cost(sqlite),
+        cost(peer),
+        ratio(postgres),
+        ratio(sqlite),
+        failed("PostgreSQL", postgres),
+        failed("SQLite", sqlite),
+        failed("Mercurius", peer),
+    )
+}
+
+/// Prints the comparisons with the peer, for each number of users that was measured on both databases.
+pub fn print_compared(rounds: &[Round]) {
+    let of = |engine| rounds.iter().filter(move |round| round.database == engine && !round.comparisons.is_empty());
+    for postgres in of(Engine::Postgres) {
+        let same_size = |round: &&Round| round.users == postgres.users;
+        let Some(sqlite) = of(Engine::Sqlite).find(same_size) else { continue };
+        println!("\n{} users\n{COMPARED_HEAD}", postgres.users);
+        for Comparison { workload, roster, peer } in &postgres.comparisons {
+            let on_sqlite = sqlite.comparisons.iter().find(|other| other.workload == *workload);
+            let on_sqlite = on_sqlite.map(|other| &other.roster);
+            println!("{}", compared(workload, [Some(roster), on_sqlite, peer.as_ref()]));
+        }
+    }
 }
 
 /// Prints the cost of creating the users, and of starting again.

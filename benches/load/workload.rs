@@ -24,6 +24,8 @@ pub enum Target {
     Roster,
     /// The bare server beside Roster.
     Bare,
+    /// Another GraphQL server on the same database as Roster.
+    Peer,
 }
 
 /// Requests of one kind, one after the other and then again from the start.
@@ -59,8 +61,7 @@ pub enum Outcome {
 
 impl Workload {
     pub fn new(name: &'static str, concurrency: Option<usize>, source: Source) -> Arc<Self> {
-        let next = AtomicUsize::new(0);
-        Arc::new(Self { name, target: Target::Roster, concurrency, source, next, nodes: None })
+        Self::on(Target::Roster, name, concurrency, source, None)
     }
 
     pub fn ready(name: &'static str, requests: Vec<Request>) -> Arc<Self> {
@@ -69,13 +70,22 @@ impl Workload {
 
     /// Returns requests to the bare server.
     pub fn bare(name: &'static str, requests: Vec<Request>) -> Arc<Self> {
-        let (source, next) = (Source::Ready(requests), AtomicUsize::new(0));
-        Arc::new(Self { name, target: Target::Bare, concurrency: None, source, next, nodes: None })
+        Self::on(Target::Bare, name, None, Source::Ready(requests), None)
     }
 
     pub fn page(name: &'static str, request: Request, nodes: usize) -> Arc<Self> {
-        let (source, next) = (Source::Ready(vec![request]), AtomicUsize::new(0));
-        Arc::new(Self { name, target: Target::Roster, concurrency: None, source, next, nodes: Some(nodes) })
+        Self::on(Target::Roster, name, None, Source::Ready(vec![request]), Some(nodes))
+    }
+
+    /// Returns requests to a server. `nodes` is the number of nodes of each response, if each is a page of that size.
+    pub fn on(
+        target: Target,
+        name: &'static str,
+        concurrency: Option<usize>,
+        source: Source,
+        nodes: Option<usize>,
+    ) -> Arc<Self> {
+        Arc::new(Self { name, target, concurrency, source, next: AtomicUsize::new(0), nodes })
     }
 
     /// Sends the next request and checks its response; with `check_whole_body`, the whole body.

@@ -13,6 +13,8 @@ use crate::workload::{Outcome, Request, Source, request};
 pub const VARIANTS: usize = 8_192;
 /// The number of users that sign in, in turn.
 pub const SIGN_INS: usize = 16;
+/// The beginning of the logins of the users that the everyday workloads create.
+pub const NEWCOMER: &str = "newcomer";
 const PASSWORD: &str = "seven-brass-otters-waltz";
 
 /// The source of requests that change data.
@@ -22,8 +24,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Returns updates of the same users twice, with different values, so that every update has an effect.
-    pub fn updates(&self, users: &[User]) -> Vec<Request> {
+    /// Returns updates of the same users to one position and then to the other, so that every update has an effect.
+    pub fn updates(&self, users: &[User], [one, other]: [&'static str; 2]) -> Vec<Request> {
         let query = "mutation($i: UpdateUserInput!) { updateUser(input: $i) { success user { id position } } }";
         let update = |position: &'static str| {
             spread(users, VARIANTS).map(move |user| {
@@ -31,14 +33,15 @@ impl Writer {
                 request(self.address, &self.token, query, &input, r#"{"data":{"updateUser":{"success":true"#)
             })
         };
-        update("Load Tester").chain(update("Load Bearer")).collect()
+        update(one).chain(update(other)).collect()
     }
 
-    pub fn creation(&self) -> Source {
+    /// Returns creations of users whose logins begin with a prefix.
+    pub fn creation(&self, prefix: &'static str) -> Source {
         let (address, token) = (self.address, self.token.clone());
         Source::Fresh(Box::new(move |turn| {
             let number = turn + SIGN_INS;
-            request(address, &token, CREATE, &json!({"i": new_user(number, None)}), CREATED)
+            request(address, &token, CREATE, &json!({"i": new_user(prefix, number, None)}), CREATED)
         }))
     }
 
@@ -47,7 +50,7 @@ impl Writer {
         let query = "mutation($i: LoginInput!) { login(input: $i) { success token user { id } } }";
         let mut logins = Vec::new();
         for number in 0..SIGN_INS {
-            let input = new_user(number, Some(PASSWORD));
+            let input = new_user(NEWCOMER, number, Some(PASSWORD));
             let creation = request(self.address, &self.token, CREATE, &json!({"i": input}), CREATED);
             let response = connection.send(&creation.bytes).await?;
             ensure!(creation.outcome(&response) == Some(Outcome::Correct), "createUser: {}", response.body);
@@ -61,16 +64,21 @@ impl Writer {
 const CREATE: &str = "mutation($i: CreateUserInput!) { createUser(input: $i) { success user { id version } } }";
 const CREATED: &str = r#"{"data":{"createUser":{"success":true"#;
 
+/// Returns the email address of a user who signs in.
 pub fn address_of(number: usize) -> String {
-    format!("newcomer.{number}@bench.example.org")
+    address(NEWCOMER, number)
 }
 
-fn new_user(number: usize, password: Option<&str>) -> Value {
+fn address(prefix: &str, number: usize) -> String {
+    format!("{prefix}.{number}@bench.example.org")
+}
+
+fn new_user(prefix: &str, number: usize, password: Option<&str>) -> Value {
     let mut input = json!({
         "firstName": "Newcomer",
         "lastName": format!("Loadtest{number}"),
-        "username": format!("newcomer.{number}"),
-        "email": address_of(number),
+        "username": format!("{prefix}.{number}"),
+        "email": address(prefix, number),
         "position": "Nurse",
         "sendRegistrationEmail": false,
         "userType": "CLINICIAN",
