@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{ChangeKind, Position};
+use crate::audit::sealer;
 use crate::db::{Db, Reader};
 use crate::entity::audit_event;
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// The time between two looks at the head of the trail.
+/// The time between two looks at the head of the trail, unless this process commits something: other processes may.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The time for which commits are gathered, so that many of them take few looks.
+const GATHER_INTERVAL: Duration = Duration::from_millis(5);
 /// The same while the database cannot be reached.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum number of new events that are searched for changes; with more, as after an import, every subscriber is woken.
@@ -73,8 +76,10 @@ impl Feed {
 
     /// Looks for new events as long as there are subscribers.
     async fn poll(self) {
-        let mut is_failing = false;
+        let (mut is_failing, mut commits) = (false, self.db.committed());
         while self.has_subscribers() {
+            // Before the look, so that a commit during it ends the pause.
+            commits.mark_unchanged();
             let looked = self.look().await;
             if let Err(error) = &looked
                 && !is_failing
@@ -82,14 +87,12 @@ impl Feed {
                 tracing::warn!(?error, "failed to read the head of the audit trail; subscribers wait");
             }
             is_failing = looked.is_err();
-            self.pause(if is_failing { RETRY_INTERVAL } else { POLL_INTERVAL }).await;
+            if is_failing {
+                sleep(RETRY_INTERVAL).await;
+            } else if timeout(POLL_INTERVAL, commits.changed()).await.is_ok() {
+                sleep(GATHER_INTERVAL).await;
+            }
         }
-    }
-
-    /// Waits until there may be new events.
-    async fn pause(&self, interval: Duration) {
-        // Commits of this process could end the pause at once: this is the place to select on their signal, `Db::committed()`.
-        sleep(interval).await;
     }
 
     /// Forgets the channels without subscribers; returns whether there are others. If not, the task ends.
@@ -106,6 +109,8 @@ impl Feed {
     /// Reads the head of the trail, and wakes the subscribers of the licenses with changes since the last look.
     async fn look(&self) -> Result<(), Error> {
         let known = self.lock().head;
+        // The sealer of the process does the same, but not in the same moment.
+        sealer::try_to_seal(&self.db).await;
         let head = read_head(self.db.read()).await?;
         if known == Some(head) {
             return Ok(());
