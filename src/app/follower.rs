@@ -19,7 +19,7 @@ use crate::access::{SignedIn, Viewer};
 use crate::budget::Budget;
 use crate::change::feed::Head;
 use crate::change::follow::{Execution, Following};
-use crate::change::{Change, ChangePage, ChangesRequest, Outcome, Position, read_page};
+use crate::change::{Change, ChangePage, ChangesRequest, Outcome, Position, read_latest_page, read_page};
 use crate::error::{Error, TopLevelCode};
 use crate::graphql::projection::SelectedFields;
 use crate::http::{Caller, Event, Events, HttpError};
@@ -164,7 +164,13 @@ impl Follower {
         let after = if is_first { self.subscription.following.after } else { self.position };
         let request = ChangesRequest { after, types: self.subscription.following.types.clone(), first: PAGE_SIZE };
         let db = self.app.db.within(Budget::default(), Requester::User(self.viewer.user_id));
-        let outcome = read_page(&db, &self.viewer(), &request).await?;
+        let viewer = self.viewer();
+        // A client that writes and then subscribes begins after its own changes.
+        let outcome = if is_first {
+            read_latest_page(&db, &viewer, &request).await?
+        } else {
+            read_page(&db, &viewer, &request).await?
+        };
         // The rights are checked here unless they are with each change of the page.
         let has_changes = matches!(&outcome, Outcome::Page(page) if !page.changes.is_empty());
         if !has_changes && !self.has_same_rights().await? {

@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 pub use self::kind::{ChangeKind, NodeType};
 use self::trail::{Bounds, Event};
 use crate::access::Viewer;
+use crate::audit::sealer;
 use crate::db::Db;
 use crate::error::Error;
 pub use crate::graphql::position::Position;
@@ -70,6 +71,16 @@ pub enum Outcome {
     SnapshotRequired {
         current: Position,
     },
+}
+
+/// Reads the changes after a position up to this moment, so that a client that writes and then reads finds its own. Otherwise
+/// like [`read_page`].
+///
+/// # Errors
+/// That the database cannot be reached.
+pub async fn read_latest_page(db: &Db, viewer: &Viewer, request: &ChangesRequest) -> Result<Outcome, Error> {
+    sealer::try_to_seal(db).await;
+    read_page(db, viewer, request).await
 }
 
 /// Reads the changes after a position, as far as the viewer can see them. A page may have fewer changes than requested,

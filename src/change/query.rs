@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 
 use super::{Change, ChangeKind, ChangePage, ChangesRequest, NodeType, Outcome, arguments};
 use crate::access::RequiresAction;
-use crate::audit::sealer;
 use crate::budget::ListItem;
 use crate::error::{Error, located};
 use crate::graphql::context::ContextExt;
@@ -37,9 +36,7 @@ impl ChangeQuery {
     ) -> Result<ChangePage> {
         let key = ctx.cursor_key()?;
         let request = validate(key, after.as_deref(), types, first)?;
-        // A client that writes and then reads the changes finds its own.
-        sealer::try_to_seal(ctx.db()?).await;
-        match super::read_page(ctx.db()?, ctx.viewer()?, &request).await? {
+        match super::read_latest_page(ctx.db()?, ctx.viewer()?, &request).await? {
             Outcome::Page(page) => Ok(page),
             Outcome::SnapshotRequired { current } => {
                 Err(Error::SnapshotRequired { position: current.encode(key) }.into())

@@ -160,7 +160,7 @@ impl ContextExt for Context<'_> {
     }
 
     async fn position(&self) -> Result<Position, Error> {
-        attached::<RequestPosition>(self)?.read(self.db()?.read(), self.viewer()?).await
+        attached::<RequestPosition>(self)?.read(self.db()?, self.viewer()?).await
     }
 
     fn page_request(&self, args: PageArgs, list: &str) -> Result<PageRequest, Error> {

@@ -4,7 +4,8 @@ use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio::sync::OnceCell;
 
 use crate::access::Viewer;
-use crate::db::Reader;
+use crate::audit::sealer;
+use crate::db::{Db, Reader};
 use crate::entity::audit_event;
 use crate::error::Error;
 use crate::graphql::pagination::CursorKey;
@@ -75,8 +76,12 @@ impl RequestPosition {
     ///
     /// # Errors
     /// That the database cannot be reached.
-    pub async fn read(&self, db: &Reader, viewer: &Viewer) -> Result<Position, Error> {
-        self.0.get_or_try_init(|| current(db, viewer)).await.copied()
+    pub async fn read(&self, db: &Db, viewer: &Viewer) -> Result<Position, Error> {
+        let position = self.0.get_or_try_init(|| async {
+            sealer::try_to_seal(db).await;
+            current(db.read(), viewer).await
+        });
+        position.await.copied()
     }
 }
 

@@ -39,6 +39,11 @@ async fn unsealed(db: &Db) -> Vec<audit_inbox::Model> {
     audit_inbox::Entity::find().order_by_asc(Column::Number).all(db.read()).await.unwrap()
 }
 
+/// The number of events in the inbox, whether they can be read or not.
+async fn unsealed_count(db: &Db) -> u64 {
+    audit_inbox::Entity::find().count(db.read()).await.unwrap()
+}
+
 /// The number of events in the chain, without sealing others first.
 async fn sealed(db: &Db) -> u64 {
     audit_event::Entity::find().count(db.read()).await.unwrap()
@@ -435,7 +440,7 @@ async fn verification_finds_any_single_change_of_an_unsealed_event() {
         let report = verified(&app).await;
         let named = format!("unsealed event {}: ", full.number);
         assert!(report.error_count == 1 && report.errors[0].message.starts_with(&named), "{what}: {:?}", report.errors);
-        assert_eq!((sealed(&app.db).await, unsealed(&app.db).await.len()), (before, 1), "{what} must not be sealed");
+        assert_eq!((sealed(&app.db).await, unsealed_count(&app.db).await), (before, 1), "{what} must not be sealed");
     };
     for column in Column::iter() {
         for value in other_values(&full, column) {
@@ -474,7 +479,7 @@ async fn an_invalid_event_does_not_keep_others_from_being_sealed() {
     sql(&app, &format!("{} FROM audit_inbox WHERE number = {}", insert(&nonsense), newest.number)).await;
     let result = sealer::seal(&app.db, IfLocked::Wait).await.unwrap();
     assert_eq!(result.rejected.len(), 3, "{:?}", result.rejected);
-    assert_eq!(unsealed(&app.db).await.len(), 3);
+    assert_eq!(unsealed_count(&app.db).await, 3);
     let events = trail(&app.db).await;
     assert_eq!(events.last().unwrap().id, newest.id);
     assert_eq!(events.iter().filter(|event| event.id == full.id).count(), 1);

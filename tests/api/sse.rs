@@ -51,13 +51,11 @@ impl EventStream {
                 return Some(block);
             }
             let chunk = timeout(TIMEOUT, self.response.chunk()).await.expect("the stream goes on or ends");
-            match chunk.unwrap_or_default() {
-                Some(chunk) => self.received.push_str(std::str::from_utf8(&chunk).unwrap()),
-                None => {
-                    assert_eq!(self.received, "", "an event is incomplete");
-                    return None;
-                }
-            }
+            let Some(chunk) = chunk.unwrap_or_default() else {
+                assert_eq!(self.received, "", "an event is incomplete");
+                return None;
+            };
+            self.received.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{
     Context, Error, ErrorExtensions as _, InputObject, InputValueError, InputValueResult, Object, Request, Scalar,
-    ScalarType, Schema, Subscription, Value,
+    ScalarType, Schema, Subscription, ValidationMode, Value,
 };
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
@@ -47,7 +47,8 @@ impl ToyServer {
 
     pub async fn start_with(settings: ServerSettings, ready: bool) -> Self {
         let counts = Arc::new(Counts::default());
-        let app = Toy { schema: Schema::new(Query, Mutation, Ticks), counts: Arc::clone(&counts), ready };
+        let schema = Schema::build(Query, Mutation, Ticks).validation_mode(ValidationMode::Fast).finish();
+        let app = Toy { schema, counts: Arc::clone(&counts), ready };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = RawClient(listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();

@@ -238,9 +238,8 @@ impl<'a> Walk<'a> {
             ("Query", "node" | "nodes") => NODE_TYPES * STATEMENT,
             ("Query", "resolveUsers") => STATEMENT + self.items(field, "keys").saturating_mul(KEY),
             ("Query", "changes") => CHANGES,
-            ("Query", _) => STATEMENT,
+            ("Query", _) | ("UserConnection", "position") => STATEMENT,
             ("Mutation", _) => MUTATION,
-            ("UserConnection", "position") => STATEMENT,
             (_, "totalCount") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),
             // A position in a list is looked up among all rows of the list.
             _ if is_connection && (has("after") || has("before")) => {

@@ -222,13 +222,13 @@ impl<A: Application> Socket<A> {
                 let payload = Body::of_response(&mut response, &request_id).errors;
                 self.send(&ServerMessage::Error { id: &id, payload }).await
             }
-            Some(Event::Refused(error)) => match Close::of_http_error(&error) {
-                Some(close) => Err(close),
-                None => {
-                    self.end(&id);
-                    self.send_error(&id, &error).await
+            Some(Event::Refused(error)) => {
+                if let Some(close) = Close::of_http_error(&error) {
+                    return Err(close);
                 }
-            },
+                self.end(&id);
+                self.send_error(&id, &error).await
+            }
             None => {
                 self.end(&id);
                 self.send(&ServerMessage::Complete { id: &id }).await
