@@ -15,6 +15,8 @@ use crate::wire::request;
 /// Never in a test, unless it is about it.
 const NEVER: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(20);
+/// A client that drops a stream closes its connection only when it gets the next bytes.
+const LIVELY: SubscriptionTimeouts = SubscriptionTimeouts { keep_alive: SHORT, ..QUIET };
 const QUIET: SubscriptionTimeouts =
     SubscriptionTimeouts { recheck: NEVER, keep_alive: NEVER, init: NEVER, write: NEVER, ping: NEVER };
 const ACCEPT: &str = "Accept: text/event-stream\r\n";
@@ -156,7 +158,7 @@ async fn errors_of_the_document_are_events_and_others_have_a_status() {
 
 #[tokio::test]
 async fn streams_outlive_the_deadline_and_show_signs_of_life() {
-    let subscriptions = SubscriptionTimeouts { keep_alive: SHORT, ..QUIET };
+    let subscriptions = LIVELY;
     let limits = ServerSettings { request_deadline: Duration::from_millis(300), subscriptions, ..settings() };
     let server = ToyServer::start_with(limits, true).await;
     let mut stream = server.stream("subscription { silence }").await;
@@ -171,7 +173,7 @@ async fn streams_outlive_the_deadline_and_show_signs_of_life() {
 
 #[tokio::test]
 async fn a_stream_ends_when_its_session_ends() {
-    let server = server(SubscriptionTimeouts { recheck: SHORT, ..QUIET }).await;
+    let server = server(SubscriptionTimeouts { recheck: SHORT, ..LIVELY }).await;
     let mut stream = server.stream("subscription { silence }").await;
     let mut anonymous = server.stream_as(None, "subscription { silence }").await;
     stream.begin().await;
@@ -196,7 +198,7 @@ async fn streams_end_when_the_server_stops_and_are_not_complete() {
 
 #[tokio::test]
 async fn each_caller_has_a_limited_number_of_streams() {
-    let server = server(QUIET).await;
+    let server = server(LIVELY).await;
     let mut streams = Vec::new();
     for _ in 0..MAX_STREAMS {
         let mut stream = server.stream("subscription { silence }").await;
