@@ -192,7 +192,7 @@ impl Application for App {
         let execution = self.execution(request, loads, budget.clone());
         let (size, mut response) = if permit.is_some() { background::run(execution).await } else { execution.await };
         // A mutation that changed nothing may tell of changes of others that are about to be committed.
-        db.settle().await;
+        db.settle().await.map_err(|_| HttpError::overloaded(1))?;
         check_size(&budget, size, is_mutation).map_err(errors::http_error)?;
         introspection::set_description(&mut response, operation.as_deref(), &info.description_paths);
         let send_permit = self.admit_long_response(who, size.bytes, is_mutation).await?;

@@ -129,9 +129,13 @@ impl Db {
 
     /// Waits until everything that transactions of this request's handle have seen is committed. On SQLite, one that was not
     /// committed itself may have seen changes of others that are about to be.
-    pub async fn settle(&self) {
-        if let Some(seen) = &self.writer.seen {
-            seen.settle().await;
+    ///
+    /// # Errors
+    /// `Unavailable` if those changes were lost.
+    pub async fn settle(&self) -> Result<(), Error> {
+        match &self.writer.seen {
+            Some(seen) => Ok(seen.settle().await?),
+            None => Ok(()),
         }
     }
 

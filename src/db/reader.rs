@@ -81,7 +81,7 @@ impl Reader {
     /// Charges a statement to the budget and takes it from the caller's share; `None` if statements are not limited.
     async fn admit(&self) -> Result<Option<Share<Requester>>, DbErr> {
         if let Some(seen) = &self.seen {
-            seen.settle().await;
+            seen.settle().await?;
         }
         let Some((budget, who)) = &self.request else { return Ok(None) };
         budget.charge(Limit::Statements, 1).map_err(spent(Limit::Statements)).map_err(failed)?;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use self::task::{GroupTask, LIMITS, Limits};
 use super::WriteAheadLog;
 use crate::db::ACQUIRE_TIMEOUT;
-use crate::db::transaction::{Ending, Membership, SeenGroup, Transaction, closed};
+use crate::db::transaction::{Ending, GroupMark, Membership, SeenGroup, Transaction, closed};
 
 /// A handle to the commit groups of a database; cheap to clone. Their task ends with the last handle.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ type Grant<T> = oneshot::Sender<Result<T, DbErr>>;
 /// A place in a group. Dropping it ends the member: the transaction first, then the sender that says so.
 struct Place {
     transaction: Arc<DatabaseTransaction>,
-    group: u64,
+    group: GroupMark,
     ending: oneshot::Sender<Ending>,
 }
 
@@ -85,10 +85,10 @@ impl CommitGroups {
     ///
     /// # Errors
     /// `ConnectionAcquire` if the turn does not come in time, or the database is closed; an error of the database if the
-    /// transaction cannot begin.
+    /// transaction cannot begin; `Conn` if what the request has seen was lost.
     pub(in crate::db) async fn begin(&self, seen: Option<&SeenGroup>) -> Result<Transaction, DbErr> {
         if let Some(seen) = seen {
-            seen.settle().await;
+            seen.settle().await?;
         }
         let Place { transaction, group, ending } = self.take(Request::Write).await?;
         Ok(Transaction::member(transaction, Membership::new(group, ending, seen.cloned())))

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Alone, Grant, Place, Request, Turn};
 use crate::db::sqlite::WriteAheadLog;
-use crate::db::transaction::{Answer, Ending, closed};
+use crate::db::transaction::{Answer, Ending, GroupMark, closed, lost};
 
 /// The limits of a group. Each writer is told of its commit only at the end of the group.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,7 @@ impl GroupTask {
 
     /// Ends a group, and tells its members the outcome. `outcome` is an error if the transaction is lost.
     async fn end(&self, group: Group, outcome: Result<(), DbErr>) -> Result<(), DbErr> {
-        let Group { transaction, number, committed, .. } = group;
+        let Group { transaction, mark, committed, .. } = group;
         let outcome = match outcome {
             Ok(()) => finish(transaction, !committed.is_empty()).await,
             Err(error) => {
@@ -149,7 +149,10 @@ impl GroupTask {
         if outcome.is_ok() && !committed.is_empty() {
             self.commits.send_modify(|commits| *commits += 1);
         }
-        self.ended.send_replace(number);
+        if outcome.is_err() && !committed.is_empty() {
+            mark.lose();
+        }
+        self.ended.send_replace(mark.number);
         for answer in committed {
             let _ = answer.send(outcome.clone());
         }
@@ -176,7 +179,7 @@ impl GroupTask {
 /// The transaction of a group and its members so far.
 struct Group {
     transaction: Arc<DatabaseTransaction>,
-    number: u64,
+    mark: GroupMark,
     begun: Instant,
     /// The number of members, whether or not they were committed.
     writes: usize,
@@ -186,7 +189,8 @@ struct Group {
 
 impl Group {
     fn new(transaction: DatabaseTransaction, number: u64) -> Self {
-        Self { transaction: Arc::new(transaction), number, begun: Instant::now(), writes: 0, committed: Vec::new() }
+        let mark = GroupMark::new(number);
+        Self { transaction: Arc::new(transaction), mark, begun: Instant::now(), writes: 0, committed: Vec::new() }
     }
 
     fn has_room(&self, limits: Limits) -> bool {
@@ -198,7 +202,7 @@ impl Group {
     async fn run_member(&mut self, grant: Grant<Place>) -> Option<Ending> {
         self.writes += 1;
         let (ending, has_ended) = oneshot::channel();
-        let place = Place { transaction: Arc::clone(&self.transaction), group: self.number, ending };
+        let place = Place { transaction: Arc::clone(&self.transaction), group: self.mark.clone(), ending };
         // If the requester has left, this drops the place.
         let _ = grant.send(Ok(place));
         has_ended.await.ok()
@@ -235,11 +239,6 @@ impl Group {
 async fn finish(transaction: Arc<DatabaseTransaction>, has_commits: bool) -> Result<(), DbErr> {
     let transaction = Arc::into_inner(transaction).ok_or_else(closed)?;
     if has_commits { transaction.commit().await } else { transaction.rollback().await }
-}
-
-/// Returns the error for the members of a group whose transaction is lost: another attempt may succeed.
-fn lost(cause: &DbErr) -> DbErr {
-    DbErr::Conn(RuntimeErr::Internal(format!("the transaction that writers shared was rolled back: {cause}")))
 }
 
 /// Tells a requester that it is its turn. Returns `None` if it no longer waits.

@@ -142,7 +142,7 @@ async fn a_first_member_that_fails_leaves_those_who_wait() {
 async fn nothing_is_acknowledged_or_settled_before_the_commit() {
     let notes = Notes::new(NO_LIMITS).await;
     let seen = notes.groups.nothing_seen();
-    seen.settle().await;
+    seen.settle().await.unwrap();
     let first = notes.groups.begin(None).await.unwrap();
     insert(&first, "first").await.unwrap();
     let second = notes.queue(Some(seen.clone())).await;
@@ -156,7 +156,7 @@ async fn nothing_is_acknowledged_or_settled_before_the_commit() {
     assert!(seen.settle().now_or_never().is_none());
     let later = notes.queue(Some(seen.clone())).await;
     third.rollback().await.unwrap();
-    seen.settle().await;
+    seen.settle().await.unwrap();
     assert_eq!(notes.texts().await, ["first"]);
     first.await.unwrap().unwrap();
     later.await.unwrap().commit().await.unwrap();
@@ -237,6 +237,30 @@ async fn a_lost_transaction_fails_all_members_and_none_that_follow() {
     follows.await.unwrap().unwrap();
     assert_eq!(notes.texts().await, ["follows"]);
     assert_eq!(notes.commits(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_group_fails_whoever_has_seen_it() {
+    let notes = Notes::new(NO_LIMITS).await;
+    let seen = notes.groups.nothing_seen();
+    let first = notes.groups.begin(None).await.unwrap();
+    insert(&first, "first").await.unwrap();
+    let second = notes.queue(Some(seen.clone())).await;
+    let third = notes.queue(None).await;
+    let first = tokio::spawn(first.commit());
+    let second = second.await.unwrap();
+    // A transaction of the request is open, which must not wait for itself.
+    assert!(seen.settle().now_or_never().is_some_and(|settled| settled.is_ok()));
+    second.rollback().await.unwrap();
+    let third = third.await.unwrap();
+    third.execute_unprepared("ROLLBACK").await.unwrap();
+    third.commit().await.unwrap_err();
+    first.await.unwrap().unwrap_err();
+    for error in [seen.settle().await.unwrap_err(), notes.groups.begin(Some(&seen)).await.unwrap_err()] {
+        assert!(matches!(Error::from(error), Error::Unavailable(_)));
+    }
+    notes.groups.begin(None).await.unwrap().commit().await.unwrap();
+    assert!(notes.texts().await.is_empty());
 }
 
 #[tokio::test]
