@@ -12,13 +12,15 @@ use tokio::sync::{oneshot, watch};
 
 /// A transaction that may write, as [`Db::begin`](super::Db::begin) returns it. Dropped without a commit, it is rolled back.
 ///
-/// As on PostgreSQL, it cannot be committed after one of its statements has failed. On SQLite it may share a commit with other
+/// As on PostgreSQL, it accepts no more statements, and cannot be committed, after one of its statements has failed. On SQLite it may share a commit with other
 /// transactions, and sees what those before it have written.
 #[derive(Debug)]
 pub struct Transaction {
     kind: Kind,
     /// The number of statements that are running, were abandoned or have failed.
     unfinished: AtomicUsize,
+    /// Whether a statement has failed.
+    has_failed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -32,11 +34,15 @@ enum Kind {
 
 impl Transaction {
     pub(super) fn new(inner: DatabaseTransaction, commits: watch::Sender<u64>) -> Self {
-        Self { kind: Kind::Own(inner, commits), unfinished: AtomicUsize::new(0) }
+        Self::of(Kind::Own(inner, commits))
     }
 
     pub(super) fn member(group: Arc<DatabaseTransaction>, membership: Membership) -> Self {
-        Self { kind: Kind::Member(group, membership), unfinished: AtomicUsize::new(0) }
+        Self::of(Kind::Member(group, membership))
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self { kind, unfinished: AtomicUsize::new(0), has_failed: AtomicBool::new(false) }
     }
 
     /// Commits the transaction, and wakes the receivers of [`Db::committed`](super::Db::committed). Returns once the changes are
@@ -83,13 +89,20 @@ impl Transaction {
         }
     }
 
-    /// Runs a statement, which prevents a commit unless it succeeds. After some errors, such as a full disk, SQLite has rolled
-    /// back the whole transaction, and would commit each later statement on its own.
+    /// Runs a statement, which prevents a commit unless it succeeds, and later statements if it fails. After some errors, such as a
+    /// full disk, SQLite has rolled back the whole transaction, and would commit each later statement on its own.
     async fn track<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        if self.has_failed.load(Ordering::Relaxed) {
+            return Err(DbErr::Custom("an earlier statement of the transaction has failed".to_owned()));
+        }
         self.unfinished.fetch_add(1, Ordering::Relaxed);
-        let done = statement.await?;
-        self.unfinished.fetch_sub(1, Ordering::Relaxed);
-        Ok(done)
+        let outcome = statement.await;
+        if outcome.is_ok() {
+            self.unfinished.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 }
 

@@ -190,11 +190,12 @@ async fn whoever_leaves_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_transaction_with_a_failed_statement_is_not_committed() {
+async fn a_transaction_with_a_failed_statement_accepts_no_other_and_is_not_committed() {
     let notes = Notes::new(NO_LIMITS).await;
     let transaction = notes.groups.begin(None).await.unwrap();
     insert(&transaction, "ada").await.unwrap();
     insert(&transaction, "ada").await.unwrap_err();
+    insert(&transaction, "bob").await.unwrap_err();
     transaction.commit().await.unwrap_err();
     assert!(notes.texts().await.is_empty());
     notes.queue_note("next").await.await.unwrap().unwrap();
