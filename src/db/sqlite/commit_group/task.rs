@@ -73,7 +73,11 @@ impl GroupTask {
         let transaction = match self.begin().await {
             Ok(transaction) => transaction,
             Err(error) => {
+                let has_connection = !matches!(error, DbErr::ConnectionAcquire(_));
                 let _ = grant.send(Err(error));
+                if has_connection {
+                    self.replace_connection().await;
+                }
                 return;
             }
         };
