@@ -84,9 +84,14 @@ impl WriteAheadLog {
         let _paused = (background.pause(PAUSE).await, usual.pause(PAUSE).await);
         // The short timeout avoids a long wait for a snapshot that is read for minutes; afterwards the timeout is that of
         // `opened` again.
-        let checkpoint = "PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000";
-        writer.execute_unprepared(checkpoint).await?;
+        let checkpoint = "PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(TRUNCATE)";
+        let done = writer.execute_unprepared(checkpoint).await;
         self.limit.store(self.len() + MAX_LOG_LENGTH, Ordering::Relaxed);
+        if let Err(error) = done {
+            // Such as a full disk. Each write would try again, and pause all readers for it.
+            tracing::warn!(%error, "failed to empty the write-ahead log");
+        }
+        writer.execute_unprepared("PRAGMA busy_timeout = 5000").await?;
         Ok(())
     }
 
