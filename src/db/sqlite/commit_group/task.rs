@@ -16,14 +16,21 @@ use crate::db::transaction::{Answer, Ending, GroupMark, closed, lost};
 /// The limits of a group. Each writer is told of its commit only at the end of the group.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// So many writers may join, however long they take.
+    /// So many writers may join until `hard_limit`.
     pub(super) min_writes: usize,
     pub(super) max_writes: usize,
     /// Beyond `min_writes`, no writer joins a group that has been open for longer.
     pub(super) max_duration: Duration,
+    /// No writer joins a group that has been open for longer, however few members it has.
+    pub(super) hard_limit: Duration,
 }
 
-pub(super) const LIMITS: Limits = Limits { min_writes: 8, max_writes: 64, max_duration: Duration::from_millis(5) };
+pub(super) const LIMITS: Limits = Limits {
+    min_writes: 8,
+    max_writes: 64,
+    max_duration: Duration::from_millis(5),
+    hard_limit: Duration::from_millis(100),
+};
 
 /// The task that runs one group after another.
 pub(super) struct GroupTask {
@@ -198,8 +205,9 @@ impl Group {
     }
 
     fn has_room(&self, limits: Limits) -> bool {
-        let has_time = || self.begun.elapsed() < limits.max_duration;
-        self.writes < limits.min_writes || (self.writes < limits.max_writes && has_time())
+        let is_young = |most| self.begun.elapsed() < most;
+        let joins_late = self.writes < limits.min_writes && is_young(limits.hard_limit);
+        joins_late || (self.writes < limits.max_writes && is_young(limits.max_duration.min(limits.hard_limit)))
     }
 
     /// Gives the transaction to a member, and waits until the member has ended. Returns `None` if it was dropped.

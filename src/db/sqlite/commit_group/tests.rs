@@ -14,7 +14,8 @@ use crate::db::url_of;
 use crate::error::Error;
 
 /// Any number of writers that wait join a group, whatever the time.
-const NO_LIMITS: Limits = Limits { min_writes: usize::MAX, max_writes: usize::MAX, max_duration: Duration::ZERO };
+const NO_LIMITS: Limits =
+    Limits { min_writes: usize::MAX, max_writes: usize::MAX, max_duration: Duration::ZERO, hard_limit: Duration::MAX };
 
 /// The commit groups of a new file with one table.
 struct Notes {
@@ -100,10 +101,12 @@ async fn writers_that_wait_share_a_commit() {
 
 #[tokio::test]
 async fn a_group_is_limited() {
-    let few = Limits { min_writes: 1, max_writes: 4, max_duration: Duration::from_hours(1) };
+    let few = Limits { min_writes: 1, max_writes: 4, max_duration: Duration::from_hours(1), ..NO_LIMITS };
     assert_eq!(commits_of_eleven(few).await, 3);
-    let slow = Limits { min_writes: 3, max_writes: 64, max_duration: Duration::ZERO };
+    let slow = Limits { min_writes: 3, max_writes: 64, ..NO_LIMITS };
     assert_eq!(commits_of_eleven(slow).await, 4);
+    let old = Limits { hard_limit: Duration::ZERO, ..NO_LIMITS };
+    assert_eq!(commits_of_eleven(old).await, 11);
 }
 
 #[tokio::test]
