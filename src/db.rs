@@ -22,6 +22,7 @@ use sea_orm::{
     AccessMode, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, IsolationLevel,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 
 pub use self::reader::Reader;
@@ -51,6 +52,8 @@ pub struct DatabaseSettings {
 #[derive(Clone, Debug)]
 pub struct Db {
     reader: Reader,
+    /// The ordinary connections for reading, not limited by a request.
+    front: Reader,
     /// Connections for reading that long-running requests use, only in the [`background`].
     background: Reader,
     /// Connections for transactions that read several statements from one snapshot.
@@ -58,6 +61,8 @@ pub struct Db {
     writer: Writer,
     meter: StatementCounter,
     sealing_turn: Arc<Mutex<()>>,
+    /// The threads of the ordinary priority.
+    runtime: Handle,
 }
 
 /// A counter of statements, which also traces them.
@@ -116,7 +121,8 @@ impl Db {
         let readers = [&reader, &background].map(Clone::clone);
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
         let writer = Writer::new(writer, log, settings.connections);
-        Ok(Self { reader, background, snapshots, writer, meter, sealing_turn: Arc::default() })
+        let (front, sealing_turn, runtime) = (reader.clone(), Arc::default(), Handle::current());
+        Ok(Self { reader, front, background, snapshots, writer, meter, sealing_turn, runtime })
     }
 
     /// Returns a handle for one request, limited by the budget of the request and by the share of connections of its caller.
@@ -143,6 +149,19 @@ impl Db {
     #[must_use]
     pub fn in_background(&self) -> Self {
         Self { reader: self.background.clone(), ..self.clone() }
+    }
+
+    /// Returns a handle without the limits of a request, for work that others wait for as well. To be used in a task of
+    /// [`runtime`](Self::runtime), which has the ordinary priority.
+    #[must_use]
+    pub fn unlimited(&self) -> Self {
+        Self { reader: self.front.clone(), writer: Writer { seen: None, ..self.writer.clone() }, ..self.clone() }
+    }
+
+    /// Returns the runtime in which the database was connected.
+    #[must_use]
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Returns the connections for reading.
@@ -250,8 +269,8 @@ impl Db {
 
     /// Returns the lock of the task that seals the audit trail.
     #[must_use]
-    pub fn sealing_turn(&self) -> &Mutex<()> {
-        &self.sealing_turn
+    pub fn sealing_turn(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.sealing_turn)
     }
 
     /// Returns the number of statements sent since the start.

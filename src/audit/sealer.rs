@@ -19,7 +19,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -35,6 +35,8 @@ const SEALING_LOCK: i64 = 7_305_804_403;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The delay while another process seals events.
 const LOCKED_DELAY: Duration = Duration::from_millis(10);
+/// The maximum time that a reader waits for the newest events to be sealed.
+const MAX_WAIT_OF_READER: Duration = Duration::from_millis(500);
 /// The delay after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The minimum interval between two failures that are logged.
@@ -73,7 +75,18 @@ pub struct RejectedEvent {
 /// # Errors
 /// `Unavailable` if the database cannot be reached, or not be written.
 pub async fn seal(db: &Db, if_locked: IfLocked) -> Result<Sealed, Error> {
-    if is_up_to_date(db).await? { Ok(Sealed::default()) } else { seal_in_turn(db, if_locked).await }
+    if is_up_to_date(db).await? {
+        return Ok(Sealed::default());
+    }
+    let turn = db.sealing_turn();
+    let turn = match if_locked {
+        IfLocked::Wait => turn.lock_owned().await,
+        IfLocked::Return => match turn.try_lock_owned() {
+            Ok(turn) => turn,
+            Err(_) => return Ok(Sealed { was_locked: true, ..Sealed::default() }),
+        },
+    };
+    seal_in_turn(db, turn, if_locked).await
 }
 
 /// Seals every event that is committed, for those who read the chain afterwards.
@@ -84,17 +97,22 @@ pub async fn seal_committed(db: &Db) -> Result<(), Error> {
     if is_up_to_date(db).await? {
         return Ok(());
     }
-    let db = db.clone();
-    // A task of its own: a request that ends while a transaction begins would leave it open in the pool.
-    let sealing = tokio::spawn(async move { seal_in_turn(&db, IfLocked::Wait).await });
+    let turn = db.sealing_turn().lock_owned().await;
+    let unlimited = db.unlimited();
+    // A task of its own: a request that ends while a transaction begins would leave it open in the pool. Others wait for it, so
+    // neither the limits of this request nor the priority of its thread apply to it.
+    let sealing = db.runtime().spawn(async move { seal_in_turn(&unlimited, turn, IfLocked::Wait).await });
     sealing.await.map_err(Error::internal)?.map(|_| ())
 }
 
-/// Seals every event that is committed, as [`seal_committed`], if possible. For those who prefer a chain without the newest events
-/// to none, such as on a database that cannot be written.
+/// Seals every event that is committed, as [`seal_committed`], if possible within a short time. For those who prefer a chain without
+/// the newest events to none, such as on a database that cannot be written.
 pub async fn try_to_seal(db: &Db) {
-    if let Err(error) = seal_committed(db).await {
-        tracing::debug!(?error, "failed to seal the audit trail");
+    match timeout(MAX_WAIT_OF_READER, seal_committed(db)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(?error, "failed to seal the audit trail"),
+        // The task that seals goes on.
+        Err(_) => tracing::debug!("the audit trail could not be sealed in time"),
     }
 }
 
@@ -194,8 +212,7 @@ async fn is_up_to_date(db: &Db) -> Result<bool, Error> {
 }
 
 /// Seals what is committed, one task of this process at a time: so many writes need few transactions to seal them.
-async fn seal_in_turn(db: &Db, if_locked: IfLocked) -> Result<Sealed, Error> {
-    let _turn = db.sealing_turn().lock().await;
+async fn seal_in_turn(db: &Db, _turn: OwnedMutexGuard<()>, if_locked: IfLocked) -> Result<Sealed, Error> {
     let mut sealed = Sealed::default();
     // Another task may have sealed everything meanwhile.
     if is_up_to_date(db).await? {
