@@ -231,8 +231,14 @@ async fn seal_one_batch(db: &Db, if_locked: IfLocked, sealed: &mut Sealed) -> Re
         sealed.was_locked = true;
         return Ok(false);
     }
+    let before = sealed.events;
     let is_full = seal_batch(&transaction, sealed).await?;
-    transaction.commit().await?;
+    if sealed.events > before {
+        transaction.commit().await?;
+    } else {
+        // A commit would wake the sealer again, for ever if a rejected event stays in the inbox.
+        transaction.rollback().await?;
+    }
     Ok(is_full)
 }
 

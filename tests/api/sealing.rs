@@ -480,6 +480,11 @@ async fn an_invalid_event_does_not_keep_others_from_being_sealed() {
     let result = sealer::seal(&app.db, IfLocked::Wait).await.unwrap();
     assert_eq!(result.rejected.len(), 3, "{:?}", result.rejected);
     assert_eq!(unsealed_count(&app.db).await, 3);
+    // A commit would wake the sealer again, for ever.
+    let commits = *app.db.committed().borrow();
+    let again = sealer::seal(&app.db, IfLocked::Return).await.unwrap();
+    assert_eq!((again.events, again.rejected.len()), (0, 3));
+    assert_eq!(*app.db.committed().borrow(), commits);
     let events = trail(&app.db).await;
     assert_eq!(events.last().unwrap().id, newest.id);
     assert_eq!(events.iter().filter(|event| event.id == full.id).count(), 1);
