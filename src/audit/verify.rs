@@ -92,16 +92,19 @@ async fn read_chunk(snapshot: &DatabaseTransaction, after: Option<i64>) -> Resul
 
 /// Checks the events that have no place in the chain yet.
 async fn check_inbox(snapshot: &DatabaseTransaction, chain: &mut Chain) -> Result<(), Error> {
-    let mut last_number = None;
+    let (mut last_number, mut ids) = (None, HashSet::new());
     loop {
         let events = inbox::read(snapshot, last_number, &[]).await?;
         let is_last = (events.len() as u64) < inbox::BATCH;
         for event in events {
             let number = event.number;
             last_number = Some(number);
-            if let Err(reason) = event.check() {
-                chain.add_error(None, format!("unsealed event {number}: {reason}"));
-            }
+            let reason = match event.check() {
+                Ok(event) if ids.insert(event.id) => continue,
+                Ok(_) => "another event has the same ID".to_owned(),
+                Err(reason) => reason,
+            };
+            chain.add_error(None, format!("unsealed event {number}: {reason}"));
         }
         if is_last {
             return Ok(());
