@@ -139,10 +139,8 @@ impl Db {
     /// # Errors
     /// `Unavailable` if those changes were lost.
     pub async fn settle(&self) -> Result<(), Error> {
-        match &self.writer.seen {
-            Some(seen) => Ok(seen.settle().await?),
-            None => Ok(()),
-        }
+        let Some(seen) = &self.writer.seen else { return Ok(()) };
+        Ok(seen.settle().await?)
     }
 
     /// Returns a handle for a long-running request in the [`background`], which takes no connections from other requests.
@@ -151,17 +149,12 @@ impl Db {
         Self { reader: self.background.clone(), ..self.clone() }
     }
 
-    /// Returns a handle without the limits of a request, for work that others wait for as well. To be used in a task of
-    /// [`runtime`](Self::runtime), which has the ordinary priority.
+    /// Returns a handle without the limits of a request, for work that others wait for as well, and the runtime of the ordinary
+    /// priority to run it in.
     #[must_use]
-    pub fn unlimited(&self) -> Self {
-        Self { reader: self.front.clone(), writer: Writer { seen: None, ..self.writer.clone() }, ..self.clone() }
-    }
-
-    /// Returns the runtime in which the database was connected.
-    #[must_use]
-    pub fn runtime(&self) -> &Handle {
-        &self.runtime
+    pub fn unlimited(&self) -> (Self, &Handle) {
+        let writer = Writer { seen: None, ..self.writer.clone() };
+        (Self { reader: self.front.clone(), writer, ..self.clone() }, &self.runtime)
     }
 
     /// Returns the connections for reading.

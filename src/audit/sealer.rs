@@ -98,15 +98,15 @@ pub async fn seal_committed(db: &Db) -> Result<(), Error> {
         return Ok(());
     }
     let turn = db.sealing_turn().lock_owned().await;
-    let unlimited = db.unlimited();
+    let (unlimited, runtime) = db.unlimited();
     // A task of its own: a request that ends while a transaction begins would leave it open in the pool. Others wait for it, so
     // neither the limits of this request nor the priority of its thread apply to it.
-    let sealing = db.runtime().spawn(async move { seal_in_turn(&unlimited, turn, IfLocked::Wait).await });
+    let sealing = runtime.spawn(async move { seal_in_turn(&unlimited, turn, IfLocked::Wait).await });
     sealing.await.map_err(Error::internal)?.map(|_| ())
 }
 
-/// Seals every event that is committed, as [`seal_committed`], if possible within a short time. For those who prefer a chain without
-/// the newest events to none, such as on a database that cannot be written.
+/// Seals every event that is committed, as [`seal_committed`], if possible within a short time. For those who prefer a chain
+/// without the newest events to none, such as on a database that cannot be written.
 pub async fn try_to_seal(db: &Db) {
     match timeout(MAX_WAIT_OF_READER, seal_committed(db)).await {
         Ok(Ok(())) => {}

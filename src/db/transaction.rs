@@ -12,8 +12,8 @@ use tokio::sync::{oneshot, watch};
 
 /// A transaction that may write, as [`Db::begin`](super::Db::begin) returns it. Dropped without a commit, it is rolled back.
 ///
-/// As on PostgreSQL, it accepts no more statements, and cannot be committed, after one of its statements has failed. On SQLite it may share a commit with other
-/// transactions, and sees what those before it have written.
+/// As on PostgreSQL, it accepts no more statements after one has failed, and cannot be committed. On SQLite it may share a commit
+/// with other transactions, and sees what those before it have written.
 #[derive(Debug)]
 pub struct Transaction {
     kind: Kind,

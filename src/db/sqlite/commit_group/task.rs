@@ -206,8 +206,8 @@ impl Group {
 
     fn has_room(&self, limits: Limits) -> bool {
         let is_young = |most| self.begun.elapsed() < most;
-        let joins_late = self.writes < limits.min_writes && is_young(limits.hard_limit);
-        joins_late || (self.writes < limits.max_writes && is_young(limits.max_duration.min(limits.hard_limit)))
+        let has_few = self.writes < limits.min_writes;
+        is_young(limits.hard_limit) && (has_few || (self.writes < limits.max_writes && is_young(limits.max_duration)))
     }
 
     /// Gives the transaction to a member, and waits until the member has ended. Returns `None` if it was dropped.
