@@ -218,7 +218,7 @@ impl Application for App {
                 let subscription = Subscription { caller, document: request, fields, following };
                 Follower::new(self.clone(), viewer, subscription).events()
             }
-            (Some(response), ..) => stream::iter([Event::Failed(response)]).boxed(),
+            (Some((response, _)), ..) => stream::iter([Event::Failed(response)]).boxed(),
             // The only field is skipped.
             (None, ..) => stream::empty().boxed(),
         })

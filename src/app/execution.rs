@@ -61,7 +61,7 @@ impl App {
     }
 
     /// Executes the document of a subscription once, with the rights of `viewer` and a budget of its own. `None` if there is no
-    /// event, as at the start.
+    /// event, as at the start. Returns also the number of bytes of the response.
     pub(super) async fn execute_event(
         &self,
         document: &mut Request,
@@ -69,14 +69,17 @@ impl App {
         viewer: Viewer,
         fields: Arc<SelectedFields>,
         execution: Execution,
-    ) -> Option<Response> {
+    ) -> Option<(Response, usize)> {
         let budget = Budget::default();
         let db = self.db.within(budget.clone(), who(&viewer, &caller));
         let (request, loads) = self.with_context(without_data(document), caller, viewer, fields, db);
         let mut results = self.schema.execute_stream(request.data(execution).data(budget.clone()));
         let response = loads.run(budget.in_turns(results.next())).await?;
-        let checked = check_size(&budget, Size::of(&response.data), false);
-        Some(checked.map_or_else(errors::error_response, |()| response))
+        let size = Size::of(&response.data);
+        Some(match check_size(&budget, size, false) {
+            Ok(()) => (response, size.bytes),
+            Err(error) => (errors::error_response(error), 0),
+        })
     }
 }
 

@@ -143,19 +143,26 @@ impl Follower {
         let (viewer, position) = (self.viewer(), change.position);
         let Subscription { caller, document, fields, .. } = &mut self.subscription;
         let (caller, fields, event) = (caller.clone(), Arc::clone(fields), Execution::Event(change));
-        let response = self.app.execute_event(document, caller, viewer, fields, event).await;
+        let executed = self.app.execute_event(document, caller, viewer, fields, event).await;
+        let bytes = executed.as_ref().map_or(0, |(_, bytes)| *bytes);
+        let Ok(send_permit) = self.app.admit_long_response(self.requester(), bytes, false).await else {
+            // It is made again, so that it need not be kept until the caller has read others.
+            drop(executed);
+            sleep(RETRY_INTERVAL).await;
+            return Ok(None);
+        };
         if !self.has_same_rights().await? {
             self.page.clear();
             self.must_read = true;
             return Ok(None);
         }
-        let response = response.ok_or_else(|| Error::internal("a subscription returned no event"))?;
+        let (response, _) = executed.ok_or_else(|| Error::internal("a subscription returned no event"))?;
         if is_unavailable(&response) {
             return Err(Error::Unavailable(Arc::new(std::io::Error::other("a field of an event cannot be read"))));
         }
         self.page.pop_front();
         self.position = Some(if self.page.is_empty() { self.end_of_page } else { position });
-        Ok(Some(Event::Next { response, position: Some(self.encode(position)) }))
+        Ok(Some(Event::Next { response, position: Some(self.encode(position)), send_permit }))
     }
 
     /// Reads the page after the position. The head was known before.
@@ -163,7 +170,7 @@ impl Follower {
         let is_first = self.position.is_none();
         let after = if is_first { self.subscription.following.after } else { self.position };
         let request = ChangesRequest { after, types: self.subscription.following.types.clone(), first: PAGE_SIZE };
-        let db = self.app.db.within(Budget::default(), Requester::User(self.viewer.user_id));
+        let db = self.app.db.within(Budget::default(), self.requester());
         let viewer = self.viewer();
         // A client that writes and then subscribes begins after its own changes.
         let outcome = if is_first {
@@ -215,6 +222,10 @@ impl Follower {
         self.viewer = viewer;
         self.heads = self.app.feed.subscribe(self.viewer().license_of_lists());
         Ok(false)
+    }
+
+    fn requester(&self) -> Requester {
+        Requester::User(self.viewer.user_id)
     }
 
     fn viewer(&self) -> Viewer {

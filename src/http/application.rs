@@ -30,8 +30,9 @@ impl From<Response> for ExecutionResult {
 pub enum Event {
     /// The position at which the events begin. Sent first, at most once.
     Begin { position: String },
-    /// The result of one event, and the position after it.
-    Next { response: Response, position: Option<String> },
+    /// The result of one event, and the position after it. `send_permit` is held by a response of more than [`LONG_RESPONSE`]
+    /// bytes until it is sent.
+    Next { response: Response, position: Option<String>, send_permit: Option<Share<Requester>> },
     /// The errors for which the subscription ends, such as those of its arguments.
     Failed(Response),
     /// The reason why the caller may follow no longer, such as the end of their session.

@@ -29,6 +29,9 @@ pub const LAST_EVENT_ID: &str = "last-event-id";
 
 /// A comment, by which both sides notice that the connection is gone.
 const KEEP_ALIVE: &str = ":\n\n";
+/// A part of the body, and the permit of a long response, which is held until it is written.
+type Chunk = (String, Option<Share<Requester>>);
+
 /// The last event. With an empty `data`, browsers dispatch it.
 const COMPLETE: &str = "event: complete\ndata:\n\n";
 
@@ -50,12 +53,14 @@ pub fn of_subscription<A: Application>(
     };
     tokio::spawn(send.in_current_span());
     let keep_alive = interval_at(Instant::now() + keep_alive, keep_alive);
-    let body = stream::unfold((receiver, keep_alive), |(mut receiver, mut keep_alive)| async move {
-        let chunk = tokio::select! {
+    let body = stream::unfold((receiver, keep_alive, None), |(mut receiver, mut keep_alive, sent)| async move {
+        // The chunk before is written when the next one is asked for.
+        drop::<Option<Share<Requester>>>(sent);
+        let (chunk, send_permit) = tokio::select! {
             chunk = receiver.recv() => chunk?,
-            _ = keep_alive.tick() => KEEP_ALIVE.to_owned(),
+            _ = keep_alive.tick() => (KEEP_ALIVE.to_owned(), None),
         };
-        Some((Ok::<_, std::io::Error>(chunk), (receiver, keep_alive)))
+        Some((Ok::<_, std::io::Error>(chunk), (receiver, keep_alive, send_permit)))
     });
     builder().body(poem::Body::from_bytes_stream(body))
 }
@@ -66,7 +71,7 @@ async fn send_events<A: Application>(
     caller: &Caller,
     events: Events,
     subscriptions: &Subscriptions,
-    sender: &mpsc::Sender<String>,
+    sender: &mpsc::Sender<Chunk>,
 ) {
     let mut events = catching_panics(events, caller.request_id.clone());
     let mut invalidated = pin!(subscriptions.invalidated(app, caller));
@@ -79,6 +84,10 @@ async fn send_events<A: Application>(
             () = &mut stopped => return,
             () = sender.closed() => return,
         };
+        if matches!(&event, Some(Event::Refused(error)) if error.status.is_server_error()) {
+            // Without `complete`, so that the client connects again.
+            return;
+        }
         let is_last = !matches!(event, Some(Event::Begin { .. } | Event::Next { .. }));
         if sender.send(chunk(event, &caller.request_id)).await.is_err() || is_last {
             return;
@@ -87,17 +96,18 @@ async fn send_events<A: Application>(
 }
 
 /// Returns an event as it is sent; `None` is the end of the events.
-fn chunk(event: Option<Event>, request_id: &str) -> String {
-    match event {
+fn chunk(event: Option<Event>, request_id: &str) -> Chunk {
+    let text = match event {
         // It sets the ID from which a browser resumes, and is no event for the client.
         Some(Event::Begin { position }) => format!("id: {position}\n\n"),
-        Some(Event::Next { mut response, position }) => {
-            next(position.as_deref(), &Body::of_response(&mut response, request_id))
+        Some(Event::Next { mut response, position, send_permit }) => {
+            return (next(position.as_deref(), &Body::of_response(&mut response, request_id)), send_permit);
         }
         Some(Event::Failed(response)) => single_result(response, request_id),
         Some(Event::Refused(error)) => single_error(&error, request_id),
         None => COMPLETE.to_owned(),
-    }
+    };
+    (text, None)
 }
 
 fn next(id: Option<&str>, body: &Body) -> String {

@@ -102,7 +102,7 @@ impl Application for Toy {
         let results = self.schema.execute_stream(query.data(Arc::clone(&self.counts))).enumerate();
         let events = results.map(move |(n, response)| {
             let position = Some((begin + n + 1).to_string());
-            Event::Next { response, position }
+            Event::Next { response, position, send_permit: None }
         });
         Ok(stream::iter([Event::Begin { position: begin.to_string() }]).chain(events).boxed())
     }

@@ -213,9 +213,11 @@ impl<A: Application> Socket<A> {
         let request_id = self.caller.request_id.clone();
         match event {
             Some(Event::Begin { .. }) => Ok(()),
-            Some(Event::Next { mut response, .. }) => {
+            Some(Event::Next { mut response, send_permit, .. }) => {
                 let payload = Body::of_response(&mut response, &request_id);
-                self.send(&ServerMessage::Next { id: &id, payload }).await
+                let sent = self.send(&ServerMessage::Next { id: &id, payload }).await;
+                drop(send_permit);
+                sent
             }
             Some(Event::Failed(mut response)) => {
                 self.end(&id);
