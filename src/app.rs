@@ -41,6 +41,11 @@ fn expensive_requests() -> ShareLimits {
     ShareLimits { at_once: background::threads(), waiting: 64, max_wait: Duration::from_secs(3), rest: 4 }
 }
 
+/// Returns the limits for the subscriptions of one caller that catch up with changes they missed.
+fn catching_up() -> ShareLimits {
+    ShareLimits { at_once: background::threads(), waiting: 400, max_wait: Duration::from_secs(10), rest: 4 }
+}
+
 /// The long responses that one caller has under way: each is kept in memory until the caller has read it.
 const LONG_RESPONSES: ShareLimits = ShareLimits { at_once: 4, waiting: 8, max_wait: Duration::from_secs(3), rest: 0 };
 
@@ -55,6 +60,7 @@ pub struct App {
     costs: Arc<Costs>,
     expensive_requests: Shares<Requester>,
     long_responses: Shares<Requester>,
+    catching_up: Shares<Requester>,
     min_password_length: usize,
 }
 
@@ -89,6 +95,7 @@ impl App {
             costs: Arc::new(Costs::new(&schema::sdl())?),
             expensive_requests: Shares::new(expensive_requests()),
             long_responses: Shares::new(LONG_RESPONSES),
+            catching_up: Shares::new(catching_up()),
             min_password_length,
         })
     }
@@ -121,6 +128,7 @@ impl App {
     async fn admit_expensive(&self, who: Requester, cost: usize) -> Result<Option<Share<Requester>>, HttpError> {
         if cost < cost::EXPENSIVE {
             self.expensive_requests.pass();
+            self.catching_up.pass();
             return Ok(None);
         }
         self.expensive_requests.take(who).await.map(Some).ok_or_else(HttpError::too_many_expensive_requests)
@@ -230,6 +238,11 @@ impl Application for App {
         match session::reauthenticate(&self.db, self.policy.lifetime, token, request_id).await {
             Ok(viewer) => Ok(Requester::User(viewer.user_id)),
             Err(Error::Unauthenticated) => Err(HttpError::unauthenticated()),
+            // Every open connection would log it again and again.
+            Err(Error::Unavailable(cause)) => {
+                tracing::debug!(%cause, "the database cannot be reached");
+                Err(HttpError::overloaded(1))
+            }
             Err(error) => Err(errors::log(error, caller, "failed to look up an access token")),
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_graphql::{Request, Response, ServerError, Value};
 use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{App, errors};
 use crate::access::{SignedIn, Viewer};
@@ -24,7 +24,7 @@ use crate::error::{Error, TopLevelCode};
 use crate::graphql::projection::SelectedFields;
 use crate::http::{Caller, Event, Events, HttpError};
 use crate::session;
-use crate::share::Requester;
+use crate::share::{Requester, Share};
 
 /// The number of changes that are read at once.
 const PAGE_SIZE: usize = 100;
@@ -33,6 +33,8 @@ const PAGE_SIZE: usize = 100;
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 /// The time between two attempts while the database cannot be reached.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The time after which the changes of a page are judged anew by what the viewer can see.
+const MAX_PAGE_AGE: Duration = Duration::from_secs(1);
 /// Maximum number of failed attempts in a row, after which the subscription ends.
 const MAX_FAILURES: u32 = 60;
 
@@ -52,12 +54,15 @@ pub(super) struct Follower {
     /// The viewer as of the last check.
     viewer: SignedIn,
     heads: watch::Receiver<Head>,
+    /// The history of the trail as of the last look at the head.
+    history: u64,
     /// The position after the last change that was sent; `None` until the beginning is known.
     position: Option<Position>,
     /// Whether there may be changes after the position although the head tells of none.
     must_read: bool,
     /// The changes that were read and are still to be sent.
     page: VecDeque<Change>,
+    page_read_at: Instant,
     /// The position after the page.
     end_of_page: Position,
     failures: u32,
@@ -67,14 +72,17 @@ impl Follower {
     /// Creates a follower for a viewer who was authenticated just now.
     pub(super) fn new(app: App, viewer: SignedIn, subscription: Subscription) -> Self {
         let heads = app.feed.subscribe(Viewer::SignedIn(viewer.clone()).license_of_lists());
+        let history = heads.borrow().history;
         Self {
             app,
             subscription,
             viewer,
             heads,
+            history,
             position: None,
             must_read: true,
             page: VecDeque::new(),
+            page_read_at: Instant::now(),
             end_of_page: Position::START,
             failures: 0,
         }
@@ -101,7 +109,9 @@ impl Follower {
                     }
                 }
                 Err(Error::Unavailable(cause)) if self.failures < MAX_FAILURES => {
-                    tracing::warn!(%cause, "the database cannot be reached; a subscriber waits");
+                    if self.failures == 0 {
+                        tracing::debug!(%cause, "the database cannot be reached; a subscriber waits");
+                    }
                     self.failures += 1;
                     sleep(RETRY_INTERVAL).await;
                 }
@@ -123,11 +133,19 @@ impl Follower {
 
     /// Makes the next event, or reads the next page, or waits; `None` if there is no event yet.
     async fn step(&mut self) -> Result<Option<Event>, Error> {
+        if !self.page.is_empty() && self.page_read_at.elapsed() > MAX_PAGE_AGE {
+            self.page.clear();
+            self.must_read = true;
+        }
         if let Some(change) = self.page.front() {
             let change = change.clone();
             return self.send(change).await;
         }
         let head = *self.heads.borrow_and_update();
+        if head.history != self.history {
+            self.history = head.history;
+            self.must_read = true;
+        }
         match self.position {
             Some(position) if !self.must_read && head.last_change <= position.seq() => {
                 // No event between the two is a change that the viewer can see.
@@ -140,10 +158,12 @@ impl Follower {
 
     /// Makes the event for the first change of the page; `None` if the rights have changed.
     async fn send(&mut self, change: Change) -> Result<Option<Event>, Error> {
+        let Some(slot) = self.slot(self.must_read || self.page.len() > 1).await else { return Ok(None) };
         let (viewer, position) = (self.viewer(), change.position);
         let Subscription { caller, document, fields, .. } = &mut self.subscription;
         let (caller, fields, event) = (caller.clone(), Arc::clone(fields), Execution::Event(change));
         let executed = self.app.execute_event(document, caller, viewer, fields, event).await;
+        drop(slot);
         let bytes = executed.as_ref().map_or(0, |(_, bytes)| *bytes);
         let Ok(send_permit) = self.app.admit_long_response(self.requester(), bytes, false).await else {
             // It is made again, so that it need not be kept until the caller has read others.
@@ -167,6 +187,7 @@ impl Follower {
 
     /// Reads the page after the position. The head was known before.
     async fn read(&mut self, head: Head) -> Result<Option<Event>, Error> {
+        let Some(_slot) = self.slot(self.must_read).await else { return Ok(None) };
         let is_first = self.position.is_none();
         let after = if is_first { self.subscription.following.after } else { self.position };
         let request = ChangesRequest { after, types: self.subscription.following.types.clone(), first: PAGE_SIZE };
@@ -195,8 +216,20 @@ impl Follower {
         self.end_of_page = if has_more { position } else { later(position, head.position) };
         self.must_read = has_more;
         self.position = Some(if changes.is_empty() { self.end_of_page } else { begin });
-        self.page = changes.into();
+        (self.page, self.page_read_at) = (changes.into(), Instant::now());
         Ok(is_first.then(|| Event::Begin { position: self.encode(begin) }))
+    }
+
+    /// Waits for a slot of the viewer if the subscription catches up; otherwise none is needed. `None` if there is none in time.
+    async fn slot(&self, is_catching_up: bool) -> Option<Option<Share<Requester>>> {
+        if !is_catching_up {
+            return Some(None);
+        }
+        let slot = self.app.catching_up.take(self.requester()).await;
+        if slot.is_none() {
+            sleep(RETRY_INTERVAL).await;
+        }
+        slot.map(Some)
     }
 
     /// Waits until there is a change, or for a while.

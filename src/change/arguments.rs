@@ -17,6 +17,9 @@ pub(super) fn position(key: &CursorKey, after: Option<&str>, errors: &mut Vec<St
 
 /// Checks the number of types.
 pub(super) fn check_types(types: Option<&[NodeType]>, errors: &mut Vec<String>) {
+    if types.is_some_and(<[NodeType]>::is_empty) {
+        errors.push("types: must contain at least one type.".to_owned());
+    }
     if types.is_some_and(|types| types.len() > MAX_TYPES) {
         errors.push(format!("types: must contain at most {MAX_TYPES} types."));
     }

@@ -32,6 +32,8 @@ pub struct Head {
     pub position: Position,
     /// The number of the last event that may be a change in the license, at most that of `position`.
     pub last_change: i64,
+    /// Changes when the trail is replaced by another one, as by a backup that is restored.
+    pub history: u64,
 }
 
 /// The feed of a process; cheap to clone.
@@ -45,6 +47,8 @@ pub struct Feed {
 struct State {
     /// The head of the trail at the last look; `None` before the first.
     head: Option<Position>,
+    /// How often the trail was replaced by another one.
+    history: u64,
     /// The subscribers of each license; `None` for those of all licenses.
     channels: HashMap<Option<Id>, watch::Sender<Head>>,
     /// Whether the task runs that looks for new events.
@@ -63,9 +67,9 @@ impl Feed {
     #[must_use]
     pub fn subscribe(&self, license: Option<Id>) -> watch::Receiver<Head> {
         let mut state = self.lock();
-        let position = state.head.unwrap_or(Position::START);
+        let (position, history) = (state.head.unwrap_or(Position::START), state.history);
         // Any event up to the head may be a change: nobody searched for those of this license.
-        let channel = || watch::Sender::new(Head { position, last_change: position.seq() });
+        let channel = || watch::Sender::new(Head { position, last_change: position.seq(), history });
         let receiver = state.channels.entry(license).or_insert_with(channel).subscribe();
         if !state.is_polling {
             state.is_polling = true;
@@ -115,6 +119,13 @@ impl Feed {
         if known == Some(head) {
             return Ok(());
         }
+        if let Some(known) = known
+            && !contains(self.db.read(), known).await?
+        {
+            self.lock().history += 1;
+            self.publish(head, None);
+            return Ok(());
+        }
         let searched = known.filter(|known| (1..=MAX_SEARCHED).contains(&(head.seq() - known.seq())));
         let changes = match searched {
             Some(known) => Some(last_changes(self.db.read(), known, head).await?),
@@ -128,6 +139,7 @@ impl Feed {
     fn publish(&self, head: Position, changes: Option<&HashMap<Id, i64>>) {
         let mut state = self.lock();
         state.head = Some(head);
+        let history = state.history;
         for (license, channel) in &state.channels {
             let last_change = match (changes, license) {
                 (None, _) => Some(head.seq()),
@@ -135,7 +147,7 @@ impl Feed {
                 (Some(changes), None) => changes.values().max().copied(),
             };
             channel.send_if_modified(|known| {
-                known.position = head;
+                (known.position, known.history) = (head, history);
                 known.last_change = last_change.unwrap_or(known.last_change);
                 last_change.is_some()
             });
@@ -159,6 +171,19 @@ async fn read_head(db: &Reader) -> Result<Position, Error> {
     let row = HeadRow::find_by_statement(select).one(db).await?;
     let HeadRow { seq, hash } = row.ok_or_else(|| Error::internal("the audit trail has no head"))?;
     Ok(if seq == 0 { Position::START } else { Position::after(seq, &hash) })
+}
+
+/// Returns whether the trail has this position. If not, it was replaced by another one.
+async fn contains(db: &Reader, position: Position) -> Result<bool, Error> {
+    use audit_event::Column;
+    let event = audit_event::Entity::find()
+        .select_only()
+        .columns([Column::Seq, Column::Hash])
+        .filter(Column::Seq.eq(position.seq()))
+        .into_tuple::<(i64, Vec<u8>)>()
+        .one(db)
+        .await?;
+    Ok(event.map_or(Position::START, |(seq, hash)| Position::after(seq, &hash)) == position)
 }
 
 /// Returns the number of the last change of each license, among the events between two positions.

@@ -83,6 +83,8 @@ impl Visibility<'_> {
         let visible_kind = match kind {
             ChangeKind::Deleted => Some(kind),
             ChangeKind::Created if is_visible => Some(kind),
+            // Nothing is recorded of a user who was erased, and their deletion follows.
+            ChangeKind::Created if *node_type == NodeType::User && recorded.is_empty() => None,
             // A user who was created inactive has never been visible.
             ChangeKind::Created => (activity != Some(false)).then_some(ChangeKind::Removed),
             // The user may have been hidden before the update. If not, a later change tells that they are hidden now.

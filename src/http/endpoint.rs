@@ -130,13 +130,20 @@ impl<A: Application> GraphQl<A> {
     ) -> Result<Response, HttpError> {
         let who = self.app.requester(&caller).await?;
         let share = self.subscriptions.take_stream(who).await.ok_or_else(HttpError::too_many_streams)?;
+        let subscription = self.subscriptions.take_subscription(who).await?;
         let last_event_id = request.header(event_stream::LAST_EVENT_ID).map(str::to_owned);
         let Prepared { request: operation, document, .. } = prepared;
         let events = self.app.subscribe(caller.clone(), operation, &document.info, last_event_id).await?;
         if let Some(connection) = request.data::<Arc<Connection>>() {
             connection.stream_started();
         }
-        Ok(event_stream::of_subscription(self.app.clone(), caller, events, self.subscriptions.clone(), share))
+        Ok(event_stream::of_subscription(
+            self.app.clone(),
+            caller,
+            events,
+            self.subscriptions.clone(),
+            [share, subscription],
+        ))
     }
 
     /// Executes a request. A query ends when its caller disconnects. A mutation runs as a task of its own, because dropping it in

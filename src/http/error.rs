@@ -112,10 +112,10 @@ impl HttpError {
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// Returns the error for a socket with as many subscriptions as allowed.
+    /// Returns the error for a caller with as many subscriptions as allowed.
     #[must_use]
     pub fn too_many_subscriptions(max: usize) -> Self {
-        let message = format!("A socket can have at most {max} subscriptions; complete some of them first");
+        let message = format!("A user can have at most {max} subscriptions at once; complete some of them first");
         Self::new(StatusCode::TOO_MANY_REQUESTS, TopLevelCode::RateLimited, message)
     }
 

@@ -35,13 +35,13 @@ type Chunk = (String, Option<Share<Requester>>);
 /// The last event. With an empty `data`, browsers dispatch it.
 const COMPLETE: &str = "event: complete\ndata:\n\n";
 
-/// Returns the response that sends the events of a subscription, and holds the caller's slot until it ends.
+/// Returns the response that sends the events of a subscription, and holds the caller's slots until it ends.
 pub fn of_subscription<A: Application>(
     app: A,
     caller: Caller,
     events: Events,
     subscriptions: Subscriptions,
-    share: Share<Requester>,
+    shares: [Share<Requester>; 2],
 ) -> Response {
     let keep_alive = subscriptions.timeouts.keep_alive;
     let (sender, receiver) = mpsc::channel(1);
@@ -49,7 +49,7 @@ pub fn of_subscription<A: Application>(
     // most two events wait for the client.
     let send = async move {
         send_events(&app, &caller, events, &subscriptions, &sender).await;
-        drop(share);
+        drop(shares);
     };
     tokio::spawn(send.in_current_span());
     let keep_alive = interval_at(Instant::now() + keep_alive, keep_alive);

@@ -55,8 +55,8 @@ pub use self::{
     document_limits::{TooLarge, check_text, measure, operation_type, selected_operation},
     error::HttpError,
     socket::{allow_descriptors, bind, listen},
-    subscriptions::{MAX_HANDSHAKES, MAX_STREAMS, SubscriptionTimeouts},
-    websocket::{MAX_MESSAGE, MAX_SUBSCRIPTIONS},
+    subscriptions::{MAX_HANDSHAKES, MAX_STREAMS, MAX_SUBSCRIPTIONS, SubscriptionTimeouts},
+    websocket::MAX_MESSAGE,
 };
 use self::{
     avatar::AvatarEndpoint,

@@ -20,6 +20,8 @@ use crate::share::{Requester, Share, ShareLimits, Shares};
 
 /// Maximum number of event streams and sockets that one caller has open.
 pub const MAX_STREAMS: usize = 20;
+/// Maximum number of subscriptions of one caller, in all event streams and sockets together.
+pub const MAX_SUBSCRIPTIONS: usize = 20;
 /// Maximum number of sockets from one network that are not initialised yet.
 pub const MAX_HANDSHAKES: usize = 20;
 
@@ -63,6 +65,7 @@ impl SubscriptionTimeouts {
 #[derive(Clone)]
 pub struct Subscriptions {
     streams: Shares<Requester>,
+    subscriptions: Shares<Requester>,
     handshakes: Shares<IpNet>,
     pub timeouts: SubscriptionTimeouts,
     stopping: watch::Receiver<bool>,
@@ -74,13 +77,28 @@ impl Subscriptions {
     /// Creates the shared state of a server's subscriptions; they end when `stopping` becomes `true`.
     pub fn new(timeouts: SubscriptionTimeouts, stopping: watch::Receiver<bool>) -> Self {
         let limits = |at_once| ShareLimits { at_once, waiting: 0, max_wait: Duration::ZERO, rest: 0 };
-        let (streams, handshakes) = (Shares::new(limits(MAX_STREAMS)), Shares::new(limits(MAX_HANDSHAKES)));
-        Self { streams, handshakes, timeouts, stopping, sockets: Arc::default() }
+        Self {
+            streams: Shares::new(limits(MAX_STREAMS)),
+            subscriptions: Shares::new(limits(MAX_SUBSCRIPTIONS)),
+            handshakes: Shares::new(limits(MAX_HANDSHAKES)),
+            timeouts,
+            stopping,
+            sockets: Arc::default(),
+        }
     }
 
     /// Takes one of the event streams and sockets of a caller; `None` if all are open.
     pub async fn take_stream(&self, who: Requester) -> Option<Share<Requester>> {
         self.streams.take(who).await
+    }
+
+    /// Takes one of the subscriptions of a caller.
+    ///
+    /// # Errors
+    /// 429 if the caller has as many as allowed.
+    pub async fn take_subscription(&self, who: Requester) -> Result<Share<Requester>, HttpError> {
+        let share = self.subscriptions.take(who).await;
+        share.ok_or_else(|| HttpError::too_many_subscriptions(MAX_SUBSCRIPTIONS))
     }
 
     /// Takes one of the slots of a network for sockets that are not initialised yet; `None` if all are taken.

@@ -213,6 +213,9 @@ async fn sockets_and_subscriptions_have_a_maximum_number() {
     }
     socket.subscribe("more", SILENCE, json!({})).await;
     assert_eq!(socket.failure_of("more").await, "RATE_LIMITED");
+    let other = sockets.last_mut().unwrap();
+    other.subscribe("more", SILENCE, json!({})).await;
+    assert_eq!(other.failure_of("more").await, "RATE_LIMITED");
     socket.send(&complete("0")).await;
     socket.subscribe("more", "subscription { ticks(count: 1) }", json!({})).await;
     assert_eq!(socket.next_of("more").await, json!({ "ticks": 1 }));

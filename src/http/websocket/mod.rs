@@ -15,7 +15,6 @@ use poem::{
 };
 
 pub use self::message::MAX_MESSAGE;
-pub use self::socket::MAX_SUBSCRIPTIONS;
 use self::socket::Socket;
 use super::{Application, caller::Caller, connections::Connection, endpoint::GraphQl, error::HttpError, origin};
 use crate::client::client_network;
@@ -23,7 +22,7 @@ use crate::client::client_network;
 /// The name of the protocol.
 const PROTOCOL: &str = "graphql-transport-ws";
 /// Maximum number of bytes of a message that is read, so that its sender learns that it is too large.
-const MAX_READ: usize = 1024 * 1024;
+const MAX_READ: usize = 128 * 1024;
 /// The memory that each socket keeps for reading.
 const READ_BUFFER: usize = 4 * 1024;
 

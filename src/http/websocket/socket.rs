@@ -28,8 +28,8 @@ use crate::http::{
 };
 use crate::share::{Requester, Share};
 
-/// Maximum number of subscriptions of one socket.
-pub const MAX_SUBSCRIPTIONS: usize = 20;
+/// Maximum number of messages before `connection_init` is complete.
+const MAX_INIT_MESSAGES: usize = 10;
 /// The time that a socket waits for its client to confirm that it closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -38,6 +38,8 @@ pub struct Socket<A: Application> {
     app: A,
     reader: Reader<A>,
     caller: Caller,
+    /// The user; `None` before the initialisation.
+    who: Option<Requester>,
     subscriptions: Subscriptions,
     stream: WebSocketStream,
     operations: HashMap<String, Running>,
@@ -54,6 +56,8 @@ pub struct Socket<A: Application> {
 struct Running {
     serial: u64,
     task: AbortHandle,
+    /// Held until the subscription ends.
+    _share: Share<Requester>,
 }
 
 impl<A: Application> Socket<A> {
@@ -70,6 +74,7 @@ impl<A: Application> Socket<A> {
             app,
             reader,
             caller,
+            who: None,
             subscriptions,
             stream,
             operations: HashMap::new(),
@@ -130,12 +135,13 @@ impl<A: Application> Socket<A> {
         };
         let too_many = || Close::new(CloseCode::TooManySockets, "Too many sockets and event streams are open");
         let share = self.subscriptions.take_stream(who).await.ok_or_else(too_many)?;
+        self.who = Some(who);
         self.send(&ServerMessage::ConnectionAck).await?;
         Ok(share)
     }
 
     async fn receive_init(&mut self) -> Result<Option<Map<String, Value>>, Close> {
-        loop {
+        for _ in 0..MAX_INIT_MESSAGES {
             match ClientMessage::of_frame(self.stream.next().await)? {
                 Some(ClientMessage::ConnectionInit { payload }) => return Ok(payload),
                 Some(ClientMessage::Ping) => self.send(&ServerMessage::Pong).await?,
@@ -145,6 +151,7 @@ impl<A: Application> Socket<A> {
                 None | Some(ClientMessage::Pong | ClientMessage::Complete { .. }) => {}
             }
         }
+        Err(Close::new(CloseCode::BadMessage, "Too many messages before the initialisation"))
     }
 
     /// Receives messages and sends events until the socket closes.
@@ -186,15 +193,17 @@ impl<A: Application> Socket<A> {
         if self.operations.contains_key(&id) {
             return Err(Close::new(CloseCode::DuplicateId, format!("Subscriber for {id} already exists")));
         }
-        if self.operations.len() >= MAX_SUBSCRIPTIONS {
-            return self.send_error(&id, &HttpError::too_many_subscriptions(MAX_SUBSCRIPTIONS)).await;
-        }
+        let who = self.who.ok_or_else(|| Close::new(CloseCode::Unauthorized, "Unauthorized"))?;
+        let share = match self.subscriptions.take_subscription(who).await {
+            Ok(share) => share,
+            Err(error) => return self.send_error(&id, &error).await,
+        };
         while self.tasks.try_join_next().is_some() {}
         self.last_serial += 1;
         let (app, reader, caller) = (self.app.clone(), self.reader.clone(), self.caller.clone());
         let operation = Operation { app, reader, caller, id: id.clone(), serial: self.last_serial };
         let task = self.tasks.spawn(operation.run(payload, self.sender.clone()));
-        self.operations.insert(id, Running { serial: self.last_serial, task });
+        self.operations.insert(id, Running { serial: self.last_serial, task, _share: share });
         Ok(())
     }
 
