@@ -37,17 +37,20 @@ impl Position {
         self.seq
     }
 
-    /// Returns the position as opaque text. It is encrypted because a number would tell how much other licenses do.
+    /// Returns the position as opaque text. It is encrypted because a number would tell how much other licenses do, and different
+    /// each time because equal texts would tell that nothing happened, even what the viewer cannot see. Its length is always the same.
     #[must_use]
     pub fn encode(self, key: &CursorKey) -> String {
-        key.of_list(LIST).encode(&vec![Some(self.seq.to_string()), Some(self.hash.to_string())])
+        let nonce = rand::random::<u64>();
+        let parts = [format!("{:019}", self.seq), format!("{:020}", self.hash), format!("{nonce:020}")];
+        key.of_list(LIST).encode(&parts.map(Some).to_vec())
     }
 
     /// Parses a position; `None` for any text that the server did not issue as one.
     #[must_use]
     pub fn decode(text: &str, key: &CursorKey) -> Option<Self> {
         match key.of_list(LIST).decode(text)?.as_slice() {
-            [Some(seq), Some(hash)] => Some(Self { seq: seq.parse().ok()?, hash: hash.parse().ok()? }),
+            [Some(seq), Some(hash), Some(_)] => Some(Self { seq: seq.parse().ok()?, hash: hash.parse().ok()? }),
             _ => None,
         }
     }
@@ -97,7 +100,8 @@ mod tests {
             let text = position.encode(&key);
             assert_eq!(Position::decode(&text, &key), Some(position));
             assert_eq!(Position::decode(&text, &CursorKey::new(&Key::from([8_u8; 32]))), None);
-            assert!(text.len() < 100, "{text}");
+            assert_eq!(text.len(), Position::START.encode(&key).len(), "{text}");
+            assert_ne!(text, position.encode(&key));
         }
         let cursor = key.of_list("users").encode(&vec![Some("1".to_owned()), Some("2".to_owned())]);
         for text in ["", "1", "0:0", cursor.as_str()] {
