@@ -12,7 +12,7 @@
 #   Run           Ctrl-Enter, or the button
 #   Suggestions   Ctrl-Space
 #   All fields    the book on the left
-#   Changes       subscription { changes { kind type id } }
+#   Changes       subscription { changes { kind type nodeId } }
 
 query FirstLook {
   # The user who is signed in.

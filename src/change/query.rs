@@ -104,8 +104,8 @@ impl Change {
         self.node_type
     }
 
-    /// The ID of the object, a UUID.
-    async fn id(&self) -> Id {
+    /// The ID of the changed object, a UUID.
+    async fn node_id(&self) -> Id {
         self.id
     }
 

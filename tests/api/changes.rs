@@ -25,7 +25,7 @@ use crate::app::{App, Caller, KEY, PASSWORD};
 
 const CHANGES: &str = "query ($after: String, $types: [NodeType!], $first: Int) { \
     changes(after: $after, types: $types, first: $first) { \
-        position hasMore changes { position kind type id changedFields at node { __typename id } } } }";
+        position hasMore changes { position kind type nodeId changedFields at node { __typename id } } } }";
 
 /// The position before everything.
 fn beginning() -> String {
@@ -86,7 +86,7 @@ async fn summaries(caller: &Caller<'_>, after: &str) -> Vec<String> {
 /// The summaries of the changes of one object.
 async fn summaries_of(caller: &Caller<'_>, after: &str, id: Id) -> Vec<String> {
     let changes = follow(caller, after, 7).await;
-    changes.iter().filter(|change| change["id"] == json!(id)).map(summary).collect()
+    changes.iter().filter(|change| change["nodeId"] == json!(id)).map(summary).collect()
 }
 
 fn new_user(email: &str) -> Value {
@@ -142,9 +142,9 @@ on_every_database! {
         .map(|(summary, id)| (summary.to_owned(), id.clone()));
         for size in [1, 5, 100] {
             let changes = follow(&chief, &start, size).await;
-            let actual: Vec<(String, Value)> = changes.iter().map(|change| (summary(change), change["id"].clone())).collect();
+            let actual: Vec<(String, Value)> = changes.iter().map(|change| (summary(change), change["nodeId"].clone())).collect();
             assert_eq!(actual, expected, "in pages of {size}");
-            assert!(changes.iter().all(|change| change["node"]["id"] == change["id"]), "{changes:#?}");
+            assert!(changes.iter().all(|change| change["node"]["id"] == change["nodeId"]), "{changes:#?}");
             let positions: HashSet<&str> = changes.iter().map(|change| change["position"].as_str().unwrap()).collect();
             assert_eq!(positions.len(), changes.len());
             // Each change has a position to continue at.
@@ -161,7 +161,7 @@ on_every_database! {
         let expected = ["UPDATED USER institution", "DELETED INSTITUTION", "DELETED GROUP", "DELETED USER"];
         assert_eq!(changes.iter().map(summary).collect::<Vec<_>>(), expected);
         assert!(changes[1..].iter().all(|change| change["node"].is_null()));
-        let ids: Vec<&Value> = changes[1..].iter().map(|change| &change["id"]).collect();
+        let ids: Vec<&Value> = changes[1..].iter().map(|change| &change["nodeId"]).collect();
         assert_eq!(ids, [&site, &group, &bob]);
     }
 
@@ -170,7 +170,7 @@ on_every_database! {
         license::extend(&app.db, "A-1", Some(Date::parse("2099-12-31").unwrap())).await.unwrap();
         let licenses = |changes: Vec<Value>| -> Vec<(String, Value)> {
             let licenses = changes.into_iter().filter(|change| change["type"] == json!("LICENSE"));
-            licenses.map(|change| (change["kind"].as_str().unwrap().to_owned(), change["id"].clone())).collect()
+            licenses.map(|change| (change["kind"].as_str().unwrap().to_owned(), change["nodeId"].clone())).collect()
         };
         let (own, other) = (json!(app.license), json!(app.other_license));
         let created = |id: &Value| ("CREATED".to_owned(), id.clone());
@@ -242,7 +242,7 @@ on_every_database! {
         let here = app.create("Here", app.license, UserFields::default(), Undefined).await.id;
         let there = app.create("There", app.other_license, UserFields::default(), Undefined).await.id;
         let ids = async |caller: &Caller<'_>| -> Vec<Value> {
-            follow(caller, &start, 1).await.iter().map(|change| change["id"].clone()).collect()
+            follow(caller, &start, 1).await.iter().map(|change| change["nodeId"].clone()).collect()
         };
         assert_eq!(ids(&ann).await, [json!(here)]);
         assert_eq!(ids(&stranger).await, [json!(there)]);
@@ -360,7 +360,7 @@ on_every_database! {
         let mut after = json!(start);
         for n in 1..=3 {
             let page = ann.data(CHANGES, json!({ "after": after, "first": 2 })).await["changes"].clone();
-            let ids: Vec<&Value> = page["changes"].as_array().unwrap().iter().map(|change| &change["id"]).collect();
+            let ids: Vec<&Value> = page["changes"].as_array().unwrap().iter().map(|change| &change["nodeId"]).collect();
             let expected = if n == 3 { vec![&group] } else { Vec::new() };
             assert_eq!((ids, &page["hasMore"]), (expected, &json!(n < 3)), "page {n}");
             assert_ne!(page["position"], after);
@@ -408,7 +408,7 @@ on_every_database! {
             .map(|event| (event.action == AuditAction::GroupCreated, json!(event.subject_id)))
             .collect();
         let actual: Vec<(bool, Value)> =
-            seen.iter().map(|change| (change["kind"] == json!("CREATED"), change["id"].clone())).collect();
+            seen.iter().map(|change| (change["kind"] == json!("CREATED"), change["nodeId"].clone())).collect();
         assert_eq!(actual.len(), 8 * GROUPS * 2);
         assert_eq!(actual, expected);
         assert_eq!(comparable(&follow(&reader, &start, 100).await), comparable(&seen), "a later reader sees the same");

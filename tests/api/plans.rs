@@ -135,7 +135,7 @@ async fn changes_are_read_in_order_by_the_index_of_their_license() {
     let (user, admin) = (app.user().await, app.license_admin().await);
     let position = user.data("{ changes { position } }", json!({})).await["changes"]["position"].clone();
     admin.mutate("createGroup", "", json!({ "name": "Ward" })).await;
-    let query = format!("{{ changes(after: {position}) {{ position changes {{ id node {{ id }} }} }} }}");
+    let query = format!("{{ changes(after: {position}) {{ position changes {{ nodeId node {{ id }} }} }} }}");
     let steps = plans(&user, &query).await;
     let by_index = steps.iter().filter(|step| step.contains("audit_events_of_license")).count();
     assert_eq!(by_index, 2, "the last event and the events after the position: {steps:#?}");

@@ -213,7 +213,7 @@ on_every_database! {
         let sealing = u64::from(app.db.is_postgres());
         let start = user.data("{ changes { position } }", json!({})).await["changes"]["position"].clone();
         let query = "query ($after: String, $first: Int) { changes(after: $after, first: $first, types: [USER]) { position hasMore \
-            changes { position kind type id changedFields at node { id ... on User { fullName groups { name } } } } } }";
+            changes { position kind type nodeId changedFields at node { id ... on User { fullName groups { name } } } } } }";
         let (statements, _) = count_statements(&user, query, json!({ "after": null, "first": 100 })).await;
         assert_eq!(statements, 2 + sealing, "the token, the position");
         let (statements, _) = count_statements(&user, query, json!({ "after": start, "first": 100 })).await;

@@ -138,7 +138,7 @@ pub fn password(hasher: &Hasher) -> String {
 /// Returns a subscription to the changes of the server at a URL, as a shell command.
 #[must_use]
 pub fn subscription(url: &str, token: &str) -> String {
-    let query = "subscription { changes { kind type id changedFields node { ... on User { fullName position } ... on Group { name } } } }";
+    let query = "subscription { changes { kind type nodeId changedFields node { ... on User { fullName position } ... on Group { name } } } }";
     format!(
         "curl -sSN {url}/graphql -H 'Authorization: Bearer {token}' -H 'Accept: text/event-stream' -H 'Content-Type: application/json' -d '{{\"query\":\"{query}\"}}'"
     )

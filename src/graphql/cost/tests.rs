@@ -87,7 +87,7 @@ fn the_cost_counts_each_field_as_often_as_it_can_occur() {
 #[test]
 fn a_page_of_changes_counts_like_other_pages() {
     let page = |first: i32| {
-        let text = "query ($first: Int) { changes(first: $first) { position changes { id node { id } } } }";
+        let text = "query ($first: Int) { changes(first: $first) { position changes { nodeId node { id } } } }";
         cost(text, serde_json::json!({ "first": first }))
     };
     assert_eq!(page(100) - page(99), 3, "the ID of the change, the object and its ID");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::process::{ADMIN, Caller, Process, Sandbox};
 use crate::sse::EventStream;
 
-const FOLLOW: &str = "subscription { changes { id kind } }";
+const FOLLOW: &str = "subscription { changes { nodeId kind } }";
 
 async fn stream(server: &Process, caller: &Caller, last_event_id: Option<&str>) -> EventStream {
     let url = server.url("/graphql");
@@ -16,7 +16,7 @@ async fn stream(server: &Process, caller: &Caller, last_event_id: Option<&str>) 
 async fn create_group(caller: &Caller, name: &str) -> Value {
     let query = "mutation ($name: String!) { createGroup(input: { name: $name }) { group { id } } }";
     let data = caller.data(query, json!({ "name": name })).await;
-    json!({ "changes": { "id": data["createGroup"]["group"]["id"], "kind": "CREATED" } })
+    json!({ "changes": { "nodeId": data["createGroup"]["group"]["id"], "kind": "CREATED" } })
 }
 
 in_every_sandbox! {

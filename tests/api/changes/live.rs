@@ -17,7 +17,7 @@ use crate::app::{App, Caller};
 use crate::sse::EventStream;
 
 const FOLLOW: &str = "subscription ($after: String, $types: [NodeType!]) { \
-    changes(after: $after, types: $types) { position kind type id changedFields at node { __typename id } } }";
+    changes(after: $after, types: $types) { position kind type nodeId changedFields at node { __typename id } } }";
 
 /// The next changes of a stream.
 async fn read(stream: &mut EventStream, count: usize) -> Vec<Value> {
@@ -122,8 +122,8 @@ on_every_database! {
         // Users of other licenses do not even notice.
         let there = app.create("There", app.other_license, UserFields::default(), Undefined).await.id;
         let seen = read(of_stranger, 1).await;
-        assert_eq!((&seen[0]["kind"], &seen[0]["id"]), (&json!("CREATED"), &json!(there)));
-        assert_eq!(read(of_root, 2).await[1]["id"], json!(there));
+        assert_eq!((&seen[0]["kind"], &seen[0]["nodeId"]), (&json!("CREATED"), &json!(there)));
+        assert_eq!(read(of_root, 2).await[1]["nodeId"], json!(there));
     }
 
     async fn nothing_is_lost_or_repeated_although_streams_break_off(app: App) {
@@ -163,7 +163,7 @@ on_every_database! {
                 create_group(&stranger, "There").await;
             }
             let group = create_group(&ann, &format!("Ward {n}")).await;
-            assert_eq!(read(&mut stream, 1).await[0]["id"], group);
+            assert_eq!(read(&mut stream, 1).await[0]["nodeId"], group);
         }
     }
 
@@ -177,7 +177,7 @@ on_every_database! {
         for caller in [&key, &out, &ended, &inactive] {
             let mut stream = caller.stream(FOLLOW, json!({})).await;
             let group = create_group(&bob, "Ward").await;
-            assert_eq!(read(&mut stream, 1).await[0]["id"], group);
+            assert_eq!(read(&mut stream, 1).await[0]["nodeId"], group);
             streams.push(stream);
         }
         mutate(&chief, "revokeApiKey", json!({ "id": secret["apiKey"]["id"] })).await;
@@ -196,7 +196,7 @@ on_every_database! {
                     break event;
                 }
                 let change = &event.data["data"]["changes"];
-                let name = chief.data("query ($id: ID!) { group(id: $id) { name } }", json!({ "id": change["id"] })).await;
+                let name = chief.data("query ($id: ID!) { group(id: $id) { name } }", json!({ "id": change["nodeId"] })).await;
                 assert_ne!(name["group"]["name"], "Late", "stream {number}: {event:#?}");
             };
             assert_eq!(end.data["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "stream {number}");
@@ -207,7 +207,7 @@ on_every_database! {
     async fn nothing_that_was_written_after_a_withdrawal_is_sent(app: App) {
         const TRIALS: usize = 60;
         let query = "subscription ($after: String) { changes(after: $after) { \
-            kind id changedFields node { ... on User { mobile phone } } } }";
+            kind nodeId changedFields node { ... on User { mobile phone } } } }";
         let (root, ann) = (app.superuser().await, app.user().await);
         let viewer = app.user_with("Viewer", UserFields { role: Given(Role::Admin), ..UserFields::default() }).await;
         let update = async |id: String, field: &str, value: String| {
@@ -269,7 +269,7 @@ on_every_database! {
         let seen = seen_before(11).await;
         for _ in 0..3 {
             let group = create_group(&bob, "Ward").await;
-            assert_eq!(read(&mut stream, 1).await[0]["id"], group);
+            assert_eq!(read(&mut stream, 1).await[0]["nodeId"], group);
         }
         let session = session::Entity::find().filter(session::Column::UserId.eq(ann.id));
         assert_eq!(session.one(app.db.read()).await.unwrap().unwrap().last_seen_at, seen);

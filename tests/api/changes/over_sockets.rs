@@ -8,7 +8,7 @@ use crate::process::{ADMIN, Sandbox};
 use crate::socket::Socket;
 
 const FOLLOW: &str = "subscription ($after: String, $types: [NodeType!]) { \
-    changes(after: $after, types: $types) { position kind type id changedFields at node { __typename id } } }";
+    changes(after: $after, types: $types) { position kind type nodeId changedFields at node { __typename id } } }";
 
 async fn create_group(caller: &Caller<'_>, name: &str) -> Value {
     change(caller, "createGroup", "group", json!({ "name": name })).await
@@ -55,7 +55,7 @@ on_every_database! {
             let mut socket = caller.socket().await;
             socket.subscribe("1", FOLLOW, json!({ "after": current_position(caller).await, "types": ["GROUP"] })).await;
             let group = create_group(&bob, "Ward").await;
-            assert_eq!(socket.next_of("1").await["changes"]["id"], group);
+            assert_eq!(socket.next_of("1").await["changes"]["nodeId"], group);
             sockets.push(socket);
         }
         out.data("mutation { logout { success } }", json!({})).await;

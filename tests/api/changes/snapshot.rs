@@ -62,7 +62,7 @@ on_every_database! {
         let ((), snapshots) = tokio::join!(write, read);
         let (_, all) = snapshot(&reader).await;
         for (position, mut ids) in snapshots {
-            ids.extend(follow(&reader, &position, 100).await.iter().map(|change| change["id"].clone()));
+            ids.extend(follow(&reader, &position, 100).await.iter().map(|change| change["nodeId"].clone()));
             assert_eq!(ids, all);
         }
     }

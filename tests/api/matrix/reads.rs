@@ -171,7 +171,7 @@ impl ViewerCase<'_> {
         cells.extend([None, Some('A'), Some('B')].map(|license| self.key_list(world, license)));
         cells.extend(self.known.iter().map(|known| self.trail(known)));
         let nothing_yet = self.open("changes").map(|()| json!({ "changes": [], "hasMore": false }));
-        cells.push(Cell::value("changes", "(first: 1) { changes { id } hasMore }", name, "", nothing_yet));
+        cells.push(Cell::value("changes", "(first: 1) { changes { nodeId } hasMore }", name, "", nothing_yet));
         cells
     }
 

@@ -153,7 +153,7 @@ const EVENTS: &str = "query ($filter: AuditFilter, $first: Int, $after: String) 
 const CHANGES: &str = "query ($types: [NodeType!], $first: Int, $after: String) {
     changes(types: $types, first: $first, after: $after) {
         endCursor: position hasMore
-        changes { cursor: position kind type id changedFields at node { __typename id ... on User { fullName isActive version } ... on Group { name } } }
+        changes { cursor: position kind type nodeId changedFields at node { __typename id ... on User { fullName isActive version } ... on Group { name } } }
     }
 }";
 
