@@ -6,11 +6,16 @@ use crate::graphql::pagination::CursorKey;
 /// Maximum number of types in a request.
 const MAX_TYPES: usize = 100;
 
-/// Returns the position of the argument `after`; `None` without one.
-pub(super) fn position(key: &CursorKey, after: Option<&str>, errors: &mut Vec<String>) -> Option<Position> {
+/// Returns the position of the argument or header `name`; `None` without one.
+pub(super) fn position(
+    key: &CursorKey,
+    name: &str,
+    after: Option<&str>,
+    errors: &mut Vec<String>,
+) -> Option<Position> {
     let position = after.and_then(|text| Position::decode(text, key));
     if after.is_some() && position.is_none() {
-        errors.push("after: must be a position that `changes` returned.".to_owned());
+        errors.push(format!("{name}: must be a position that `changes` or `users` returned."));
     }
     position
 }

@@ -53,7 +53,7 @@ fn validate(
     first: Option<i32>,
 ) -> Result<ChangesRequest, Error> {
     let mut errors = Vec::new();
-    let position = arguments::position(key, after, &mut errors);
+    let position = arguments::position(key, "after", after, &mut errors);
     arguments::check_types(types.as_deref(), &mut errors);
     let size = first.map_or(Ok(DEFAULT_PAGE_SIZE), u64::try_from).unwrap_or_default();
     if !(1..=MAX_PAGE_SIZE).contains(&size) {

@@ -33,8 +33,11 @@ impl ChangeSubscription {
             Execution::Start(start) => start,
         };
         let mut errors = Vec::new();
-        let after = start.last_event_id.as_deref().or(after.as_deref());
-        let after = arguments::position(ctx.cursor_key()?, after, &mut errors);
+        let (name, after) = match start.last_event_id.as_deref() {
+            Some(id) => ("Last-Event-ID", Some(id)),
+            None => ("after", after.as_deref()),
+        };
+        let after = arguments::position(ctx.cursor_key()?, name, after, &mut errors);
         arguments::check_types(types.as_deref(), &mut errors);
         if !errors.is_empty() {
             return Err(Error::BadInput(errors.join(" ")).into());

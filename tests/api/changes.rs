@@ -321,7 +321,7 @@ on_every_database! {
             let response = user.execute(CHANGES, json!({ "after": after })).await;
             let error = &response["errors"][0];
             assert_eq!(error["extensions"]["code"], json!("BAD_USER_INPUT"), "{response:#}");
-            assert_eq!(error["message"], json!("after: must be a position that `changes` returned."));
+            assert_eq!(error["message"], json!("after: must be a position that `changes` or `users` returned."));
         }
         for first in [0, -1, 101, i32::MAX] {
             let response = user.execute(CHANGES, json!({ "first": first })).await;
