@@ -12,7 +12,7 @@ demo *arguments:
 test *arguments:
     cargo test --workspace {{ arguments }}
 
-# Does what .ci/run does, but installs nothing: needs its programs, `npm ci` in .ci/schema, and cargo-deny.
+# Does what .ci/run does, but installs nothing: needs its programs, `npm ci` in .ci/schema and tests/clients, and cargo-deny.
 check:
     cargo fmt --all --check
     cd .ci/schema && node --test --test-reporter=dot && node classify.js ../..

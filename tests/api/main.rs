@@ -17,6 +17,7 @@ mod bounds;
 mod browser;
 mod carrier;
 mod changes;
+mod clients;
 mod columns;
 mod command_line;
 mod connections;

@@ -1,21 +1,17 @@
-//! Programs for Node.js in .ci/schema, whose packages `npm ci` installs.
+//! Programs for Node.js in .ci/schema and tests/clients, whose packages `npm ci` installs.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Runs a program with arguments and input, and returns its output. None, with a note, if Node.js or the packages are
-/// not installed; an error if `ROSTER_REQUIRE_ALL` is set.
+/// Runs a program of .ci/schema with arguments and input, and returns its output. None, with a note, if Node.js or the
+/// packages are not installed; an error if `ROSTER_REQUIRE_ALL` is set.
 pub fn run(program: &str, arguments: &[&str], input: &str) -> Option<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/schema");
-    if let Some(reason) = missing(&folder) {
-        assert!(std::env::var_os("ROSTER_REQUIRE_ALL").is_none(), "{reason}");
-        // Not with eprintln!, whose output the test harness captures.
-        writeln!(std::io::stderr(), "{reason}: {program} is skipped").unwrap();
+    if !is_installed(".ci/schema", program) {
         return None;
     }
-    let mut command = Command::new("node");
-    command.current_dir(folder).arg(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut command = command(".ci/schema", program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
@@ -26,10 +22,32 @@ pub fn run(program: &str, arguments: &[&str], input: &str) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-fn missing(folder: &Path) -> Option<&'static str> {
-    if !folder.join("node_modules/graphql").is_dir() {
-        return Some("`npm ci` has not been run in .ci/schema");
+/// A program of a folder.
+pub fn command(folder: &str, program: &str) -> Command {
+    let mut command = Command::new("node");
+    command.current_dir(path(folder)).arg(program);
+    command
+}
+
+/// Whether Node.js and the packages of a folder are installed. If not, notes what is skipped; an error if
+/// `ROSTER_REQUIRE_ALL` is set.
+pub fn is_installed(folder: &str, skipped: &str) -> bool {
+    let Some(reason) = missing(folder) else { return true };
+    assert!(std::env::var_os("ROSTER_REQUIRE_ALL").is_none(), "{reason}");
+    // Not with eprintln!, whose output the test harness captures.
+    writeln!(std::io::stderr(), "{reason}: {skipped} is skipped").unwrap();
+    false
+}
+
+/// A folder of the repository.
+pub fn path(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
+fn missing(folder: &str) -> Option<String> {
+    if !path(folder).join("node_modules/graphql").is_dir() {
+        return Some(format!("`npm ci` has not been run in {folder}"));
     }
     let version = Command::new("node").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    version.map_or(Some("Node.js is not installed"), |_| None)
+    version.err().map(|_| "Node.js is not installed".to_owned())
 }

@@ -18,6 +18,9 @@ use crate::postgres;
 /// The address of the administrator that [`Sandbox::with_admin`] creates.
 pub const ADMIN: &str = "root@alder.example.org";
 
+/// The address of a server on a free port.
+const FREE_PORT: &str = "127.0.0.1:0";
+
 /// The timeout of every wait, for a machine that is busy with other tests.
 const TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -103,14 +106,23 @@ impl Sandbox {
 
     /// Starts a server on a free port and waits until it prints its address.
     pub async fn serve(&self, arguments: &[&str]) -> Process {
-        let process = self.begin(arguments);
+        self.serve_at(FREE_PORT, arguments).await
+    }
+
+    /// Starts a server on an address, such as that of one that has ended, and waits until it prints it.
+    pub async fn serve_at(&self, address: &str, arguments: &[&str]) -> Process {
+        let process = self.begin_at(address, arguments);
         process.wait_for_output("Roster listens on http://").await;
         process
     }
 
     /// Starts a server on a free port.
     pub fn begin(&self, arguments: &[&str]) -> Process {
-        self.start(self.command(arguments).args(["--listen", "127.0.0.1:0"]), "")
+        self.begin_at(FREE_PORT, arguments)
+    }
+
+    fn begin_at(&self, address: &str, arguments: &[&str]) -> Process {
+        self.start(self.command(arguments).args(["--listen", address]), "")
     }
 
     /// Starts a command, which is killed when the returned process is dropped.
@@ -192,6 +204,11 @@ impl Process {
             assert!(Instant::now() < end, "the program does not end\n{}\n{}", self.out(), self.err());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Its process id.

@@ -1,0 +1,8 @@
+import { createClient } from 'graphql-ws';
+import { apply, headers, keepFollowing, query, socketUrl } from './changes.js';
+
+const client = createClient({ url: socketUrl, connectionParams: headers, retryAttempts: 0 });
+
+await keepFollowing(async (variables) => {
+  for await (const result of client.iterate({ query, variables })) apply(result);
+});
