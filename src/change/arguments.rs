@@ -7,12 +7,7 @@ use crate::graphql::pagination::CursorKey;
 const MAX_TYPES: usize = 100;
 
 /// Returns the position of the argument or header `name`; `None` without one.
-pub(super) fn position(
-    key: &CursorKey,
-    name: &str,
-    after: Option<&str>,
-    errors: &mut Vec<String>,
-) -> Option<Position> {
+pub(super) fn position(key: &CursorKey, name: &str, after: Option<&str>, errors: &mut Vec<String>) -> Option<Position> {
     let position = after.and_then(|text| Position::decode(text, key));
     if after.is_some() && position.is_none() {
         errors.push(format!("{name}: must be a position that `changes` or `users` returned."));

@@ -21,7 +21,8 @@ pub struct ChangeQuery;
 #[Object]
 impl ChangeQuery {
     /// The changes that were committed after a position, oldest first, in the order of the commits: of users, groups,
-    /// institutions and licenses that the viewer can see. Each change is returned exactly once.
+    /// institutions and licenses that the viewer can see. Each change is returned exactly once. A wrong argument is
+    /// `BAD_USER_INPUT`.
     #[graphql(guard = "RequiresAction")]
     async fn changes(
         &self,
@@ -31,7 +32,7 @@ impl ChangeQuery {
                     error `SNAPSHOT_REQUIRED` means that the directory was restored from an older backup."
         )]
         after: Option<String>,
-        #[graphql(desc = "The types of the objects. At most 100. Defaults to all types.")] types: Option<Vec<NodeType>>,
+        #[graphql(desc = "The types of the objects: 1 to 100. Defaults to all types.")] types: Option<Vec<NodeType>>,
         #[graphql(desc = "The maximum number of changes to return: 1 to 100. Defaults to `50`.")] first: Option<i32>,
     ) -> Result<ChangePage> {
         let key = ctx.cursor_key()?;

@@ -18,7 +18,8 @@ pub struct ChangeSubscription;
 impl ChangeSubscription {
     /// Each change that is committed after a position, in the order of the commits: of users, groups, institutions and
     /// licenses that the viewer can see. First the changes that were missed, then every other one as soon as it is committed.
-    /// Each change is sent exactly once, with the rights that the viewer has then.
+    /// Each change is sent exactly once, with the rights that the viewer has then. A wrong argument is `BAD_USER_INPUT`, and
+    /// an event with a cost of 10,000 or more `DOCUMENT_TOO_LARGE`. At most 20 subscriptions of a user at a time.
     #[graphql(guard = "RequiresAction")]
     async fn changes(
         &self,
@@ -26,7 +27,7 @@ impl ChangeSubscription {
         #[graphql(desc = "Sends the changes after this position. Defaults to the current position. The error \
                     `SNAPSHOT_REQUIRED` means that the directory was restored from an older backup.")]
         after: Option<String>,
-        #[graphql(desc = "The types of the objects. At most 100. Defaults to all types.")] types: Option<Vec<NodeType>>,
+        #[graphql(desc = "The types of the objects: 1 to 100. Defaults to all types.")] types: Option<Vec<NodeType>>,
     ) -> Result<Iter<option::IntoIter<Change>>> {
         let start = match ctx.data::<Execution>()? {
             Execution::Event(change) => return Ok(stream::iter(Some(change.clone()))),

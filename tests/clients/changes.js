@@ -6,7 +6,7 @@ export const url = `${process.env.URL}/graphql`;
 export const socketUrl = url.replace(/^http/, 'ws');
 export const headers = { Authorization: `Bearer ${process.env.TOKEN}` };
 export const query = `subscription ($after: String) {
-  changes(after: $after) { position kind type id changedFields }
+  changes(after: $after) { position kind type nodeId changedFields }
 }`;
 
 let after = process.env.AFTER; // stored with the copy

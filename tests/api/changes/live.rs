@@ -24,7 +24,11 @@ async fn read(stream: &mut EventStream, count: usize) -> Vec<Value> {
     let mut changes = Vec::new();
     for _ in 0..count {
         let (id, data) = stream.next().await;
-        assert_eq!(decoded(&id), decoded(data["changes"]["position"].as_str().unwrap()), "the ID of an event is its position");
+        assert_eq!(
+            decoded(&id),
+            decoded(data["changes"]["position"].as_str().unwrap()),
+            "the ID of an event is its position"
+        );
         changes.push(data["changes"].clone());
     }
     changes
