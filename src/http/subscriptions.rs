@@ -65,7 +65,7 @@ impl SubscriptionTimeouts {
 #[derive(Clone)]
 pub struct Subscriptions {
     streams: Shares<Requester>,
-    subscriptions: Shares<Requester>,
+    under_way: Shares<Requester>,
     handshakes: Shares<IpNet>,
     pub timeouts: SubscriptionTimeouts,
     stopping: watch::Receiver<bool>,
@@ -79,7 +79,7 @@ impl Subscriptions {
         let limits = |at_once| ShareLimits { at_once, waiting: 0, max_wait: Duration::ZERO, rest: 0 };
         Self {
             streams: Shares::new(limits(MAX_STREAMS)),
-            subscriptions: Shares::new(limits(MAX_SUBSCRIPTIONS)),
+            under_way: Shares::new(limits(MAX_SUBSCRIPTIONS)),
             handshakes: Shares::new(limits(MAX_HANDSHAKES)),
             timeouts,
             stopping,
@@ -97,7 +97,7 @@ impl Subscriptions {
     /// # Errors
     /// 429 if the caller has as many as allowed.
     pub async fn take_subscription(&self, who: Requester) -> Result<Share<Requester>, HttpError> {
-        let share = self.subscriptions.take(who).await;
+        let share = self.under_way.take(who).await;
         share.ok_or_else(|| HttpError::too_many_subscriptions(MAX_SUBSCRIPTIONS))
     }
 
