@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::scalar::Id;
 
 /// The advisory lock of a transaction that seals events.
-const SEALING_LOCK: i64 = 7_305_804_403;
+const SEALING_LOCK: i64 = 7_305_804_404;
 /// The interval at which the sealer looks for events that another process left behind.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The delay while another process seals events.

@@ -32,7 +32,8 @@ impl ChangeQuery {
                     error `SNAPSHOT_REQUIRED` means that the directory was restored from an older backup."
         )]
         after: Option<String>,
-        #[graphql(desc = "The types of the objects: 1 to 100. Defaults to all types.")] types: Option<Vec<NodeType>>,
+        #[graphql(desc = "The types of the objects. At most 100, and at least one. Defaults to all types.")]
+        types: Option<Vec<NodeType>>,
         #[graphql(desc = "The maximum number of changes to return: 1 to 100. Defaults to `50`.")] first: Option<i32>,
     ) -> Result<ChangePage> {
         let key = ctx.cursor_key()?;

@@ -27,7 +27,8 @@ impl ChangeSubscription {
         #[graphql(desc = "Sends the changes after this position. Defaults to the current position. The error \
                     `SNAPSHOT_REQUIRED` means that the directory was restored from an older backup.")]
         after: Option<String>,
-        #[graphql(desc = "The types of the objects: 1 to 100. Defaults to all types.")] types: Option<Vec<NodeType>>,
+        #[graphql(desc = "The types of the objects. At most 100, and at least one. Defaults to all types.")]
+        types: Option<Vec<NodeType>>,
     ) -> Result<Iter<option::IntoIter<Change>>> {
         let start = match ctx.data::<Execution>()? {
             Execution::Event(change) => return Ok(stream::iter(Some(change.clone()))),

@@ -1,6 +1,6 @@
-//! Normalization of the spacing and escapes in a document. In GraphQL, ignored characters may stand between any two tokens, and a
-//! character above U+FFFF has two escapes. The parsers require `$` next to its name, a type without gaps, and such a character
-//! itself.
+//! Normalization of the spacing, descriptions and escapes in a document. In GraphQL, ignored characters may stand between any two
+//! tokens, a string may describe a definition, and a character above U+FFFF has two escapes. The parsers require `$` next to its
+//! name, a type without gaps, no descriptions, and such a character itself.
 
 use std::borrow::Cow;
 
@@ -12,12 +12,18 @@ use super::document_limits::skip_string;
 pub fn tidy(text: &str) -> Cow<'_, str> {
     let mut tidied = Vec::with_capacity(text.len());
     let (mut prefix, mut whitespace) = (Vec::new(), Vec::new());
-    let mut rest = text.as_bytes();
+    let (mut rest, mut depth) = (text.as_bytes(), 0_usize);
     while let Some((&first, after)) = rest.split_first() {
         let length = token_length(rest, after);
         let (token, tail) = rest.split_at(length.min(rest.len()));
         rest = tail;
         match first {
+            b'{' | b'(' | b'[' => depth += 1,
+            b'}' | b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match first {
+            b'"' if depth == 0 && begins_definition(rest) => whitespace.extend(token.iter().map(|byte| blank(*byte))),
             b' ' | b'\t' | b'\n' | b'\r' | b',' | b'#' => whitespace.extend_from_slice(token),
             _ if token == BYTE_ORDER_MARK => whitespace.extend_from_slice(token),
             b'$' | b'[' => {
@@ -39,6 +45,26 @@ pub fn tidy(text: &str) -> Cow<'_, str> {
     tidied.append(&mut prefix);
     tidied.append(&mut whitespace);
     String::from_utf8(tidied).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Returns whether the next token begins a definition, which a string before it describes. The parsers do not know descriptions.
+fn begins_definition(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let length = token_length(rest, after);
+        match first {
+            b' ' | b'\t' | b'\n' | b'\r' | b',' | b'#' => rest = rest.get(length..).unwrap_or_default(),
+            _ => break,
+        }
+    }
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let name = rest.get(..rest.iter().take_while(|byte| is_name(byte)).count()).unwrap_or_default();
+    matches!(name, b"query" | b"mutation" | b"subscription" | b"fragment")
+}
+
+/// Returns a space, or the end of a line as it is, so that the lines of the document stay.
+const fn blank(byte: u8) -> u8 {
+    if matches!(byte, b'\n' | b'\r') { byte } else { b' ' }
 }
 
 /// Appends a string, with surrogate pairs and escapes in braces replaced by their characters.
@@ -115,6 +141,10 @@ mod tests {
             ),
             ("($\u{feff}a: [\n# x ]\nInt #!\n!])", "(\u{feff}$a: \n# x ]\n[Int!] #!\n)"),
             ("{ a(b: \"$ c [ ! \", d: \"\"\"$ \" [ e ]\"\"\") }", "{ a(b: \"$ c [ ! \", d: \"\"\"$ \" [ e ]\"\"\") }"),
+            ("\"An a\" query { a(b: \"c\") }", "       query { a(b: \"c\") }"),
+            ("{ a } \"\"\"$\nb\"\"\" # c\nfragment B on C { d }", "{ a }     \n     # c\nfragment B on C { d }"),
+            ("\"An a\" { a }", "\"An a\" { a }"),
+            ("\"a\" \"b\" query { a }", "\"a\"     query { a }"),
             ("# $ a [ ! \n{ a }", "# $ a [ ! \n{ a }"),
             ("{ a } # $", "{ a } # $"),
             ("$ [ é", "  $[é"),

@@ -50,7 +50,7 @@ on_every_database! {
         let start = current_position(&ann).await;
         let ward = create_group(&ann, "Ward 7").await;
         let mut stream = ann.open_stream(FOLLOW, json!({ "after": start }), None).await;
-        assert_eq!(stream.begin().await, start);
+        assert_eq!(decoded(&stream.begin().await), decoded(&start));
         let mut seen = read(&mut stream, 1).await;
         change(&ann, "updateGroup", "group", json!({ "id": ward, "description": "Nights" })).await;
         create_group(&ann, "Ward 8").await;
@@ -70,12 +70,12 @@ on_every_database! {
         let expected = follow(&ann, &begin, 100).await;
         for after in [json!(null), json!(start)] {
             let mut stream = ann.open_stream(FOLLOW, json!({ "after": after }), Some(&begin)).await;
-            assert_eq!(stream.begin().await, begin, "Last-Event-ID goes before the argument");
-            assert_eq!(read(&mut stream, 2).await, expected);
+            assert_eq!(decoded(&stream.begin().await), decoded(&begin), "Last-Event-ID goes before the argument");
+            assert_eq!(comparable(&read(&mut stream, 2).await), comparable(&expected));
             let position = expected[0]["position"].as_str().unwrap();
             let mut stream = ann.open_stream(FOLLOW, json!({ "after": after }), Some(position)).await;
             stream.begin().await;
-            assert_eq!(read(&mut stream, 1).await, expected[1..]);
+            assert_eq!(comparable(&read(&mut stream, 1).await), comparable(&expected[1..]));
         }
         let mut stream = ann.stream(FOLLOW, json!({ "after": start, "types": ["USER"] })).await;
         change(&ann, "updateUser", "user", json!({ "id": ann.id(), "phone": "+61 1" })).await;
@@ -103,7 +103,7 @@ on_every_database! {
 
     async fn each_viewer_sees_what_they_may(app: App) {
         let query = "subscription ($after: String) { changes(after: $after) { \
-            position kind type id changedFields at node { ... on User { id mobile phone isActive } } } }";
+            position kind type nodeId changedFields at node { ... on User { id mobile phone isActive } } } }";
         let (chief, ann, root) = (app.license_admin().await, app.user().await, app.superuser().await);
         let (stranger, bob) = (app.other_license_user().await, app.user().await);
         let variables = json!({ "after": current_position(&root).await });
@@ -155,8 +155,8 @@ on_every_database! {
         };
         let (_, short, long) = tokio::join!(write, read_all(7), read_all(usize::MAX));
         let expected = follow(&reader, &start, 100).await;
-        assert_eq!(short, expected);
-        assert_eq!(long, expected);
+        assert_eq!(comparable(&short), comparable(&expected));
+        assert_eq!(comparable(&long), comparable(&expected));
     }
 
     async fn changes_that_nobody_sees_delay_nothing(app: App) {

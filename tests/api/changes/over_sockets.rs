@@ -36,7 +36,8 @@ on_every_database! {
         let mut socket = ann.socket().await;
         let after = seen[0]["position"].as_str().unwrap();
         socket.subscribe("1", FOLLOW, json!({ "after": after, "types": ["GROUP"] })).await;
-        assert_eq!(socket.next_of("1").await["changes"], seen[1]);
+        let next = [socket.next_of("1").await["changes"].clone()];
+        assert_eq!(comparable(&next), comparable(&seen[1..2]));
         let other = App::on_sqlite().await;
         let foreign = current_position(&other.user().await).await;
         for (after, code) in [("x", "BAD_USER_INPUT"), (foreign.as_str(), "SNAPSHOT_REQUIRED")] {
