@@ -22,6 +22,7 @@ use crate::access::Viewer;
 use crate::audit::sealer;
 use crate::db::Db;
 use crate::error::Error;
+use crate::graphql::position;
 pub use crate::graphql::position::Position;
 use crate::scalar::Id;
 
@@ -90,11 +91,12 @@ pub async fn read_latest_page(db: &Db, viewer: &Viewer, request: &ChangesRequest
 /// That the database cannot be reached.
 pub async fn read_page(db: &Db, viewer: &Viewer, request: &ChangesRequest) -> Result<Outcome, Error> {
     let db = db.read();
-    // The end is read first: every event up to it is committed, and later ones belong to the next page.
-    let Bounds { is_known, end } = trail::bounds(db, viewer, request.after).await?;
     let Some(after) = request.after else {
-        return Ok(Outcome::Page(ChangePage { changes: Vec::new(), position: end, has_more: false }));
+        let position = position::current(db, viewer).await?;
+        return Ok(Outcome::Page(ChangePage { changes: Vec::new(), position, has_more: false }));
     };
+    // The end is read first: every event up to it is committed, and later ones belong to the next page.
+    let Bounds { is_known, end } = trail::bounds(db, viewer, after).await?;
     if !is_known {
         return Ok(Outcome::SnapshotRequired { current: end });
     }

@@ -50,19 +50,19 @@ pub(super) struct Bounds {
 }
 
 /// Reads the bounds for a page in one statement.
-pub(super) async fn bounds(db: &Reader, viewer: &Viewer, after: Option<Position>) -> Result<Bounds, Error> {
+pub(super) async fn bounds(db: &Reader, viewer: &Viewer, after: Position) -> Result<Bounds, Error> {
     let select =
         || audit_event::Entity::find().select_only().columns([audit_event::Column::Seq, audit_event::Column::Hash]);
     let last = select().filter(viewer.visible_changes()).order_by_desc(audit_event::Column::Seq).limit(1_u64);
-    let at_position = after.map(|after| select().filter(audit_event::Column::Seq.eq(after.seq())));
-    let parts = at_position.into_iter().chain([last]).map(QueryTrait::into_query);
+    let at_position = select().filter(audit_event::Column::Seq.eq(after.seq()));
+    let parts = [at_position, last].into_iter().map(QueryTrait::into_query);
     let Some(statement) = all_rows(parts) else { return Ok(Bounds { is_known: false, end: Position::START }) };
     let mut positions = Vec::new();
     for row in db.query_all(&statement).await? {
         let (seq, hash): (i64, Vec<u8>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         positions.push(Position::after(seq, &hash));
     }
-    let is_known = after.is_none_or(|after| after == Position::START || positions.contains(&after));
+    let is_known = after == Position::START || positions.contains(&after);
     let end = positions.into_iter().max_by_key(|position| position.seq()).unwrap_or(Position::START);
     Ok(Bounds { is_known, end })
 }
