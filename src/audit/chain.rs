@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rand::TryRng;
-use sea_orm::{ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, ModelTrait, Statement, Value as Stored};
+use sea_orm::{ConnectionTrait, DatabaseBackend, FromQueryResult, ModelTrait, Statement, Value as Stored};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -13,14 +13,13 @@ use crate::entity::audit_event::{self, Column};
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// The number of events that one statement inserts.
-pub(super) const ROWS_AT_ONCE: usize = 500;
-
 /// The end of the chain.
 #[derive(FromQueryResult)]
-pub(super) struct Head {
-    pub(super) seq: i64,
-    pub(super) hash: Vec<u8>,
+pub struct Head {
+    /// The number of the last event; 0 if there is none.
+    pub seq: i64,
+    /// The hash of the last event; empty if there is none.
+    pub hash: Vec<u8>,
 }
 
 impl Head {
@@ -29,20 +28,30 @@ impl Head {
         Self::select(connection, "SELECT seq, hash FROM audit_head").await
     }
 
+    /// Reads the end of the chain.
+    ///
+    /// # Errors
+    /// `Internal` if its row is missing.
+    pub async fn current(connection: &impl ConnectionTrait) -> Result<Self, Error> {
+        Self::read(connection).await?.ok_or_else(missing)
+    }
+
     /// Locks and reads the end of the chain. On SQLite, a transaction that writes holds the only write lock anyway.
     async fn lock(connection: &impl ConnectionTrait) -> Result<Self, Error> {
-        let head = if connection.get_database_backend() == DatabaseBackend::Postgres {
-            Self::select(connection, "SELECT seq, hash FROM audit_head FOR UPDATE").await?
-        } else {
-            Self::read(connection).await?
-        };
-        head.ok_or_else(|| Error::internal("the audit trail has no head"))
+        if connection.get_database_backend() != DatabaseBackend::Postgres {
+            return Self::current(connection).await;
+        }
+        Self::select(connection, "SELECT seq, hash FROM audit_head FOR UPDATE").await?.ok_or_else(missing)
     }
 
     async fn select(connection: &impl ConnectionTrait, sql: &str) -> Result<Option<Self>, Error> {
         let statement = Statement::from_string(connection.get_database_backend(), sql);
         Ok(Self::find_by_statement(statement).one(connection).await?)
     }
+}
+
+fn missing() -> Error {
+    Error::internal("the audit trail has no head")
 }
 
 /// Returns the event of an entry, without a place in the chain.
@@ -86,12 +95,7 @@ pub(super) async fn append(connection: &impl ConnectionTrait, events: Vec<audit_
         head = Head { seq: event.seq, hash: event.hash.clone() };
         rows.push(rows::active(event));
     }
-    while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(ROWS_AT_ONCE));
-        audit_event::Entity::insert_many(rows).exec_without_returning(connection).await?;
-        rows = rest;
-    }
-    Ok(())
+    Ok(rows::insert_all(connection, rows).await?)
 }
 
 /// Returns an event with its place after the head of the chain.

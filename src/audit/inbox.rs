@@ -6,7 +6,7 @@ use sea_orm::{
     QueryResult, QuerySelect, QueryTrait, Statement,
 };
 
-use super::chain::{ROWS_AT_ONCE, changes_match, content_hash_of};
+use super::chain::{changes_match, content_hash_of};
 use crate::db::conditions::any_of;
 use crate::db::rows;
 use crate::entity::audit_event;
@@ -30,7 +30,8 @@ pub(super) struct UnsealedEvent {
     is_sealed: bool,
     /// Whether the subject is a user who has been erased.
     pub(super) is_erased: bool,
-    row: Result<audit_inbox::Model, DbErr>,
+    /// The event, without a place in the chain, and its hash as it was written.
+    event: Result<(audit_event::Model, Vec<u8>), DbErr>,
 }
 
 impl UnsealedEvent {
@@ -39,7 +40,8 @@ impl UnsealedEvent {
             number: row.try_get("", "number")?,
             is_sealed: row.try_get("", "is_sealed")?,
             is_erased: row.try_get("", "is_erased")?,
-            row: audit_inbox::Model::from_query_result(row, ""),
+            event: audit_event::Model::from_query_result(row, "")
+                .and_then(|event| Ok((event, row.try_get("", "content_hash")?))),
         })
     }
 
@@ -48,8 +50,7 @@ impl UnsealedEvent {
     /// # Errors
     /// The reason why the event cannot be sealed: it is not as it was written.
     pub(super) fn check(self) -> Result<audit_event::Model, String> {
-        let row = self.row.map_err(|error| format!("the row is not a valid event: {error}"))?;
-        let (content_hash, event) = (row.content_hash.clone(), event_of(row));
+        let (event, content_hash) = self.event.map_err(|error| format!("the row is not a valid event: {error}"))?;
         if self.is_sealed {
             Err("the trail already contains the event".to_owned())
         } else if content_hash_of(&event).ok() != Some(content_hash) {
@@ -64,13 +65,8 @@ impl UnsealedEvent {
 
 /// Adds events to the inbox, without waiting for other transactions.
 pub(super) async fn add(connection: &impl ConnectionTrait, events: Vec<audit_event::Model>) -> Result<(), Error> {
-    let mut rows = events.into_iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
-    while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(ROWS_AT_ONCE));
-        audit_inbox::Entity::insert_many(rows).exec_without_returning(connection).await?;
-        rows = rest;
-    }
-    Ok(())
+    let rows = events.into_iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
+    Ok(rows::insert_all(connection, rows).await?)
 }
 
 /// Returns whether no event waits for its place in the chain.
@@ -90,6 +86,9 @@ pub(super) async fn read(
     except: &[i64],
 ) -> Result<Vec<UnsealedEvent>, Error> {
     let mut select = audit_inbox::Entity::find()
+        .expr_as(Expr::cust("0::bigint"), "seq")
+        .expr_as(Expr::cust("''::bytea"), "previous")
+        .expr_as(Expr::cust("''::bytea"), "hash")
         .expr_as(Expr::cust(IS_SEALED), "is_sealed")
         .expr_as(Expr::cust(IS_ERASED), "is_erased")
         .order_by_asc(Column::Number)
@@ -151,41 +150,4 @@ fn row_of(event: audit_event::Model) -> Result<audit_inbox::ActiveModel, Error> 
         content_hash,
     };
     Ok(audit_inbox::ActiveModel { number: ActiveValue::NotSet, ..rows::active(row) })
-}
-
-/// Returns the event of a row, without a place in the chain.
-fn event_of(row: audit_inbox::Model) -> audit_event::Model {
-    let audit_inbox::Model {
-        number: _,
-        id,
-        license_id,
-        at,
-        action,
-        actor_id,
-        api_key_id,
-        subject_type,
-        subject_id,
-        request_id,
-        changes,
-        salt,
-        changes_hash,
-        content_hash: _,
-    } = row;
-    audit_event::Model {
-        seq: 0,
-        id,
-        license_id,
-        at,
-        action,
-        actor_id,
-        api_key_id,
-        subject_type,
-        subject_id,
-        request_id,
-        changes,
-        salt,
-        changes_hash,
-        previous: Vec::new(),
-        hash: Vec::new(),
-    }
 }

@@ -15,6 +15,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::chain::Head;
 use crate::access::{AuthMethod, Viewer};
 use crate::actor::Actor;
 use crate::db::Transaction;

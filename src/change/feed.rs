@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::{ChangeKind, Position};
-use crate::audit::sealer;
+use crate::audit::{self, sealer};
 use crate::db::{Db, Reader};
 use crate::entity::audit_event;
 use crate::error::Error;
@@ -159,17 +159,8 @@ impl Feed {
     }
 }
 
-/// The end of the chain.
-#[derive(FromQueryResult)]
-struct HeadRow {
-    seq: i64,
-    hash: Vec<u8>,
-}
-
 async fn read_head(db: &Reader) -> Result<Position, Error> {
-    let select = Statement::from_string(db.get_database_backend(), "SELECT seq, hash FROM audit_head");
-    let row = HeadRow::find_by_statement(select).one(db).await?;
-    let HeadRow { seq, hash } = row.ok_or_else(|| Error::internal("the audit trail has no head"))?;
+    let audit::Head { seq, hash } = audit::Head::current(db).await?;
     Ok(if seq == 0 { Position::START } else { Position::after(seq, &hash) })
 }
 

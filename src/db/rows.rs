@@ -8,6 +8,9 @@ use sea_orm::{
 
 use crate::scalar::Id;
 
+/// The number of rows that one statement inserts.
+const ROWS_AT_ONCE: usize = 500;
+
 /// The active model of a row.
 type Active<M> = <<M as ModelTrait>::Entity as EntityTrait>::ActiveModel;
 
@@ -29,6 +32,22 @@ where
     Active<M>: ActiveModelBehavior + Send,
 {
     M::Entity::insert(active(row)).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Inserts rows, as few statements as their number allows.
+///
+/// # Errors
+/// As [`insert`].
+pub async fn insert_all<A>(connection: &impl ConnectionTrait, mut rows: Vec<A>) -> Result<(), DbErr>
+where
+    A: ActiveModelTrait,
+{
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(ROWS_AT_ONCE));
+        A::Entity::insert_many(rows).exec_without_returning(connection).await?;
+        rows = rest;
+    }
     Ok(())
 }
 
