@@ -67,7 +67,7 @@ pub async fn define(
     }
     new.modified_at = now();
     let event = Entry::new(AuditAction::AttributeChanged, &new).by(&viewer).with(difference(&old, &new));
-    rows::update(&transaction, new.clone()).await?;
+    rows::update(&transaction, &old, new.clone()).await?;
     audit::commit(transaction, [event]).await?;
     Ok(new)
 }

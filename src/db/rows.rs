@@ -1,8 +1,8 @@
-//! Whole rows: inserts and updates that write every column, and the deletion of the oldest.
+//! Whole rows: inserts of every column, updates of the changed ones, and the deletion of the oldest.
 
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable,
     ModelTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
@@ -51,16 +51,24 @@ where
     Ok(())
 }
 
-/// Updates the row with the same primary key.
+/// Updates the columns of a row in which it differs from `old`, the row as it is stored. The other columns are left out, because
+/// SQLite would write an index of each column that is named, whether its value changes or not.
 ///
 /// # Errors
-/// `RecordNotUpdated` if there is no such row; the violation of a constraint, or that the database cannot be reached.
-pub async fn update<M>(connection: &impl ConnectionTrait, row: M) -> Result<(), DbErr>
+/// `RecordNotUpdated` if there is no row with the primary key; the violation of a constraint, or that the database cannot be
+/// reached.
+pub async fn update<M>(connection: &impl ConnectionTrait, old: &M, new: M) -> Result<(), DbErr>
 where
     M: ModelTrait + IntoActiveModel<Active<M>>,
     Active<M>: ActiveModelBehavior + Send,
 {
-    active(row).update_without_returning(connection).await?;
+    let columns = <M::Entity as EntityTrait>::Column::iter();
+    let changed: Vec<_> = columns.filter(|column| old.get(*column) != new.get(*column)).collect();
+    let mut row = new.into_active_model();
+    for column in changed {
+        row.reset(column);
+    }
+    row.update_without_returning(connection).await?;
     Ok(())
 }
 

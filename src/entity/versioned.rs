@@ -32,16 +32,16 @@ macro_rules! versioned {
 
 versioned!(user, group, institution);
 
-/// Saves a changed row as its next version. Returns the row as saved.
+/// Saves a changed row as its next version; `old` is the row as it is stored. Returns the row as saved.
 ///
 /// # Errors
 /// The violation of a constraint, or that the database cannot be reached.
-pub async fn save<M>(connection: &impl ConnectionTrait, mut row: M) -> Result<M, DbErr>
+pub async fn save<M>(connection: &impl ConnectionTrait, old: &M, mut row: M) -> Result<M, DbErr>
 where
     M: Versioned + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
     <M::Entity as EntityTrait>::ActiveModel: ActiveModelBehavior + Send,
 {
     row.advance();
-    rows::update(connection, row.clone()).await?;
+    rows::update(connection, old, row.clone()).await?;
     Ok(row)
 }

@@ -62,7 +62,7 @@ pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result
         return Ok(unsaved);
     }
     let event = Entry::new(AuditAction::GroupUpdated, &new).by(&viewer).with(difference(&old, &new));
-    let new = versioned::save(&transaction, new).await?;
+    let new = versioned::save(&transaction, &old, new).await?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Saved(new))
 }
@@ -117,7 +117,7 @@ pub async fn set_member(
         Some(current) => {
             change.ensure_owner_remains().await?;
             let changed = membership::Model { role, ..current.clone() };
-            rows::update(&change.transaction, changed).await?;
+            rows::update(&change.transaction, current, changed).await?;
         }
         None => {
             check_group_limit(&change.transaction, change.user.id, "userId").await?;

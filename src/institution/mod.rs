@@ -72,7 +72,7 @@ pub async fn update(
         return Ok(unsaved);
     }
     let event = Entry::new(AuditAction::InstitutionUpdated, &new).by(&viewer).with(difference(&old, &new));
-    let new = versioned::save(&transaction, new).await.map_err(Error::taken("externalId", TAKEN))?;
+    let new = versioned::save(&transaction, &old, new).await.map_err(Error::taken("externalId", TAKEN))?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Saved(new))
 }

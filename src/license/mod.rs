@@ -93,7 +93,7 @@ pub async fn extend(db: &Db, number: &str, expires_on: Option<Date>) -> Result<E
     }
     let column = license::Column::ExpiresOn;
     let change = Change::of("expiresOn", recorded(&old, column), recorded(&new, column));
-    rows::update(&transaction, new.clone()).await?;
+    rows::update(&transaction, &old, new.clone()).await?;
     audit::commit(transaction, [Entry::new(AuditAction::LicenseExtended, &new).with([change])]).await?;
     Ok(Extended { license: new, before })
 }

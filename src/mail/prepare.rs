@@ -132,11 +132,11 @@ impl MailPreparer<'_> {
         let Some(address) = user.email.clone() else { return Ok(None) };
         let new = one_time_link::build(&user, Purpose::PasswordReset, &self.token_of(&mail));
         one_time_link::upsert(&transaction, link::Model { is_mailed: true, ..new }).await?;
-        let mail = mail::Model { user_id: Some(user.id), address, ..mail };
-        rows::update(&transaction, mail.clone()).await?;
+        let owned = mail::Model { user_id: Some(user.id), address, ..mail.clone() };
+        rows::update(&transaction, &mail, owned.clone()).await?;
         let event = Entry::new(AuditAction::LinkCreated, &user).in_request(mail.request_id.clone());
         audit::commit(transaction, [event]).await?;
-        Ok(Some(mail))
+        Ok(Some(owned))
     }
 
     async fn find_active_owner(&self, address: &str) -> Result<Option<Id>, Error> {
@@ -213,9 +213,10 @@ impl MailPreparer<'_> {
         owner: user::Model,
     ) -> Result<Option<PreparedMail>, Error> {
         let Some(address) = owner.email.filter(|_| owner.is_active) else { return Ok(None) };
-        let mail = mail::Model { kind: MailKind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail };
-        rows::update(self.db.write(), mail.clone()).await?;
-        self.prepare_for_user(mail, None).await
+        let notification =
+            mail::Model { kind: MailKind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail.clone() };
+        rows::update(self.db.write(), &mail, notification.clone()).await?;
+        self.prepare_for_user(notification, None).await
     }
 
     fn token_of(&self, mail: &mail::Model) -> String {

@@ -39,7 +39,7 @@ async fn rebuild_users(transaction: &Transaction) -> Result<(), DbErr> {
         for (new, old) in changes.iter_mut().filter(|(new, old)| new != old) {
             login::update_login_keys(transaction, old, new).await?;
             if new != old {
-                rows::update(transaction, new.clone()).await?;
+                rows::update(transaction, old, new.clone()).await?;
             }
         }
         update(transaction, changes.iter().map(|(new, old)| (Some(old).filter(|_| is_indexed), Some(new)))).await?;

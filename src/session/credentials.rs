@@ -65,7 +65,7 @@ pub async fn change_password(
     let (transaction, viewer, old) = begin_verified(authenticator.db, viewer, &verified, CURRENT_PASSWORD).await?;
     set_password(&transaction, old.id, Some(password_hash), signed_in.session_id()).await?;
     mail::notify(&transaction, &old, MailKind::PasswordChanged, authenticator.client.language).await?;
-    let new = versioned::save(&transaction, old).await?;
+    let new = versioned::save(&transaction, &old, old.clone()).await?;
     let event = Entry::new(AuditAction::PasswordChanged, &new).by(&viewer).with([Change::of_secret("password")]);
     let keys = if revokes_api_keys { revoke_api_keys(&transaction, new.id).await? } else { Vec::new() };
     let revocations = keys.iter().map(|key| Entry::new(AuditAction::ApiKeyRevoked, key).by(&viewer));
@@ -107,7 +107,7 @@ pub async fn change_pin(
         return Ok(old);
     }
     mail::notify(&transaction, &old, MailKind::PinChanged, authenticator.client.language).await?;
-    let new = versioned::save(&transaction, user::Model { has_pin, ..old.clone() }).await?;
+    let new = versioned::save(&transaction, &old, user::Model { has_pin, ..old.clone() }).await?;
     let event = Entry::new(AuditAction::PinChanged, &new).by(&viewer);
     let event = event.with([Change::of_secret("pin")]).with(difference(&old, &new));
     audit::commit(transaction, [event]).await?;

@@ -71,7 +71,7 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
     let mut new = user::Model { email: Some(new_email), email_verified: true, ..old.clone() };
     new.update_derived();
     new.keep_login_keys(&old);
-    let new = versioned::save(&transaction, new).await.map_err(address_taken)?;
+    let new = versioned::save(&transaction, &old, new).await.map_err(address_taken)?;
     search_index::update(&transaction, [(Some(&old), Some(&new))]).await?;
     mail::notify(&transaction, &old, MailKind::EmailChanged, client.language).await?;
     let event = Entry::new(AuditAction::EmailChanged, &new).by_user(new.id, client.request_id.clone());

@@ -50,7 +50,7 @@ pub async fn reset(authenticator: &Authenticator<'_>, token: &str, password: Str
     set_password_by_link(&transaction, authenticator.client.language, &mut new, password).await?;
     // A user who was locked out by another's guesses can sign in with the new password at once.
     attempts::reset_all(&transaction, authenticator.hasher, &new).await?;
-    rows::update(&transaction, new.clone()).await?;
+    rows::update(&transaction, &old, new.clone()).await?;
     let event = Entry::new(AuditAction::PasswordReset, &new).by_user(new.id, authenticator.client.request_id.clone());
     let event = event.with([Change::of_secret("password")]).with(difference(&old, &new));
     audit::commit(transaction, [event]).await

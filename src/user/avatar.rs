@@ -47,7 +47,7 @@ pub async fn set(
         None => db.remove(&transaction, id).await?,
     }
     let event = Entry::new(AuditAction::UserUpdated, &new).by(&viewer).with(difference(&old, &new));
-    let new = versioned::save(&transaction, new).await?;
+    let new = versioned::save(&transaction, &old, new).await?;
     audit::commit(transaction, [event]).await?;
     Ok(new)
 }

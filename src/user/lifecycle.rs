@@ -61,7 +61,7 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
     let action = if input.active { AuditAction::UserActivated } else { AuditAction::UserDeactivated };
     let reason = reason.map(|reason| Change::of("reason", None, Some(reason.into())));
     let event = Entry::new(action, &new).by(&viewer).with(difference(&old, &new)).with(reason);
-    let new = versioned::save(&transaction, new).await?;
+    let new = versioned::save(&transaction, &old, new).await?;
     audit::commit(transaction, [event].into_iter().chain(events)).await?;
     Ok(ActivationChange { user: new, ended, groups_passed_on })
 }

@@ -135,7 +135,7 @@ async fn save(
     if new.email_key != old.email_key {
         one_time_link::revoke(&transaction, &[old.id]).await?;
     }
-    let saved = match versioned::save(&transaction, new.clone()).await {
+    let saved = match versioned::save(&transaction, &old, new.clone()).await {
         Ok(saved) => saved,
         Err(error) => {
             drop(transaction);

@@ -145,7 +145,7 @@ impl Batch {
     async fn write(self, transaction: Transaction) -> Result<(), Error> {
         insert_users(&transaction, &self.created).await?;
         for user in &self.updated {
-            rows::update(&transaction, user.new.clone()).await?;
+            rows::update(&transaction, &user.old, user.new.clone()).await?;
         }
         let created = self.created.iter().map(|new| (None, Some(new)));
         let updated = self.updated.iter().map(|user| (Some(&user.old), Some(&user.new)));

@@ -101,10 +101,11 @@ impl Importer<'_> {
         }
         let action = if old.is_some() { actions.updated } else { actions.created };
         let event = Entry::new(action, &row).with(difference(old.as_ref().unwrap_or(empty), &row));
-        if old.is_some() {
-            versioned::save(&transaction, row).await?;
-        } else {
-            rows::insert(&transaction, row).await?;
+        match &old {
+            Some(old) => {
+                versioned::save(&transaction, old, row).await?;
+            }
+            None => rows::insert(&transaction, row).await?,
         }
         audit::commit(transaction, [event]).await
     }
