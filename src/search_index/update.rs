@@ -27,7 +27,7 @@ pub async fn update<'a>(
     changes: impl IntoIterator<Item = (Option<&'a user::Model>, Option<&'a user::Model>)>,
 ) -> Result<(), DbErr> {
     let (mut added, mut removed): (Vec<Posting<'a>>, Vec<Posting<'a>>) = (Vec::new(), Vec::new());
-    for (before, after) in changes {
+    for (before, after) in changes.into_iter().filter(|(before, after)| differ(*before, *after)) {
         let (old_postings, new_postings) = (postings(before), postings(after));
         added.extend(new_postings.difference(&old_postings));
         removed.extend(old_postings.difference(&new_postings));
@@ -48,11 +48,35 @@ pub async fn update<'a>(
     if removed.is_empty() {
         return Ok(());
     }
-    for posting in &removed {
-        let Some(row) = row(posting, &word_ids) else { continue };
-        search_hit::Entity::delete_by_id((row.word_id, row.license, row.user_id)).exec(transaction).await?;
-    }
+    delete_hits(transaction, removed.iter().filter_map(|posting| row(posting, &word_ids))).await?;
     prune(transaction, removed.iter().filter_map(|(word, ..)| word_ids.get(*word).copied()).collect()).await
+}
+
+/// Returns whether a change of a user may change the postings.
+fn differ(before: Option<&user::Model>, after: Option<&user::Model>) -> bool {
+    let source = |user: &user::Model| (user.id, user.license_id);
+    match (before, after) {
+        (Some(before), Some(after)) => source(before) != source(after) || before.search_key != after.search_key,
+        (before, after) => before.is_some() || after.is_some(),
+    }
+}
+
+/// Deletes rows, those of each user at once.
+async fn delete_hits(transaction: &Transaction, rows: impl Iterator<Item = search_hit::Model>) -> Result<(), DbErr> {
+    let mut words_of_users: BTreeMap<(i32, Id), Vec<i32>> = BTreeMap::new();
+    for search_hit::Model { word_id, license, user_id } in rows {
+        words_of_users.entry((license, user_id)).or_default().push(word_id);
+    }
+    let backend = transaction.get_database_backend();
+    for ((license, user_id), words) in words_of_users {
+        search_hit::Entity::delete_many()
+            .filter(any_of(backend, search_hit::Column::WordId, words))
+            .filter(search_hit::Column::License.eq(license))
+            .filter(search_hit::Column::UserId.eq(user_id))
+            .exec(transaction)
+            .await?;
+    }
+    Ok(())
 }
 
 fn postings(user: Option<&user::Model>) -> BTreeSet<Posting<'_>> {
@@ -138,13 +162,18 @@ async fn prune(transaction: &Transaction, ids: BTreeSet<i32>) -> Result<(), DbEr
     let unused = search_word::Entity::find()
         .filter(any_of(transaction.get_database_backend(), search_word::Column::Id, ids.into_iter().collect()))
         .filter(Expr::exists(postings_of_word).not());
-    for word in unused.all(transaction).await? {
+    let unused = unused.all(transaction).await?;
+    for word in &unused {
         search_key::Entity::delete_many()
             .filter(search_key::Column::Key.is_in(keys::keys_of_word(&word.word)))
             .filter(search_key::Column::WordId.eq(word.id))
             .exec(transaction)
             .await?;
-        search_word::Entity::delete_by_id(word.id).exec(transaction).await?;
+    }
+    if !unused.is_empty() {
+        let ids: Vec<i32> = unused.iter().map(|word| word.id).collect();
+        let of_ids = any_of(transaction.get_database_backend(), search_word::Column::Id, ids);
+        search_word::Entity::delete_many().filter(of_ids).exec(transaction).await?;
     }
     Ok(())
 }

@@ -69,8 +69,7 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
     // Links that were sent to the old address must not work any more.
     one_time_link::revoke(&transaction, &[old.id]).await?;
     let mut new = user::Model { email: Some(new_email), email_verified: true, ..old.clone() };
-    new.update_derived();
-    new.keep_login_keys(&old);
+    new.update_derived_since(&old);
     let new = versioned::save(&transaction, &old, new).await.map_err(address_taken)?;
     search_index::update(&transaction, [(Some(&old), Some(&new))]).await?;
     mail::notify(&transaction, &old, MailKind::EmailChanged, client.language).await?;

@@ -19,29 +19,57 @@ pub const SEARCH_LINES: [Column; 7] = [
     Column::LastName,
 ];
 
-impl Model {
-    /// Keeps the keys of logins that have not changed. The logins of two users may have become equal by a change in case folding;
-    /// one of the two then has a former key.
-    pub fn keep_login_keys(&mut self, before: &Self) {
-        if self.username == before.username {
-            self.username_key.clone_from(&before.username_key);
-        }
-        if self.email == before.email {
-            self.email_key.clone_from(&before.email_key);
-        }
-    }
+/// The texts that columns are derived from.
+const SOURCES: [fn(&Model) -> Option<&str>; 7] = [
+    |user| user.username.as_deref(),
+    |user| user.email.as_deref(),
+    |user| Some(user.first_name.as_str()),
+    |user| Some(user.last_name.as_str()),
+    |user| user.nickname.as_deref(),
+    |user| user.certified_email.as_deref(),
+    |user| user.position.as_deref(),
+];
 
+impl Model {
     /// Updates the derived columns: the keys by which values are compared, and the site access of a license administrator.
     pub fn update_derived(&mut self) {
-        self.username_key = self.username.as_deref().map(text::canonical_login);
-        self.email_key = self.email.as_deref().map(text::canonical_login);
-        self.first_name_key = text::fold(&self.first_name);
-        self.last_name_key = text::fold(&self.last_name);
-        self.nickname_key = self.nickname.as_deref().map(text::fold);
-        self.certified_email_key = self.certified_email.as_deref().map(text::canonical_email);
-        self.position_key = self.position.as_deref().map(text::fold);
+        self.derive([true; SOURCES.len()]);
+    }
+
+    /// Updates the columns that are derived from others than before. The keys of unchanged logins must be kept: the logins of two
+    /// users may have become equal by a change in case folding; one of the two then has a former key.
+    pub fn update_derived_since(&mut self, before: &Self) {
+        let changed = SOURCES.map(|source| source(self) != source(before));
+        self.derive(changed);
+    }
+
+    fn derive(&mut self, changed: [bool; SOURCES.len()]) {
+        let [username, email, first_name, last_name, nickname, certified_email, position] = changed;
+        if username {
+            self.username_key = self.username.as_deref().map(text::canonical_login);
+        }
+        if email {
+            self.email_key = self.email.as_deref().map(text::canonical_login);
+        }
+        if first_name {
+            self.first_name_key = text::fold(&self.first_name);
+        }
+        if last_name {
+            self.last_name_key = text::fold(&self.last_name);
+        }
+        if nickname {
+            self.nickname_key = self.nickname.as_deref().map(text::fold);
+        }
+        if certified_email {
+            self.certified_email_key = self.certified_email.as_deref().map(text::canonical_email);
+        }
+        if position {
+            self.position_key = self.position.as_deref().map(text::fold);
+        }
+        if username || email || first_name || last_name || certified_email {
+            self.search_key = self.searched_lines().join("\n");
+        }
         self.role_key = self.role.place();
-        self.search_key = self.searched_lines().join("\n");
         self.full_site_access |= self.role.includes_every_site();
     }
 

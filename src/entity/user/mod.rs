@@ -284,7 +284,6 @@ impl Model {
         validator.value("isStaff", fields.is_staff, &mut self.is_staff);
         validator.value("fullSiteAccess", fields.full_site_access, &mut self.full_site_access);
         self.apply_rights(fields.admin_rights, validator);
-        self.update_derived();
-        self.keep_login_keys(&before);
+        self.update_derived_since(&before);
     }
 }
