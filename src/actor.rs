@@ -8,18 +8,18 @@
 
 use std::ops::Deref;
 
-use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityName, EntityTrait, FromQueryResult, JoinType, PrimaryKeyTrait,
-    QueryFilter, QuerySelect, QueryTrait, RelationTrait, Select,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityName, EntityTrait, FromQueryResult, IdenStatic, Iterable,
+    PrimaryKeyTrait, QueryFilter, QueryResult, QuerySelect,
 };
 
-use crate::access::{AuthMethod, SignedIn, Viewer, active_in_valid_license, is_same_license};
+use crate::access::{AuthMethod, SignedIn, Viewer, ViewerRow, active_in_valid_license_as, is_same_license};
 use crate::db::conditions::{Lock, waits_in_line};
 use crate::db::{Db, Transaction};
 use crate::entity::subject::Subject;
 use crate::entity::user::Role;
-use crate::entity::{api_key, session, user};
+use crate::entity::{api_key, license, session, user};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
@@ -43,8 +43,25 @@ impl Deref for Actor {
 /// in force.
 pub async fn begin(db: &Db, viewer: &Viewer) -> Result<(Transaction, Actor), Error> {
     let transaction = begin_transaction(db).await?;
-    let (actor, _) = lock_actor(&transaction, viewer, Lock::Shared).await?;
+    let row = lock(&transaction, viewer, Target::Nobody, Vec::new()).await?.ok_or(Error::Unauthenticated)?;
+    let actor = actor_of(&row, viewer)?;
     Ok((transaction, actor))
+}
+
+/// Begins a mutation as [`begin`] does, and reads named values with the statement that reads the actor. They are those of the
+/// moment in which the statement begins, before it waits for locks.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_with<V: FromQueryResult>(
+    db: &Db,
+    viewer: &Viewer,
+    values: Vec<(&'static str, SimpleExpr)>,
+) -> Result<(Transaction, Actor, V), Error> {
+    let transaction = begin_transaction(db).await?;
+    let row = lock(&transaction, viewer, Target::Nobody, values).await?.ok_or(Error::Unauthenticated)?;
+    let (actor, values) = (actor_of(&row, viewer)?, V::from_query_result(&row, "")?);
+    Ok((transaction, actor, values))
 }
 
 /// Begins a mutation that changes its own actor; returns the actor's row as well.
@@ -53,7 +70,8 @@ pub async fn begin(db: &Db, viewer: &Viewer) -> Result<(Transaction, Actor), Err
 /// As [`begin`].
 pub async fn begin_on_oneself(db: &Db, viewer: &Viewer) -> Result<(Transaction, Actor, user::Model), Error> {
     let transaction = begin_transaction(db).await?;
-    let (actor, own) = lock_actor(&transaction, viewer, Lock::Exclusive).await?;
+    let row = lock(&transaction, viewer, Target::Actor, Vec::new()).await?.ok_or(Error::Unauthenticated)?;
+    let (actor, own) = (actor_of(&row, viewer)?, user::Model::from_query_result(&row, "")?);
     Ok((transaction, actor, own))
 }
 
@@ -67,19 +85,20 @@ pub async fn begin_on(
     viewer: &Viewer,
     user_id: Id,
 ) -> Result<(Transaction, Actor, Option<user::Model>), Error> {
-    let own_id = viewer.signed_in()?.user_id;
-    if user_id == own_id {
+    if user_id == viewer.signed_in()?.user_id {
         let (transaction, actor, own) = begin_on_oneself(db, viewer).await?;
         return Ok((transaction, actor, Some(own)));
     }
     let transaction = begin_transaction(db).await?;
-    // Locks by ID, so that two users who change each other do not deadlock.
-    let is_subject_first = user_id < own_id;
-    let before = if is_subject_first { lock_subject(&transaction, viewer, user_id).await? } else { None };
-    let (actor, _) = lock_actor(&transaction, viewer, Lock::Shared).await?;
-    let found = if is_subject_first { before } else { lock_subject(&transaction, viewer, user_id).await? };
-    let found = found.filter(|found| actor.can_see_user(found));
-    Ok((transaction, actor, found))
+    if let Some(row) = lock(&transaction, viewer, Target::User(user_id), Vec::new()).await? {
+        let (actor, found) = (actor_of(&row, viewer)?, user::Model::from_query_result(&row, "")?);
+        let found = Some(found).filter(|found| actor.can_see_user(found));
+        return Ok((transaction, actor, found));
+    }
+    // The actor or the user is missing.
+    let row = lock(&transaction, viewer, Target::Nobody, Vec::new()).await?.ok_or(Error::Unauthenticated)?;
+    let actor = actor_of(&row, viewer)?;
+    Ok((transaction, actor, None))
 }
 
 /// Begins a mutation as [`begin_on`] does, and requires that the user exists; `field` is the input field that names the user.
@@ -152,68 +171,120 @@ async fn begin_transaction(db: &Db) -> Result<Transaction, Error> {
     db.begin().await
 }
 
-async fn lock_subject(transaction: &Transaction, viewer: &Viewer, user_id: Id) -> Result<Option<user::Model>, Error> {
-    // Filters by the rights that the viewer had when the request began; the current rights are checked against the row
-    // afterwards.
-    let found = user::Entity::find_by_id(user_id).filter(viewer.visible_users());
-    let turn = waits_in_line(transaction.get_database_backend(), Lock::Exclusive, user_id);
-    Ok(found.filter(turn).lock_exclusive().one(transaction).await?)
+/// The user whose row a mutation locks and reads beside the rights of its actor, to change it.
+#[derive(Clone, Copy)]
+enum Target {
+    Nobody,
+    /// The actor.
+    Actor,
+    /// Another user, whom the viewer could see when the request began; the actor's rights are checked against the row afterwards.
+    User(Id),
 }
 
-/// The actor's row, and the role of the API key if the request uses one.
+/// The name of the actor's row in the statement that locks it.
+const ACTOR: &str = "actor";
+
+/// The actor's rights, and the role of the API key if the request uses one.
 #[derive(FromQueryResult)]
 struct ActorRow {
-    #[sea_orm(nested)]
-    own: user::Model,
+    #[sea_orm(nested(prefix = "actor_"))]
+    rights: ViewerRow,
     key_role: Option<Role>,
 }
 
-/// Locks and reads the actor, with the session or API key and the license, in one statement. The lock is shared, so that other
-/// mutations of the same actor run concurrently, or exclusive if the mutation changes the actor's own row or rows that depend
-/// on it.
-async fn lock_actor(transaction: &Transaction, viewer: &Viewer, lock: Lock) -> Result<(Actor, user::Model), Error> {
-    let SignedIn { user_id, auth_method, request_id, .. } = viewer.signed_in()?;
-    let select = user::Entity::find_by_id(*user_id)
-        .join(JoinType::InnerJoin, user::Relation::License.def())
-        .filter(active_in_valid_license())
-        .filter(waits_in_line(transaction.get_database_backend(), lock, *user_id));
-    let (select, table) = match auth_method {
-        AuthMethod::Session(id) => (with_session(select, *id), session::Entity.table_name()),
-        AuthMethod::ApiKey(id, _) => (with_api_key(select, *id), api_key::Entity.table_name()),
-    };
-    let backend = transaction.get_database_backend();
-    let mut statement = select.build(backend);
+/// Locks and reads the actor, with the session or API key and the license, and the target, in one statement. The lock of the
+/// actor is shared, so that other mutations of the same actor run concurrently, or exclusive if the mutation changes the actor's
+/// own row or rows that depend on it. Returns `None` if the actor or the target is not found.
+async fn lock(
+    transaction: &Transaction,
+    viewer: &Viewer,
+    target: Target,
+    values: Vec<(&'static str, SimpleExpr)>,
+) -> Result<Option<QueryResult>, Error> {
+    let (signed_in, backend) = (viewer.signed_in()?, transaction.get_database_backend());
+    let mut select = select_actor(signed_in);
+    let mut locks = vec![(signed_in.user_id, Lock::Shared, ACTOR)];
+    match target {
+        Target::Nobody => {}
+        Target::Actor => {
+            locks = vec![(signed_in.user_id, Lock::Exclusive, ACTOR)];
+            select.columns(user::Column::iter().map(|column| (ACTOR, column)));
+        }
+        Target::User(id) => {
+            locks.push((id, Lock::Exclusive, user::Entity.table_name()));
+            select.inner_join(user::Entity, user::Column::Id.eq(id)).cond_where(viewer.visible_users());
+            select.columns(user::Column::iter().map(|column| column.as_column_ref()));
+        }
+    }
+    // By ID, so that two users who change each other do not deadlock.
+    locks.sort_by_key(|(id, ..)| *id);
+    for (id, lock, _) in &locks {
+        select.cond_where(waits_in_line(backend, *lock, *id));
+    }
+    for (name, value) in values {
+        select.expr_as(value, name);
+    }
+    let mut statement = backend.build(&select);
     if backend == DatabaseBackend::Postgres {
+        statement.sql.push_str(&row_locks(&locks, signed_in.auth_method));
+    }
+    Ok(transaction.query_one_raw(statement).await?)
+}
+
+/// Returns the clauses that lock rows of users, in their order, and then the session or the API key. Every transaction that ends a
+/// session locks its user's row first. The weakest lock on the session keeps it from being ended, but not from being marked as
+/// used.
+fn row_locks(users: &[(Id, Lock, &str)], auth_method: AuthMethod) -> String {
+    let mut clauses = String::new();
+    for (_, lock, table) in users {
         let strength = match lock {
             Lock::Shared => "SHARE",
             Lock::Exclusive => "UPDATE",
         };
-        // Locks the user's row first, as every transaction that ends a session does. The weakest lock on the session keeps it
-        // from being ended, but not from being marked as used.
-        statement.sql = format!(r#"{} FOR {strength} OF "users" FOR KEY SHARE OF "{table}""#, statement.sql);
+        clauses.push_str(&format!(r#" FOR {strength} OF "{table}""#));
     }
-    let found = ActorRow::find_by_statement(statement).one(transaction).await?;
-    let ActorRow { own, key_role } = found.ok_or(Error::Unauthenticated)?;
+    let table = match auth_method {
+        AuthMethod::Session(_) => session::Entity.table_name(),
+        AuthMethod::ApiKey(..) => api_key::Entity.table_name(),
+    };
+    clauses + &format!(r#" FOR KEY SHARE OF "{table}""#)
+}
+
+/// Returns the statement that reads the actor's rights, if the actor is still signed in.
+fn select_actor(signed_in: &SignedIn) -> SelectStatement {
+    let of_actor = |column: user::Column| Expr::col((ACTOR, column));
+    let mut select = Query::select();
+    select.from_as(user::Entity, ACTOR);
+    select
+        .inner_join(license::Entity, of_actor(user::Column::LicenseId).equals((license::Entity, license::Column::Id)));
+    select.and_where(of_actor(user::Column::Id).eq(signed_in.user_id)).cond_where(active_in_valid_license_as(ACTOR));
+    select.expr_as(of_actor(user::Column::Id), "actor_user_id");
+    for column in ViewerRow::COLUMNS {
+        select.expr_as(of_actor(column), format!("actor_{}", column.as_str()));
+    }
+    match signed_in.auth_method {
+        AuthMethod::Session(id) => {
+            let of_session = of_actor(user::Column::Id).equals((session::Entity, session::Column::UserId));
+            select.expr_as(Expr::val(None::<String>), "key_role").inner_join(session::Entity, of_session);
+            select.and_where(session::Column::Id.eq(id)).and_where(session::Column::ExpiresAt.gt(now()));
+        }
+        AuthMethod::ApiKey(id, _) => {
+            let of_key = of_actor(user::Column::Id).equals((api_key::Entity, api_key::Column::UserId));
+            let role = Expr::col((api_key::Entity, api_key::Column::Role));
+            select.expr_as(role, "key_role").inner_join(api_key::Entity, of_key);
+            select.and_where(api_key::Column::Id.eq(id)).cond_where(api_key::alive());
+        }
+    }
+    select
+}
+
+/// Returns the actor that a row of [`lock`] describes.
+fn actor_of(row: &QueryResult, viewer: &Viewer) -> Result<Actor, Error> {
+    let SignedIn { auth_method, request_id, .. } = viewer.signed_in()?;
+    let ActorRow { rights, key_role } = ActorRow::from_query_result(row, "")?;
     let auth_method = match (auth_method, key_role) {
         (AuthMethod::ApiKey(id, _), Some(role)) => AuthMethod::ApiKey(*id, role),
         (auth_method, _) => *auth_method,
     };
-    let actor = Actor(Viewer::SignedIn(SignedIn::new(&(&own).into(), auth_method, request_id.clone())));
-    Ok((actor, own))
-}
-
-fn with_session(select: Select<user::Entity>, id: Id) -> Select<user::Entity> {
-    select
-        .column_as(Expr::val(None::<String>), "key_role")
-        .join_rev(JoinType::InnerJoin, session::Relation::User.def())
-        .filter(session::Column::Id.eq(id))
-        .filter(session::Column::ExpiresAt.gt(now()))
-}
-
-fn with_api_key(select: Select<user::Entity>, id: Id) -> Select<user::Entity> {
-    select
-        .column_as(api_key::Column::Role, "key_role")
-        .join_rev(JoinType::InnerJoin, api_key::Relation::User.def())
-        .filter(api_key::Column::Id.eq(id))
-        .filter(api_key::alive())
+    Ok(Actor(Viewer::SignedIn(SignedIn::new(&rights, auth_method, request_id.clone()))))
 }

@@ -23,7 +23,8 @@ pub use self::users::UserChange;
 use self::viewer::Rank;
 pub use self::viewer::{AuthMethod, CurrentViewer, SignedIn, Viewer, ViewerRow};
 pub use self::visibility::{
-    active_in_valid_license, active_license_admins, active_superusers, administrators, in_force, of_license,
+    active_in_valid_license, active_in_valid_license_as, active_license_admins, active_superusers, administrators,
+    in_force, of_license,
 };
 use crate::entity::audit_event::SubjectType;
 use crate::entity::license;
@@ -89,6 +90,17 @@ impl Viewer {
             return forbidden("Only administrators with the right isAttributesAdmin may define attributes.");
         }
         Ok(())
+    }
+
+    /// Returns whether the viewer may do the action to a user of whom only the ID is known, as far as that can be told. If not,
+    /// [`Viewer::may_on`] refuses it, whatever the user's row says.
+    #[must_use]
+    pub fn may_reach(&self, action: Action, user_id: Id) -> bool {
+        match self.scope(action) {
+            Scope::Nothing => false,
+            Scope::Own => self.signed_in().is_ok_and(|viewer| viewer.user_id == user_id),
+            Scope::Rank | Scope::License | Scope::All => true,
+        }
     }
 
     /// Checks that the viewer may do the action to a user.

@@ -72,6 +72,24 @@ pub struct ViewerRow {
     pub rights: AdminRights,
 }
 
+impl ViewerRow {
+    /// The columns of a row, besides the ID.
+    pub const COLUMNS: [user::Column; 12] = [
+        user::Column::LicenseId,
+        user::Column::Role,
+        user::Column::IsStaff,
+        user::Column::FullSiteAccess,
+        user::Column::IsSuperuser,
+        user::Column::IsAdmin,
+        user::Column::IsProjectAdmin,
+        user::Column::IsGroupAdmin,
+        user::Column::IsTaxonomiesAdmin,
+        user::Column::IsResourcesAdmin,
+        user::Column::IsAttributesAdmin,
+        user::Column::IsContactFormEmailReceiver,
+    ];
+}
+
 impl From<&user::Model> for ViewerRow {
     fn from(user: &user::Model) -> Self {
         Self {

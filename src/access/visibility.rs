@@ -176,7 +176,13 @@ pub fn of_license(column: impl ColumnTrait, license_id: Id) -> SimpleExpr {
 /// Returns the condition for active users in a license that has begun and not expired. Both tables must be joined.
 #[must_use]
 pub fn active_in_valid_license() -> Condition {
-    Condition::all().add(user::Column::IsActive.eq(true)).add(in_force())
+    active_in_valid_license_as("users")
+}
+
+/// Returns the same condition for users who are read under another name than that of their table.
+#[must_use]
+pub fn active_in_valid_license_as(users: &'static str) -> Condition {
+    Condition::all().add(Expr::col((users, user::Column::IsActive)).eq(true)).add(in_force())
 }
 
 /// Returns the condition for licenses that have begun and not expired. The table must be joined.

@@ -145,8 +145,7 @@ async fn find_api_key(db: &Db, token: &str) -> Result<Option<SessionOwner>, Erro
 
 async fn find<E: EntityTrait>(db: &Db, select: Select<E>) -> Result<Option<SessionOwner>, Error> {
     let found = select
-        .columns([user::Column::LicenseId, user::Column::Role, user::Column::IsStaff, user::Column::FullSiteAccess])
-        .columns(user::RIGHTS)
+        .columns(ViewerRow::COLUMNS)
         .join(JoinType::InnerJoin, user::Relation::License.def())
         .filter(active_in_valid_license())
         .into_model::<SessionOwner>()
