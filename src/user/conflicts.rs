@@ -11,9 +11,11 @@ use crate::error::{Error, ErrorCode};
 use crate::login;
 use crate::validation::Validator;
 
-/// Checks the rules that involve more than one value, or another table.
+/// Checks the rules that involve more than one value, or another table. The institution of an existing user exists unless it
+/// changes.
 pub(super) async fn check_references(
     db: &impl ConnectionTrait,
+    old: Option<&user::Model>,
     new: &user::Model,
     validator: &mut Validator,
 ) -> Result<(), Error> {
@@ -21,7 +23,8 @@ pub(super) async fn check_references(
     if new.username.is_none() && new.email.is_none() && !has_login_errors {
         validator.add_error("email", ErrorCode::Required, "A username or an email address is required.");
     }
-    if let Some(id) = new.institution_id {
+    let is_moved = old.is_none_or(|old| old.institution_id != new.institution_id);
+    if let Some(id) = new.institution_id.filter(|_| is_moved) {
         let of_license = of_license(institution::Column::LicenseId, new.license_id);
         if institution::Entity::find_by_id(id).filter(of_license).one(db).await?.is_none() {
             validator.add_error("institutionId", ErrorCode::NotFound, "There is no such institution.");

@@ -7,7 +7,7 @@ use super::conflicts::{self, check_references, map_unique_violation};
 use super::find;
 use super::input::UpdateUserInput;
 use super::secrets::{Hashes, Secrets};
-use crate::access::{self, UserChange, Viewer};
+use crate::access::{self, Action, UserChange, Viewer};
 use crate::actor::{self, Actor};
 use crate::attribute_values::{self, AttributeChanges, Definitions};
 use crate::audit::{self, Entry, difference};
@@ -37,35 +37,54 @@ pub async fn update(
 ) -> Result<Updated<user::Model>, Error> {
     let id = Id::of_input("id", &input.id)?;
     let options = UpdateOptions { expected_version: input.expected_version, dry_run: input.dry_run };
-    let old = find(db.read(), viewer, id).await?;
-    let names = attribute_values::names(&input.attributes);
-    let definitions = match names.as_slice() {
-        [] => Definitions::new(),
-        _ => attribute_values::definitions(db.read(), old.license_id).await?,
+    let has_secrets = !input.password.is_undefined() || !input.pin.is_undefined();
+    // The row is read before it is locked only if that is worth a statement: if there are secrets to hash, which takes long, or if
+    // the viewer has no right that reaches the user, whom other callers would have to wait for.
+    let hashed_secrets = if has_secrets || !viewer.may_reach(Action::UpdateUser, id) {
+        match hash_secrets(db, hasher, viewer, id, &input, options).await? {
+            Ok(hashed_secrets) => hashed_secrets,
+            Err(current) => return Ok(Updated::Conflict(current)),
+        }
+    } else {
+        Hashes::default()
     };
-    let draft = apply(db.read(), Some(hasher), viewer, &old, &input, &definitions).await?;
-    if options.is_conflict(&old) {
-        return Ok(Updated::Conflict(old));
-    }
-    if draft.row == old && draft.secrets.are_absent() && draft.attributes.is_unchanged() {
-        return Ok(if options.dry_run { Updated::DryRun(old) } else { Updated::Saved(old) });
-    }
-    // Hashing is slow: it is done before the row is locked, and only for input without errors so far.
-    let hashed_secrets = if options.dry_run { Hashes::default() } else { draft.secrets.hash(hasher, viewer).await? };
 
     let (transaction, actor, old) = actor::begin_on_known(db, viewer, "id", id).await?;
+    let names = attribute_values::names(&input.attributes);
     let definitions = attribute_values::hold(&transaction, old.license_id, &names).await?;
+    // The secrets were checked above; their strength is not computed again while other transactions wait.
+    let Draft { row, attributes, .. } = apply(&transaction, None, &actor, &old, input, &definitions).await?;
     if options.is_conflict(&old) {
         return Ok(Updated::Conflict(old));
     }
-    // The secrets were checked above; their strength is not computed again while other transactions wait.
-    let Draft { row, attributes, .. } = apply(&transaction, None, &actor, &old, &input, &definitions).await?;
     ensure_administrator_remains(&transaction, &old, &row).await?;
     if options.dry_run {
         conflicts::check(&transaction, Some(&old), &row).await?;
         return Ok(Updated::DryRun(old));
     }
     save(db, transaction, &actor, language, Change { old, new: row, hashed_secrets, attributes }).await
+}
+
+/// Checks an update as far as that is possible without a lock, and hashes its secrets unless it is a dry run. Returns the user as
+/// they are now if the update is based on another version.
+async fn hash_secrets(
+    db: &Db,
+    hasher: &Hasher,
+    viewer: &Viewer,
+    id: Id,
+    input: &UpdateUserInput,
+    options: UpdateOptions,
+) -> Result<Result<Hashes, user::Model>, Error> {
+    let old = find(db.read(), viewer, id).await?;
+    let definitions = match attribute_values::names(&input.attributes).as_slice() {
+        [] => Definitions::new(),
+        _ => attribute_values::definitions(db.read(), old.license_id).await?,
+    };
+    let draft = apply(db.read(), Some(hasher), viewer, &old, input.clone(), &definitions).await?;
+    if options.is_conflict(&old) {
+        return Ok(Err(old));
+    }
+    Ok(Ok(if options.dry_run { Hashes::default() } else { draft.secrets.hash(hasher, viewer).await? }))
 }
 
 /// A user as changed by an input.
@@ -81,10 +100,9 @@ async fn apply(
     hasher: Option<&Hasher>,
     viewer: &Viewer,
     old: &user::Model,
-    input: &UpdateUserInput,
+    input: UpdateUserInput,
     definitions: &Definitions,
 ) -> Result<Draft, Error> {
-    let input = input.clone();
     let mut validator = Validator::changing();
     let mut new = old.clone();
     let names = UserNames { first_name: input.first_name, last_name: input.last_name };
@@ -103,7 +121,7 @@ async fn apply(
     if let Some(hasher) = hasher {
         secrets.check(hasher, viewer, &mut validator, &new).await?;
     }
-    check_references(connection, &new, &mut validator).await?;
+    check_references(connection, Some(old), &new, &mut validator).await?;
     conflicts::finish(connection, Some(old), &new, validator).await?;
     Ok(Draft { row: new, secrets, attributes })
 }
