@@ -90,6 +90,15 @@ pub async fn definitions(db: &impl ConnectionTrait, license_id: Id) -> Result<De
     Ok(by_name(found.all(db).await?))
 }
 
+/// Returns the number of required attributes of a license, to be read with another statement.
+#[must_use]
+pub fn required_count(license_id: Id) -> SimpleExpr {
+    let required = attribute_definition::Column::Required.eq(true);
+    let required = required.and(of_license(attribute_definition::Column::LicenseId, license_id));
+    let mut count = Query::select();
+    count.expr(Expr::cust("COUNT(*)")).from(attribute_definition::Entity).and_where(required).take().into()
+}
+
 /// Returns the definitions with the given names, locked against changes until the transaction ends.
 pub async fn hold(transaction: &Transaction, license_id: Id, names: &[String]) -> Result<Definitions, Error> {
     // Only valid names are sent to the database.

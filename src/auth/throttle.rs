@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ConnectionTrait, Statement, Value};
 
 use crate::db::Db;
@@ -162,7 +163,24 @@ pub async fn count_link_attempt(db: &Db, token_hash: &[u8]) -> Result<(), Error>
 /// # Errors
 /// `RateLimited` if the limit is reached.
 pub async fn check_foreign_logins(db: &Db, user_id: Id) -> Result<(), Error> {
-    let found = read_count(db, &ThrottleKey::of_foreign_logins(user_id)).await?;
+    check_foreign_login_count(read_count(db, &ThrottleKey::of_foreign_logins(user_id)).await?)
+}
+
+/// Returns the number of logins of other licenses that a user has encountered, to be read with another statement; null for none.
+#[must_use]
+pub fn foreign_login_count(user_id: Id) -> SimpleExpr {
+    let mut count = Query::select();
+    count.column("wrong").from("attempts");
+    count.and_where(Expr::col("subject").eq(ThrottleKey::of_foreign_logins(user_id).0));
+    count.and_where(Expr::col("since").gt(now() - PERIOD));
+    SimpleExpr::from(count)
+}
+
+/// Checks the [`foreign_login_count`] of a user, as [`check_foreign_logins`] does.
+///
+/// # Errors
+/// `RateLimited` if the limit is reached.
+pub fn check_foreign_login_count(found: i32) -> Result<(), Error> {
     if found >= MAX_FOREIGN_LOGINS { Err(too_many_taken_logins()) } else { Ok(()) }
 }
 

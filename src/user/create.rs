@@ -1,5 +1,7 @@
 //! Creation of users.
 
+use sea_orm::{ConnectionTrait, FromQueryResult};
+
 use super::conflicts::{self, check_references, collect_conflicts, map_unique_violation};
 use super::input::CreateUserInput;
 use super::invitation::{ActivationEmails, InvitationOptions};
@@ -8,8 +10,8 @@ use crate::access::{Action, Viewer};
 use crate::actor::{self, Actor};
 use crate::attribute_values::{self, AttributeChanges, AttributeInputItem};
 use crate::audit::{self, Entry, difference};
-use crate::auth::one_time_link;
 use crate::auth::password::Hasher;
+use crate::auth::{one_time_link, throttle};
 use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user::{self, UserNames};
@@ -40,7 +42,8 @@ pub enum ActivationMethod<'a> {
 /// Creates a user in the viewer's license. Returns `None` for a dry run.
 ///
 /// # Errors
-/// `Rejected` with every error of the input; `Forbidden` for more rights than the viewer may give.
+/// `Rejected` with every error of the input; `Forbidden` for more rights than the viewer may give; `RateLimited` for a viewer who
+/// has encountered too many logins of other licenses.
 pub async fn create(
     db: &Db,
     hasher: &Hasher,
@@ -52,19 +55,26 @@ pub async fn create(
     let (mut draft, mut validator) = read(db, viewer, emails, input).await?;
     let row = &draft.row;
     draft.secrets.check(hasher, viewer, &mut validator, row).await?;
-    check_references(db.read(), row, &mut validator).await?;
+    check_references(db.read(), None, row, &mut validator).await?;
+    if draft.lacks_attributes && validator.has_errors() {
+        validator = missing_attributes(db.read(), row).await?.followed_by(validator);
+    }
     let given = validator.given().to_vec();
     if dry_run {
-        let (transaction, _) = begin(db, viewer, row, &given).await?;
+        let (transaction, ..) = begin(db, viewer, row, &given).await?;
         collect_conflicts(&transaction, None, row, &mut validator).await?;
         validator.finish()?;
         return Ok(None);
+    }
+    if validator.has_errors() && (row.username.is_some() || row.email.is_some()) {
+        throttle::check_foreign_logins(db, viewer.signed_in()?.user_id).await?;
     }
     conflicts::finish(db.read(), None, row, validator).await?;
 
     // Hashing is slow: it is done before the transaction begins.
     let hashed_secrets = std::mem::take(&mut draft.secrets).hash(hasher, viewer).await?;
-    let (transaction, actor) = begin(db, viewer, &draft.row, &given).await?;
+    let (transaction, actor, found) = begin(db, viewer, &draft.row, &given).await?;
+    found.check(&transaction, &draft).await?;
     let Draft { row, attributes, activation, .. } = draft;
     let new = NewUser { row: &row, hashed_secrets, attributes: &attributes, activation };
     insert(db, transaction, Some(&actor), new).await?;
@@ -76,6 +86,8 @@ struct Draft<'a> {
     row: user::Model,
     secrets: Secrets,
     attributes: Vec<AttributeInputItem>,
+    /// Whether there are no attributes, and it has not been checked yet whether some are required.
+    lacks_attributes: bool,
     activation: ActivationMethod<'a>,
 }
 
@@ -96,23 +108,69 @@ async fn read<'a>(
     secrets.apply(&mut row);
     viewer.may_create(&row, validator.given())?;
     let attributes = attribute_values::of_list(input.attributes, &mut validator);
-    let definitions = attribute_values::definitions(db.read(), row.license_id).await?;
-    let mut changes = AttributeChanges::default();
-    changes.apply(&attributes, &definitions, &mut validator);
-    changes.require(&definitions, &mut validator);
+    // Secrets are hashed only for an input without errors, so that these must be found before. Otherwise, whether attributes are
+    // missing is read with the actor.
+    let is_simple = attributes.is_empty() && secrets.are_absent() && !validator.has_errors();
+    let lacks_attributes = is_simple && !input.dry_run;
+    if !lacks_attributes {
+        let definitions = attribute_values::definitions(db.read(), row.license_id).await?;
+        let mut changes = AttributeChanges::default();
+        changes.apply(&attributes, &definitions, &mut validator);
+        changes.require(&definitions, &mut validator);
+    }
     let options =
         InvitationOptions { mail: input.send_registration_email, next_url: input.registration_email_next_url };
     options.check(viewer)?;
     let is_invited = viewer.may(Action::Invite).is_ok() && !secrets.password.is_value();
     let activation = options.activation(&row, is_invited, emails, &mut validator);
-    Ok((Draft { row, secrets, attributes, activation }, validator))
+    Ok((Draft { row, secrets, attributes, lacks_attributes, activation }, validator))
+}
+
+/// Returns the errors of a new user without attributes.
+async fn missing_attributes(connection: &impl ConnectionTrait, new: &user::Model) -> Result<Validator, Error> {
+    let definitions = attribute_values::definitions(connection, new.license_id).await?;
+    let mut validator = Validator::creating();
+    AttributeChanges::default().require(&definitions, &mut validator);
+    Ok(validator)
+}
+
+/// The values that are read with the actor.
+#[derive(FromQueryResult)]
+struct Found {
+    /// The number of logins of other licenses that the viewer has encountered.
+    foreign_logins: Option<i32>,
+    required_attributes: i64,
+}
+
+impl Found {
+    /// Checks the creation of a user against the values.
+    ///
+    /// # Errors
+    /// `RateLimited`; `Rejected` if attributes are missing.
+    async fn check(&self, transaction: &Transaction, draft: &Draft<'_>) -> Result<(), Error> {
+        throttle::check_foreign_login_count(self.foreign_logins.unwrap_or_default())?;
+        if draft.lacks_attributes && self.required_attributes > 0 {
+            let validator = missing_attributes(transaction, &draft.row).await?;
+            conflicts::finish(transaction, None, &draft.row, validator).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Begins the transaction in which a viewer creates a user, with the rights that the viewer has by then.
-async fn begin(db: &Db, viewer: &Viewer, new: &user::Model, given: &[&str]) -> Result<(Transaction, Actor), Error> {
-    let (transaction, actor) = actor::begin(db, viewer).await?;
+async fn begin(
+    db: &Db,
+    viewer: &Viewer,
+    new: &user::Model,
+    given: &[&str],
+) -> Result<(Transaction, Actor, Found), Error> {
+    let values = vec![
+        ("foreign_logins", throttle::foreign_login_count(viewer.signed_in()?.user_id)),
+        ("required_attributes", attribute_values::required_count(new.license_id)),
+    ];
+    let (transaction, actor, found) = actor::begin_with(db, viewer, values).await?;
     actor.may_create(new, given)?;
-    Ok((transaction, actor))
+    Ok((transaction, actor, found))
 }
 
 /// Inserts a user with secrets and attributes, and commits the transaction, which has begun with or without an actor. Returns the

@@ -20,10 +20,11 @@ use crate::validation::rule::MAX_EMAIL_LENGTH;
 
 /// The logins in an input.
 pub(super) struct Logins {
-    /// The logins in their canonical and former forms.
-    canonical: Vec<String>,
+    given: Vec<String>,
     /// Whether the input is a dry run.
     is_dry_run: bool,
+    /// Whether the work checks the limit itself before it reveals anything.
+    is_checked_by_work: bool,
 }
 
 impl Logins {
@@ -34,8 +35,12 @@ impl Logins {
             MaybeUndefined::Null | MaybeUndefined::Undefined => None,
         });
         let possible = given.filter(|login| login.chars().count() <= MAX_EMAIL_LENGTH);
-        let forms = |login| text::former_logins(login).into_iter().chain([text::canonical_login(login)]);
-        Self { canonical: possible.flat_map(forms).collect(), is_dry_run }
+        Self { given: possible.map(str::to_owned).collect(), is_dry_run, is_checked_by_work: false }
+    }
+
+    /// Reads the logins of an input as [`Logins::of`] does, for work that checks the limit itself unless it is a dry run.
+    pub(super) fn checked_by_work(fields: &UserFields, is_dry_run: bool) -> Self {
+        Self { is_checked_by_work: !is_dry_run, ..Self::of(fields, is_dry_run) }
     }
 
     /// Runs `work`, which may fail because a login is taken. An error that reveals a login of another license is counted and
@@ -53,11 +58,13 @@ impl Logins {
     ) -> Result<T, Error> {
         let signed_in = viewer.signed_in()?;
         let user_id = signed_in.user_id;
-        if self.canonical.is_empty() {
+        if self.given.is_empty() {
             return work.await;
         }
         let _place = inputs.0.take(user_id).await.ok_or_else(too_many)?;
-        throttle::check_foreign_logins(db, user_id).await?;
+        if !self.is_checked_by_work {
+            throttle::check_foreign_logins(db, user_id).await?;
+        }
         let outcome = work.await;
         if !matches!(&outcome, Err(error) if is_of_login(error)) || !self.are_foreign(db, viewer).await? {
             if self.is_dry_run || outcome.is_err() {
@@ -77,8 +84,9 @@ impl Logins {
 
     /// Returns whether one of the logins belongs to a user whom the viewer may not see.
     async fn are_foreign(&self, db: &Db, viewer: &Viewer) -> Result<bool, Error> {
-        let named =
-            [user::Column::UsernameKey, user::Column::EmailKey].map(|column| column.is_in(self.canonical.clone()));
+        let forms = |login: &String| text::former_logins(login).into_iter().chain([text::canonical_login(login)]);
+        let keys: Vec<String> = self.given.iter().flat_map(forms).collect();
+        let named = [user::Column::UsernameKey, user::Column::EmailKey].map(|column| column.is_in(keys.clone()));
         let named = named.into_iter().fold(Condition::any(), Condition::add);
         let owners = user::Entity::find().filter(named).all(db.read()).await?;
         Ok(owners.iter().any(|owner| viewer.may_on(Action::ReadDirectory, owner).is_err()))

@@ -61,7 +61,8 @@ impl UserMutation {
         authorized(ctx, async {
             let outcome = {
                 let emails = activation_emails(ctx)?;
-                let (db, viewer, logins) = (ctx.db()?, ctx.viewer()?, Logins::of(&input.fields, input.dry_run));
+                let (db, viewer) = (ctx.db()?, ctx.viewer()?);
+                let logins = Logins::checked_by_work(&input.fields, input.dry_run);
                 let create = Box::pin(create::create(db, ctx.hasher()?, viewer, emails, input));
                 logins.guard(ctx.login_inputs()?, db, viewer, create).await
             };

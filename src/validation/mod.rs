@@ -93,6 +93,15 @@ impl Validator {
         self.errors.iter().any(|error| error.path.iter().skip(1).eq([field]))
     }
 
+    /// Returns the errors and fields of this validator, followed by those of another one.
+    #[must_use]
+    pub fn followed_by(mut self, other: Self) -> Self {
+        self.errors.extend(other.errors);
+        self.errors.truncate(MAX_ERRORS);
+        self.given.extend(other.given);
+        self
+    }
+
     /// Succeeds if there are no errors.
     ///
     /// # Errors

@@ -259,9 +259,15 @@ on_every_database! {
             found += 2;
             assert_eq!(events(&app, AuditAction::ForeignLoginFound).await, found);
         }
-        for login in [json!({ "username": "bob10" }), json!({ "username": "free" }), json!({ "email": "free@x.example" })] {
-            assert_eq!(admin.mutation_error_code("createUser", new(login.clone())).await, "RATE_LIMITED", "{login}");
+        let logins = [json!({ "username": "bob10" }), json!({ "username": "free" }), json!({ "email": "free@x.example" })];
+        for (login, dry_run) in logins.iter().flat_map(|login| [(login, true), (login, false)]) {
+            for nickname in [json!("Bobby"), json!("x".repeat(51))] {
+                let mut input = new(login.clone());
+                input.as_object_mut().unwrap().extend([("dryRun".to_owned(), json!(dry_run)), ("nickname".to_owned(), nickname)]);
+                assert_eq!(admin.mutation_error_code("createUser", input.clone()).await, "RATE_LIMITED", "{input}");
+            }
         }
+        assert_eq!(events(&app, AuditAction::ForeignLoginFound).await, found, "no more are found");
         assert_eq!(admin.mutation_error_code("updateUser", json!({ "id": target.id.0, "username": "free" })).await, "RATE_LIMITED");
         assert_eq!(admin.mutate("updateUser", "", json!({ "id": target.id.0, "position": "Chief" })).await["success"], json!(true), "updates without a login are not limited");
         app.seal().await;
