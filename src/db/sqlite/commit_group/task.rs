@@ -125,22 +125,27 @@ impl GroupTask {
     /// Runs one more member after another, while any waits and the group has room.
     ///
     /// # Errors
-    /// As [`Group::add_member`].
+    /// That of a savepoint. The transaction is lost: SQLite rolls it back as a whole after some errors, such as a full disk, and
+    /// what follows would not be part of it.
     async fn add_members(&mut self, group: &mut Group) -> Result<(), DbErr> {
-        while let Some(grant) = self.next_member(group) {
-            group.add_member(grant).await?;
+        while let Some(turn) = self.next_member(group) {
+            if let Err(error) = group.open_savepoint().await {
+                // The transaction was lost before it was the member's turn.
+                self.next = Some(Request::Write(turn));
+                return Err(error);
+            }
+            if let Some(grant) = call(turn) {
+                group.add_member(grant).await?;
+            }
         }
-        Ok(())
+        group.release_savepoint().await
     }
 
-    fn next_member(&mut self, group: &Group) -> Option<Grant<Place>> {
+    fn next_member(&mut self, group: &Group) -> Option<Turn<Place>> {
         while self.next.is_none() && group.has_room(self.limits) {
             match self.requests.try_recv().ok()? {
-                Request::Write(turn) => {
-                    if let Some(grant) = call(turn) {
-                        return Some(grant);
-                    }
-                }
+                Request::Write(turn) if turn.is_closed() => {}
+                Request::Write(turn) => return Some(turn),
                 other @ Request::Alone(_) => self.next = Some(other),
             }
         }
@@ -194,14 +199,32 @@ struct Group {
     begun: Instant,
     /// The number of members, whether or not they were committed.
     writes: usize,
+    savepoint: Savepoint,
     /// The members that wait for the COMMIT.
     committed: Vec<Answer>,
 }
 
+/// The savepoint of a group. It is released together with the beginning of the next one, because each statement is a visit to
+/// the thread of SQLite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Savepoint {
+    None,
+    /// One in which nothing has been written.
+    Empty,
+    /// That of a committed member.
+    Used,
+}
+
 impl Group {
     fn new(transaction: DatabaseTransaction, number: u64) -> Self {
-        let mark = GroupMark::new(number);
-        Self { transaction: Arc::new(transaction), mark, begun: Instant::now(), writes: 0, committed: Vec::new() }
+        Self {
+            transaction: Arc::new(transaction),
+            mark: GroupMark::new(number),
+            begun: Instant::now(),
+            writes: 0,
+            savepoint: Savepoint::None,
+            committed: Vec::new(),
+        }
     }
 
     fn has_room(&self, limits: Limits) -> bool {
@@ -220,23 +243,37 @@ impl Group {
         has_ended.await.ok()
     }
 
-    /// Runs a member in a savepoint.
+    /// Begins the savepoint of the next member.
+    async fn open_savepoint(&mut self) -> Result<(), DbErr> {
+        match self.savepoint {
+            Savepoint::None => self.transaction.execute_unprepared("SAVEPOINT member").await?,
+            Savepoint::Used => self.transaction.execute_unprepared("RELEASE member; SAVEPOINT member").await?,
+            Savepoint::Empty => return Ok(()),
+        };
+        self.savepoint = Savepoint::Empty;
+        Ok(())
+    }
+
+    async fn release_savepoint(&mut self) -> Result<(), DbErr> {
+        if self.savepoint != Savepoint::None {
+            self.transaction.execute_unprepared("RELEASE member").await?;
+            self.savepoint = Savepoint::None;
+        }
+        Ok(())
+    }
+
+    /// Runs a member in the savepoint that has been opened for it.
     ///
     /// # Errors
-    /// That of a savepoint. The transaction is lost: SQLite rolls it back as a whole after some errors, such as a full disk, and
-    /// what follows would not be part of it.
+    /// That the savepoint cannot be rolled back.
     async fn add_member(&mut self, grant: Grant<Place>) -> Result<(), DbErr> {
-        if let Err(error) = self.transaction.execute_unprepared("SAVEPOINT member").await {
-            let _ = grant.send(Err(error.clone()));
-            return Err(error);
-        }
         match self.run_member(grant).await {
             Some(Ending::Commit(answer)) => {
                 self.committed.push(answer);
-                self.transaction.execute_unprepared("RELEASE member").await?;
+                self.savepoint = Savepoint::Used;
             }
             other => {
-                self.transaction.execute_unprepared("ROLLBACK TO member; RELEASE member").await?;
+                self.transaction.execute_unprepared("ROLLBACK TO member").await?;
                 if let Some(Ending::RollBack(answer)) = other {
                     let _ = answer.send(Ok(()));
                 }
