@@ -1,9 +1,12 @@
 //! Whole rows: inserts of every column, updates of the changed ones, and the deletion of the oldest.
 
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable,
-    ModelTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityName,
+    EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
 };
 
 use crate::scalar::Id;
@@ -31,7 +34,8 @@ where
     M: ModelTrait + IntoActiveModel<Active<M>>,
     Active<M>: ActiveModelBehavior + Send,
 {
-    M::Entity::insert(active(row)).exec_without_returning(connection).await?;
+    let statement = insertion(connection.get_database_backend(), &row);
+    connection.execute_raw(statement).await?;
     Ok(())
 }
 
@@ -49,6 +53,23 @@ where
         rows = rest;
     }
     Ok(())
+}
+
+/// Returns the statement that inserts a row. Its text is the same for each row of a table, and is built only once.
+fn insertion<M>(backend: DatabaseBackend, row: &M) -> Statement
+where
+    M: ModelTrait + IntoActiveModel<Active<M>>,
+{
+    static TEXTS: RwLock<BTreeMap<(&str, bool), String>> = RwLock::new(BTreeMap::new());
+    let key = (M::Entity::default().table_name(), backend == DatabaseBackend::Postgres);
+    let known = TEXTS.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    let text = known.unwrap_or_else(|| {
+        let text = M::Entity::insert(active(row.clone())).build(backend).sql;
+        TEXTS.write().unwrap_or_else(PoisonError::into_inner).insert(key, text.clone());
+        text
+    });
+    let values = <M::Entity as EntityTrait>::Column::iter().map(|column| row.get(column));
+    Statement::from_sql_and_values(backend, text, values)
 }
 
 /// Updates the columns of a row in which it differs from `old`, the row as it is stored. The other columns are left out, because
