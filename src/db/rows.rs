@@ -1,15 +1,13 @@
-//! Whole rows: inserts of every column, updates of the changed ones, and the deletion of the oldest.
+//! Whole rows: inserts of every column, updates of the changed ones, and deletions of the oldest.
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use sea_orm::sea_query::SimpleExpr;
+use sea_orm::sea_query::{Condition, SimpleExpr};
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityName,
     EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
 };
-
-use crate::scalar::Id;
 
 /// The number of rows that one statement inserts.
 const ROWS_AT_ONCE: usize = 500;
@@ -93,33 +91,14 @@ where
     Ok(())
 }
 
-/// Deletes the oldest of the rows that meet a condition, beyond the `keep` latest by `time`; at most `keep` rows at once.
-///
-/// # Errors
-/// That the database cannot be reached.
-pub async fn delete_oldest<C: ColumnTrait>(
-    connection: &impl ConnectionTrait,
-    id: C,
-    condition: SimpleExpr,
-    time: C,
-    keep: u64,
-) -> Result<(), DbErr>
+/// Returns the condition for the oldest of the rows that meet a condition: those beyond the `keep` latest by `time`, at most `keep`
+/// of them.
+#[must_use]
+pub fn oldest<C: ColumnTrait>(id: C, condition: Condition, time: C, keep: u64) -> SimpleExpr
 where
     C::EntityName: EntityTrait<Column = C>,
 {
-    let oldest: Vec<Id> = C::EntityName::find()
-        .select_only()
-        .column(id)
-        .filter(condition)
-        .order_by_desc(time)
-        .order_by_desc(id)
-        .offset(keep)
-        .limit(keep)
-        .into_tuple()
-        .all(connection)
-        .await?;
-    if !oldest.is_empty() {
-        C::EntityName::delete_many().filter(id.is_in(oldest)).exec(connection).await?;
-    }
-    Ok(())
+    let rows = C::EntityName::find().select_only().column(id).filter(condition);
+    let rows = rows.order_by_desc(time).order_by_desc(id).offset(keep).limit(keep);
+    id.in_subquery(QueryTrait::into_query(rows))
 }

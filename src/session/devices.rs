@@ -1,6 +1,6 @@
 //! Devices that have signed in with a password, and may then sign in with a PIN.
 
-use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::sea_query::{Condition, Expr, IntoCondition};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::auth::token::{self, TokenKind};
@@ -24,9 +24,9 @@ pub(super) async fn register(transaction: &Transaction, user_id: Id) -> Result<S
     let device_token = token::new(TokenKind::Device)?;
     let new = device::Model { id: Id::new(), user_id, token_hash: token::hash(&device_token), last_used_at: now() };
     rows::insert(transaction, new).await?;
-    let of_user = device::Column::UserId.eq(user_id);
-    let (id, time) = (device::Column::Id, device::Column::LastUsedAt);
-    rows::delete_oldest(transaction, id, of_user, time, MAX_DEVICES_OF_A_USER).await?;
+    let of_user = device::Column::UserId.eq(user_id).into_condition();
+    let oldest = rows::oldest(device::Column::Id, of_user, device::Column::LastUsedAt, MAX_DEVICES_OF_A_USER);
+    device::Entity::delete_many().filter(oldest).exec(transaction).await?;
     Ok(device_token)
 }
 

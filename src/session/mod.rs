@@ -15,11 +15,8 @@ pub mod sign_in;
 pub mod start;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait,
-    Select,
-};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select};
 
 pub use self::start::start;
 use crate::access::{Action, AuthMethod, SignedIn, Viewer, ViewerRow, active_in_valid_license};
@@ -28,7 +25,7 @@ use crate::audit::{self, Change, Entry};
 use crate::auth::credential;
 use crate::auth::policy::Lifetime;
 use crate::auth::token::{self, TokenKind};
-use crate::db::{Db, rows};
+use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::session::MAX_SESSIONS_OF_A_USER;
 use crate::entity::user::Role;
@@ -178,12 +175,13 @@ async fn touch_api_key(db: &Db, id: Id) -> Result<(), Error> {
 }
 
 /// Ends the user's oldest sessions beyond [`MAX_SESSIONS_OF_A_USER`], and deletes those that have expired.
-async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) -> Result<(), Error> {
-    let of_user = session::Column::UserId.eq(user_id);
-    let has_expired = session::alive(lifetime.idle).not();
-    session::Entity::delete_many().filter(of_user.clone()).filter(has_expired).exec(db).await?;
+async fn end_oldest(transaction: &Transaction, lifetime: Lifetime, user_id: Id) -> Result<(), Error> {
+    let of_user = Condition::all().add(session::Column::UserId.eq(user_id));
+    let alive = session::alive(lifetime.idle);
     let (id, time) = (session::Column::Id, session::Column::CreatedAt);
-    rows::delete_oldest(db, id, of_user, time, MAX_SESSIONS_OF_A_USER).await?;
+    let oldest = rows::oldest(id, of_user.clone().add(alive.clone()), time, MAX_SESSIONS_OF_A_USER);
+    let ended = of_user.add(Condition::any().add(alive.not()).add(oldest));
+    session::Entity::delete_many().filter(ended).exec(transaction).await?;
     Ok(())
 }
 

@@ -66,6 +66,8 @@ pub(super) struct PasswordByLink<'a> {
 struct Redeemed {
     action: AuditAction,
     before: user::Model,
+    /// The row as it is stored so far.
+    stored: user::Model,
     user: user::Model,
     sets_password: bool,
     /// The device token of a sign-in with a password or a link.
@@ -75,7 +77,8 @@ struct Redeemed {
 impl Redeemed {
     /// Returns the effects of a sign-in, which changes nothing of the user but the time of the last one.
     fn sign_in(user: user::Model, device_token: Option<String>) -> Self {
-        Self { action: AuditAction::SignedIn, before: user.clone(), user, sets_password: false, device_token }
+        let (before, stored) = (user.clone(), user.clone());
+        Self { action: AuditAction::SignedIn, before, stored, user, sets_password: false, device_token }
     }
 }
 
@@ -119,7 +122,7 @@ impl<'a> SessionStart<'a> {
         if let Some(upgraded) = upgraded {
             store_password(&self.transaction, user.id, upgraded).await?;
         }
-        reset_wrong_pins(&self.transaction, user.id).await?;
+        reset_wrong_pins(&self.transaction, &user).await?;
         let device_token = if let Some(device_token) = device_token
             && devices::touch(&self.transaction, user.id, &device_token).await?
         {
@@ -138,7 +141,7 @@ impl<'a> SessionStart<'a> {
         if !is_still_right || !devices::touch(&self.transaction, user.id, device_token).await? {
             return Err(invalid_credentials());
         }
-        reset_wrong_pins(&self.transaction, user.id).await?;
+        reset_wrong_pins(&self.transaction, &user).await?;
         self.commit(Redeemed::sign_in(user, None)).await
     }
 
@@ -150,7 +153,8 @@ impl<'a> SessionStart<'a> {
         user.email_verified |= is_mailed;
         let device_token = Some(devices::register(&self.transaction, user.id).await?);
         let action = AuditAction::AccountActivated;
-        self.commit(Redeemed { action, before, user, sets_password: true, device_token }).await
+        let stored = before.clone();
+        self.commit(Redeemed { action, before, stored, user, sets_password: true, device_token }).await
     }
 
     /// Redeems the link of a registration, which creates the user.
@@ -163,11 +167,12 @@ impl<'a> SessionStart<'a> {
         if !pending_registration::consume(&self.transaction, token).await? {
             return Err(expired());
         }
+        let new = user::Model { last_login: Some(self.session.created_at), ..new };
         let user = insert_user(&self.transaction, new).await?;
         store_password(&self.transaction, user.id, password_hash).await?;
         let device_token = Some(devices::register(&self.transaction, user.id).await?);
         let (action, before) = (AuditAction::UserCreated, user::Model::empty(user.id, user.license_id));
-        self.commit(Redeemed { action, before, user, sets_password: true, device_token }).await
+        self.commit(Redeemed { action, before, stored: user.clone(), user, sets_password: true, device_token }).await
     }
 
     /// Locks and reads the user's row. This comes first: the row is the lock that serializes sign-ins and whatever ends
@@ -179,20 +184,12 @@ impl<'a> SessionStart<'a> {
     /// Stores the session with the effects of the credential, and ends the oldest sessions beyond the limit.
     async fn commit(self, redeemed: Redeemed) -> Result<NewSession, Error> {
         let Self { transaction, lifetime, client, token, session } = self;
-        let Redeemed { action, before, mut user, sets_password, device_token } = redeemed;
+        let Redeemed { action, before, stored, mut user, sets_password, device_token } = redeemed;
         let session::Model { id, created_at, expires_at, .. } = session;
         rows::insert(&transaction, session).await?;
         end_oldest(&transaction, lifetime, user.id).await?;
         user.last_login = Some(created_at);
-        user::Entity::update_many()
-            .col_expr(user::Column::LastLogin, Expr::value(user.last_login))
-            .col_expr(user::Column::HasActivated, Expr::value(user.has_activated))
-            .col_expr(user::Column::EmailVerified, Expr::value(user.email_verified))
-            .col_expr(user::Column::ModifiedAt, Expr::value(user.modified_at))
-            .col_expr(user::Column::Version, Expr::value(user.version))
-            .filter(user::Column::Id.eq(user.id))
-            .exec(&transaction)
-            .await?;
+        rows::update(&transaction, &stored, user.clone()).await?;
         let event = Entry::new(action, &user).by_user(user.id, client.request_id.clone());
         let event = event.with(sets_password.then(|| Change::of_secret("password")));
         audit::commit(transaction, [event.with(difference(&before, &user))]).await?;
@@ -221,7 +218,7 @@ pub(super) async fn set_password_by_link(
         mail::notify(transaction, user, MailKind::PasswordChanged, language).await?;
     }
     set_password(transaction, user.id, Some(password_hash), None).await?;
-    reset_wrong_pins(transaction, user.id).await?;
+    reset_wrong_pins(transaction, user).await?;
     invitation::Entity::update_many()
         .col_expr(invitation::Column::AcceptedAt, Expr::value(Some(now())))
         .filter(invitation::Column::UserId.eq(user.id))
@@ -233,10 +230,13 @@ pub(super) async fn set_password_by_link(
     Ok(())
 }
 
-async fn reset_wrong_pins(transaction: &Transaction, user_id: Id) -> Result<(), Error> {
+async fn reset_wrong_pins(transaction: &Transaction, user: &user::Model) -> Result<(), Error> {
+    if !user.has_pin {
+        return Ok(());
+    }
     pin::Entity::update_many()
         .col_expr(pin::Column::Wrong, Expr::value(0))
-        .filter(pin::Column::UserId.eq(user_id))
+        .filter(pin::Column::UserId.eq(user.id))
         .filter(pin::Column::Wrong.gt(0))
         .exec(transaction)
         .await?;
