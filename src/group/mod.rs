@@ -37,9 +37,9 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     viewer.may(Action::CreateGroup)?;
     check_group_limit(&transaction, own.id, "name").await?;
     check_quota(&transaction, &viewer, own.id, "name").await?;
-    rows::insert(&transaction, new.clone()).await?;
+    rows::insert_later(&transaction, new.clone()).await?;
     let owner = membership::Model { user_id: own.id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
-    rows::insert(&transaction, owner).await?;
+    rows::insert_later(&transaction, owner).await?;
     let event = Entry::new(AuditAction::GroupCreated, &new).by(&viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -117,12 +117,12 @@ pub async fn set_member(
         Some(current) => {
             change.ensure_owner_remains().await?;
             let changed = membership::Model { role, ..current.clone() };
-            rows::update(&change.transaction, current, changed).await?;
+            rows::update_later(&change.transaction, current, changed).await?;
         }
         None => {
             check_group_limit(&change.transaction, change.user.id, "userId").await?;
             let new = membership::Model { user_id: change.user.id, group_id: change.group.id, role, joined_at: now() };
-            rows::insert(&change.transaction, new).await?;
+            rows::insert_later(&change.transaction, new).await?;
         }
     }
     change.commit(AuditAction::GroupMemberSet, Some(role), None).await
@@ -162,9 +162,15 @@ impl Change {
         let group = ObjectKey { field: "groupId", noun: "group", id: group_id };
         let LockedPair { transaction, actor, user, other: group } =
             actor::begin_on_pair::<group::Model>(db, viewer, user_id, group, Viewer::visible_groups).await?;
-        let current = membership::Entity::find_by_id((user.id, group.id)).one(&transaction).await?;
-        let own = membership::Entity::find_by_id((actor.signed_in()?.user_id, group.id)).one(&transaction).await?;
-        Ok(Self { transaction, actor, group, user, current, own: own.map(|membership| membership.role) })
+        let own_id = actor.signed_in()?.user_id;
+        let memberships = membership::Entity::find()
+            .filter(membership::Column::GroupId.eq(group.id))
+            .filter(membership::Column::UserId.is_in([user.id, own_id]))
+            .all(&transaction)
+            .await?;
+        let own = memberships.iter().find(|membership| membership.user_id == own_id).map(|membership| membership.role);
+        let current = memberships.into_iter().find(|membership| membership.user_id == user.id);
+        Ok(Self { transaction, actor, group, user, current, own })
     }
 
     /// Commits the change with its event, after the event `before` if there is one. Returns the group.
