@@ -33,6 +33,9 @@ use crate::scalar::Id;
 const SEALING_LOCK: i64 = 7_305_804_404;
 /// The interval at which the sealer looks for events that another process left behind.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The shortest interval between two batches of this process, unless a reader asks for one. A batch takes a transaction however
+/// many events it has: those of a busy server are gathered.
+const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 /// The delay while another process seals events.
 const LOCKED_DELAY: Duration = Duration::from_millis(10);
 /// The maximum time that a reader waits for the newest events to be sealed.
@@ -151,19 +154,21 @@ async fn seal_until_stopped(db: Db, mut stopped: watch::Receiver<bool>) {
     loop {
         commits.mark_unchanged();
         let is_last = *stopped.borrow() || stopped.has_changed().is_err();
-        let delay = match seal(&db, IfLocked::Return).await {
+        let (pause, delay) = match seal(&db, IfLocked::Return).await {
             Ok(sealed) => {
                 log.rejected(sealed.rejected);
-                if sealed.was_locked { LOCKED_DELAY } else { POLL_INTERVAL }
+                let pause = if sealed.events > 0 { BATCH_INTERVAL } else { Duration::ZERO };
+                (pause, if sealed.was_locked { LOCKED_DELAY } else { POLL_INTERVAL })
             }
             Err(error) => {
                 log.failure(&error);
-                RETRY_DELAY
+                (Duration::ZERO, RETRY_DELAY)
             }
         };
         if is_last {
             return;
         }
+        let _ = timeout(pause, stopped.wait_for(|stopped| *stopped)).await;
         let woken = async {
             tokio::select! {
                 _ = commits.changed() => {}

@@ -37,9 +37,9 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     viewer.may(Action::CreateGroup)?;
     check_group_limit(&transaction, own.id, "name").await?;
     check_quota(&transaction, &viewer, own.id, "name").await?;
-    rows::insert_later(&transaction, new.clone()).await?;
+    rows::insert(&transaction, new.clone()).await?;
     let owner = membership::Model { user_id: own.id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
-    rows::insert_later(&transaction, owner).await?;
+    rows::insert(&transaction, owner).await?;
     let event = Entry::new(AuditAction::GroupCreated, &new).by(&viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -117,12 +117,12 @@ pub async fn set_member(
         Some(current) => {
             change.ensure_owner_remains().await?;
             let changed = membership::Model { role, ..current.clone() };
-            rows::update_later(&change.transaction, current, changed).await?;
+            rows::update(&change.transaction, current, changed).await?;
         }
         None => {
             check_group_limit(&change.transaction, change.user.id, "userId").await?;
             let new = membership::Model { user_id: change.user.id, group_id: change.group.id, role, joined_at: now() };
-            rows::insert_later(&change.transaction, new).await?;
+            rows::insert(&change.transaction, new).await?;
         }
     }
     change.commit(AuditAction::GroupMemberSet, Some(role), None).await
