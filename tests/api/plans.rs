@@ -57,7 +57,8 @@ async fn plans(caller: &Caller<'_>, query: &str) -> Vec<String> {
     let statements = sent.0.lock().unwrap().clone();
     assert!(!statements.is_empty(), "no statement was recorded");
     let mut steps = Vec::new();
-    for sql in statements {
+    // Writes are sent together with the next statement.
+    for sql in statements.iter().flat_map(|sql| sql.split("; ")) {
         let explain = Statement::from_string(DatabaseBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
         for row in caller.app.db.write().query_all_raw(explain).await.unwrap() {
             steps.push(row.try_get::<String>("", "detail").unwrap());
@@ -100,6 +101,60 @@ async fn no_common_query_scans_a_whole_table() {
             assert!(!step.starts_with("SCAN") || is_candidate_scan(&step), "{query}\n{step}");
         }
     }
+}
+
+#[tokio::test]
+async fn writes_find_their_rows_by_indexes() {
+    let app = App::on_sqlite().await;
+    let (admin, user) = (app.license_admin().await, app.user().await);
+    let group = admin.mutate("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
+    let id = user.id();
+    let mutations = [
+        r#"createUser(input: { firstName: "Ann", lastName: "Lee", email: "ann@x.example" }) { success }"#.to_owned(),
+        format!(r#"updateUser(input: {{ id: "{id}", position: "Nurse" }}) {{ success }}"#),
+        format!(r#"updateUser(input: {{ id: "{id}", lastName: "Leeson", email: "leeson@x.example" }}) {{ success }}"#),
+        format!(r#"setGroupMember(input: {{ groupId: {group}, userId: "{id}", role: MEMBER }}) {{ success }}"#),
+        r#"login(input: { login: "leeson@x.example", password: "wrong" }) { success }"#.to_owned(),
+    ];
+    for mutation in mutations {
+        for step in plans(&admin, &format!("mutation {{ {mutation} }}")).await {
+            let is_of_one_row = step == "SCAN audit_head" || step.contains("CONSTANT ROW");
+            assert!(!step.starts_with("SCAN") || is_of_one_row, "{mutation}\n{step}");
+        }
+    }
+}
+
+/// Queries that need the indexes which no list of [`LISTS`] uses.
+const OTHER_QUERIES: [&str; 6] = [
+    "{ viewer { id groups { id } sessions { id } } }",
+    "{ user(by: { username: \"nobody\" }) { id } }",
+    "{ user(by: { email: \"nobody@example.org\" }) { id } }",
+    "{ user(by: { externalId: \"1\" }) { id } }",
+    "{ institutions { nodes { users { nodes { id } } } } }",
+    "mutation { logout { success } }",
+];
+
+#[tokio::test]
+async fn each_index_of_users_serves_a_query() {
+    let app = App::on_sqlite().await;
+    let (license_admin, superuser) = (app.license_admin().await, app.superuser().await);
+    // The superuser sees every license.
+    let mut steps = plans(&superuser, "{ users { nodes { id } } }").await;
+    for (list, _) in LISTS {
+        steps.extend(plans(&license_admin, &asked(list, &license_admin.id(), &license_admin.id())).await);
+    }
+    for query in OTHER_QUERIES {
+        steps.extend(plans(&license_admin, query).await);
+    }
+    let indexes = "SELECT name FROM sqlite_master WHERE type = 'index' \
+                   AND tbl_name IN ('users', 'logins', 'credentials', 'memberships', 'sessions')";
+    let indexes = Statement::from_string(DatabaseBackend::Sqlite, indexes);
+    let indexes = app.db.read().query_all_raw(indexes).await.unwrap();
+    let indexes: Vec<String> = indexes.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    assert!(indexes.len() > 18, "{indexes:#?}");
+    let is_used = |index: &String| steps.iter().any(|step| step.split_whitespace().any(|word| word == index));
+    let unused: Vec<&String> = indexes.iter().filter(|index| !is_used(index)).collect();
+    assert!(unused.is_empty(), "each write pays for {unused:?}\n{steps:#?}");
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ on_every_database! {
             let input = json!({ "firstName": "Ann", "lastName": "Lee", "email": email });
             admin.mutate("createUser", "user { email }", input).await
         });
-        let release = hold_back(&app, 6).await;
+        let release = hold_back(&app, 3).await;
         let (created, ()) = tokio::join!(join_all(creations), release);
         assert_eq!(created[1]["user"]["email"], json!("bob@example.org"), "{created:#?}");
         let rejected: Vec<_> = created.iter().filter(|payload| payload["success"] == json!(false)).collect();

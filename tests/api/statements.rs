@@ -1,13 +1,15 @@
 //! The number of SQL statements of a request: the same for a hundred rows as for one.
 
+use async_graphql::MaybeUndefined::Value as Given;
 use roster::entity::membership::GroupRole;
+use roster::entity::user::UserFields;
 use roster::entity::{site_access, user};
 use roster::scalar::{Id, now};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller};
+use crate::app::{App, Caller, PASSWORD};
 use crate::crowd;
 
 /// The number of statements of a query, and its data.
@@ -236,6 +238,76 @@ on_every_database! {
         assert_eq!(count_statements(&user, "{ viewer { fullName } }", json!({})).await.0, 2);
         let aliases = "query ($a: ID!, $b: ID!) { a: user(by: { id: $a }) { fullName } b: user(by: { id: $b }) { fullName } viewer { fullName } }";
         assert_eq!(count_statements(&user, aliases, json!({ "a": users[0].0, "b": users[1].0 })).await.0, 2);
+    }
+
+    async fn a_new_user_takes_few_statements(app: App) {
+        let admin = app.license_admin().await;
+        let mutation = "mutation ($input: CreateUserInput!) { createUser(input: $input) { success user { id version } } }";
+        let new = |username: &str, email: &str| json!({ "input": { "firstName": "Ann", "lastName": "Lee", "username": username, "email": email,
+            "position": "Nurse", "sendRegistrationEmail": false } });
+        let (statements, data) = count_statements(&admin, mutation, new("ann.lee", "ann@x.example")).await;
+        assert_eq!(data["createUser"]["success"], json!(true), "{data:#}");
+        // On SQLite, the user is sent with the look for the words, and the keys and postings with that for the end of the chain.
+        assert_eq!(statements, 6, "the token, the actor, the user, the words, their keys, the event");
+        let (statements, data) = count_statements(&admin, mutation, new("lee.ann", "lee@x.example")).await;
+        assert_eq!(data["createUser"]["success"], json!(true), "{data:#}");
+        assert_eq!(statements, 5, "all words are known");
+        admin.mutate("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "STRING", "required": true })).await;
+        let (statements, data) = count_statements(&admin, mutation, new("ann_lee", "ann_lee@x.example")).await;
+        assert_eq!(data["createUser"]["success"], json!(false), "{data:#}");
+        assert_eq!(statements, 6, "the token, the actor, the definitions, no other user with this username or address, the viewer's limit");
+        assert_eq!(admin.payload_errors("createUser", new("ann.lee", "ann_lee@x.example")["input"].clone()).await,
+            ["REQUIRED input.attributes", "TAKEN input.username"], "all errors at once");
+    }
+
+    async fn an_update_of_a_user_takes_one_statement_besides_the_actor_and_the_event(app: App) {
+        let (_, _, sites) = create_hospital(&app).await;
+        let (admin, user) = (app.license_admin().await, app.user().await);
+        let mutation = "mutation ($input: UpdateUserInput!) { updateUser(input: $input) { success user { id position } } }";
+        let moved = json!({ "id": user.id(), "institutionId": sites[0] });
+        assert_eq!(admin.mutate("updateUser", "", moved).await["success"], json!(true));
+        for (caller, position) in [(&admin, "Nurse"), (&user, "Doctor")] {
+            let input = json!({ "input": { "id": user.id(), "position": position } });
+            let (statements, data) = count_statements(caller, mutation, input).await;
+            assert_eq!(data["updateUser"]["user"]["position"], json!(position), "{data:#}");
+            assert_eq!(statements, 4, "the token, the actor and the user, the update, the event");
+            // The same again changes nothing.
+            let input = json!({ "input": { "id": user.id(), "position": position } });
+            assert_eq!(count_statements(caller, mutation, input).await.0, 2, "the token, the actor and the user");
+        }
+        let stranger = app.other_license_user().await;
+        let unknown = json!({ "input": { "id": stranger.id(), "position": "Nurse" } });
+        assert_eq!(count_statements(&admin, mutation, unknown).await.0, 3, "the token, both, the actor");
+        let other = json!({ "input": { "id": admin.id(), "position": "Nurse" } });
+        let before = app.db.statements();
+        assert_eq!(user.error_code(mutation, other).await, "FORBIDDEN");
+        assert_eq!(app.db.statements() - before, 2, "the token, the user, without a lock");
+    }
+
+    async fn a_new_member_takes_few_statements(app: App) {
+        let (admin, user) = (app.license_admin().await, app.user().await);
+        let group = admin.mutate("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
+        let mutation = "mutation ($input: SetGroupMemberInput!) { setGroupMember(input: $input) { success } }";
+        let input = |role: &str| json!({ "input": { "groupId": group, "userId": user.id(), "role": role } });
+        assert_eq!(count_statements(&admin, mutation, input("MEMBER")).await.0, 7,
+            "the token, the actor and the user, the group, both memberships, the number of groups, the new one, the event");
+        assert_eq!(count_statements(&admin, mutation, input("MANAGER")).await.0, 6);
+    }
+
+    async fn a_sign_in_takes_few_statements(app: App) {
+        let fields = UserFields { username: Given("ada".to_owned()), ..UserFields::default() };
+        app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
+        let mutation = "mutation ($input: LoginInput!) { login(input: $input) { success user { id } } }";
+        // Three looks at the account and the counters, four counts and two deletions of expired ones; the user, the password. On
+        // PostgreSQL then the device, the session, the deletions of older ones, the user, the event. On SQLite, these are sent
+        // with the look for the end of the chain, and then the event.
+        let expected = if app.db.is_postgres() { 17 } else { 13 };
+        for _ in 0..2 {
+            let input = json!({ "input": { "login": "ada", "password": PASSWORD } });
+            let (statements, data) = count_statements(&app.anonymous(), mutation, input).await;
+            assert_eq!(data["login"]["success"], json!(true), "{data:#}");
+            assert_eq!(statements, expected);
+        }
     }
 
     async fn a_write_on_postgres_takes_one_statement_for_its_event(app: App) {
