@@ -8,6 +8,9 @@ use super::{fold_case, is_invisible};
 /// `toNFKC_Casefold` of Unicode 3.13, with [`fold_case`].
 #[must_use]
 pub fn canonical(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let visible: String = text.nfkc().filter(|c| !is_invisible(*c)).collect();
     fold_case(&visible).nfkc().collect()
 }
@@ -35,6 +38,9 @@ pub fn former_logins(login: &str) -> [String; 2] {
 }
 
 fn formerly_canonical(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let compatible: String = text.nfkc().collect();
     compatible.to_uppercase().to_lowercase().nfkc().collect()
 }
@@ -85,6 +91,14 @@ mod tests {
             }
             let upper: String = c.to_uppercase().collect();
             assert_eq!(canonical(&upper), canonical(&c.to_string()), "U+{:04X}", u32::from(c));
+        }
+    }
+
+    #[test]
+    fn ascii_characters_have_only_their_lower_case() {
+        for c in '\0'..='\x7f' {
+            let visible: String = c.to_string().nfkc().filter(|c| !is_invisible(*c)).collect();
+            assert_eq!(fold_case(&visible).nfkc().collect::<String>(), c.to_ascii_lowercase().to_string(), "{c:?}");
         }
     }
 

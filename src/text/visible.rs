@@ -55,6 +55,9 @@ pub fn is_empty(c: char) -> bool {
 /// Returns whether a character is a line break of any kind, a control character or a noncharacter.
 #[must_use]
 pub fn is_control(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     let category = GeneralCategory::for_char(c);
     let controls = [GeneralCategory::Control, GeneralCategory::LineSeparator, GeneralCategory::ParagraphSeparator];
     controls.contains(&category) || NoncharacterCodePoint::for_char(c)
@@ -65,6 +68,9 @@ pub fn is_control(c: char) -> bool {
 /// of a flag.
 #[must_use]
 pub fn stray_invisible(text: &str) -> Option<char> {
+    if text.is_ascii() {
+        return None;
+    }
     text.char_indices().filter(|(_, c)| is_hidden(*c)).find(|(at, c)| !is_needed(text, *at, *c)).map(|(_, c)| c)
 }
 
@@ -237,6 +243,14 @@ mod tests {
             ("😀\u{200d}a", '\u{200d}'),
         ] {
             assert_eq!(stray_invisible(stray), Some(c), "{}", stray.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn no_ascii_character_is_hidden() {
+        for c in '\0'..='\x7f' {
+            assert!(!is_hidden(c), "{c:?}");
+            assert_eq!(GeneralCategory::for_char(c) == GeneralCategory::Control, c.is_ascii_control(), "{c:?}");
         }
     }
 
