@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use async_graphql::MaybeUndefined::{self, Null, Undefined, Value as Given};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde_json::Value;
 
 use crate::access::{ATTRIBUTES, of_license};
 use crate::audit::Change;
+use crate::db::Transaction;
+use crate::db::batch::{self, IfExists};
 use crate::db::conditions::one_of;
-use crate::db::{Transaction, rows};
 use crate::entity::attribute_definition::{self, MAX_DEFINITIONS};
 use crate::entity::attribute_value::{self, AttributeInput};
 use crate::entity::user;
@@ -23,8 +24,6 @@ use crate::validation::{ValidationError, Validator};
 
 /// The maximum number of values in one input.
 const MAX_GIVEN: usize = 100;
-/// The maximum number of rows that one statement inserts. SQLite allows 32,766 values in a statement.
-const ROWS_AT_ONCE: usize = 2_000;
 
 /// The attribute definitions of a license, by name.
 pub type Definitions = BTreeMap<String, attribute_definition::Model>;
@@ -275,26 +274,24 @@ impl AttributeChanges {
         })
     }
 
-    /// Returns the condition for the rows of a user that are to be deleted. `None` if there are none.
-    fn cleared(&self, user_id: Id) -> Option<Condition> {
-        let gone: Vec<Id> = self.was.keys().filter(|id| !self.is.contains_key(id)).copied().collect();
-        let of_user = Condition::all().add(attribute_value::Column::UserId.eq(user_id));
-        (!gone.is_empty()).then(|| of_user.add(attribute_value::Column::DefinitionId.is_in(gone)))
+    /// Returns the rows of a user that are to be deleted.
+    fn cleared(&self, user_id: Id) -> impl Iterator<Item = attribute_value::Model> {
+        self.was.iter().filter(|(id, _)| !self.is.contains_key(*id)).map(move |(definition_id, value)| {
+            attribute_value::Model {
+                user_id,
+                definition_id: *definition_id,
+                value: value.clone(),
+                value_key: String::new(),
+            }
+        })
     }
 }
 
 /// Stores the changed values of users whose rows are locked.
 pub async fn store(transaction: &Transaction, users: &[(Id, AttributeChanges)]) -> Result<(), Error> {
-    for cleared in users.iter().filter_map(|(id, profile)| profile.cleared(*id)) {
-        attribute_value::Entity::delete_many().filter(cleared).exec(transaction).await?;
-    }
-    let rows: Vec<_> = users.iter().flat_map(|(id, profile)| profile.stored(*id)).collect();
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        let key = [attribute_value::Column::UserId, attribute_value::Column::DefinitionId];
-        let columns = [attribute_value::Column::Value, attribute_value::Column::ValueKey];
-        let replace = OnConflict::columns(key).update_columns(columns).to_owned();
-        let rows = rows.iter().cloned().map(rows::active);
-        attribute_value::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
-    }
-    Ok(())
+    let cleared: Vec<_> = users.iter().flat_map(|(id, changes)| changes.cleared(*id)).collect();
+    batch::delete(transaction, &cleared).await?;
+    let stored: Vec<_> = users.iter().flat_map(|(id, changes)| changes.stored(*id)).collect();
+    let columns = [attribute_value::Column::Value, attribute_value::Column::ValueKey];
+    Ok(batch::insert(transaction, &stored, IfExists::Update(&columns)).await?)
 }

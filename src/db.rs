@@ -1,5 +1,6 @@
 //! The database: SQLite in a file or PostgreSQL, behind one interface.
 
+pub mod batch;
 pub mod conditions;
 mod postgres;
 mod reader;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Entry, json_of};
-use crate::db::rows;
+use crate::db::batch::{self, IfExists};
 use crate::entity::audit_event::{self, Column};
 use crate::error::Error;
 use crate::scalar::Id;
@@ -93,9 +93,9 @@ pub(super) async fn append(connection: &impl ConnectionTrait, events: Vec<audit_
     for event in events {
         let event = chained_event(event, head)?;
         head = Head { seq: event.seq, hash: event.hash.clone() };
-        rows.push(rows::active(event));
+        rows.push(event);
     }
-    Ok(rows::insert_all(connection, rows).await?)
+    Ok(batch::insert(connection, &rows, IfExists::Fail).await?)
 }
 
 /// Returns an event with its place after the head of the chain.

@@ -2,13 +2,13 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QueryResult, QuerySelect, QueryTrait, Statement,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait, Statement,
 };
 
 use super::chain::{changes_match, content_hash_of};
+use crate::db::batch::{self, IfExists};
 use crate::db::conditions::any_of;
-use crate::db::rows;
 use crate::entity::audit_event;
 use crate::entity::audit_inbox::{self, Column};
 use crate::error::Error;
@@ -66,7 +66,8 @@ impl UnsealedEvent {
 /// Adds events to the inbox, without waiting for other transactions.
 pub(super) async fn add(connection: &impl ConnectionTrait, events: Vec<audit_event::Model>) -> Result<(), Error> {
     let rows = events.into_iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
-    Ok(rows::insert_all(connection, rows).await?)
+    batch::insert_generated(connection, &rows, IfExists::Fail, &[]).await?;
+    Ok(())
 }
 
 /// Returns whether no event waits for its place in the chain.
@@ -114,7 +115,7 @@ pub(super) async fn delete(connection: &impl ConnectionTrait, numbers: Vec<i64>)
 }
 
 /// Returns the row of an event. The database assigns its number.
-fn row_of(event: audit_event::Model) -> Result<audit_inbox::ActiveModel, Error> {
+fn row_of(event: audit_event::Model) -> Result<audit_inbox::Model, Error> {
     let content_hash = content_hash_of(&event)?;
     let audit_event::Model {
         seq: _,
@@ -133,7 +134,7 @@ fn row_of(event: audit_event::Model) -> Result<audit_inbox::ActiveModel, Error> 
         previous: _,
         hash: _,
     } = event;
-    let row = audit_inbox::Model {
+    Ok(audit_inbox::Model {
         number: 0,
         id,
         license_id,
@@ -148,6 +149,5 @@ fn row_of(event: audit_event::Model) -> Result<audit_inbox::ActiveModel, Error> 
         salt,
         changes_hash,
         content_hash,
-    };
-    Ok(audit_inbox::ActiveModel { number: ActiveValue::NotSet, ..rows::active(row) })
+    })
 }

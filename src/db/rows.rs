@@ -9,9 +9,6 @@ use sea_orm::{
     EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
 };
 
-/// The number of rows that one statement inserts.
-const ROWS_AT_ONCE: usize = 500;
-
 /// The active model of a row.
 type Active<M> = <<M as ModelTrait>::Entity as EntityTrait>::ActiveModel;
 
@@ -34,22 +31,6 @@ where
 {
     let statement = insertion(connection.get_database_backend(), &row);
     connection.execute_raw(statement).await?;
-    Ok(())
-}
-
-/// Inserts rows, as few statements as their number allows.
-///
-/// # Errors
-/// As [`insert`].
-pub async fn insert_all<A>(connection: &impl ConnectionTrait, mut rows: Vec<A>) -> Result<(), DbErr>
-where
-    A: ActiveModelTrait,
-{
-    while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(ROWS_AT_ONCE));
-        A::Entity::insert_many(rows).exec_without_returning(connection).await?;
-        rows = rest;
-    }
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use crate::text::is_letter;
 
 pub use self::keys::{allowed_typos, begins, inside, typo_variants};
 pub use self::rebuild::rebuild;
-pub use self::update::update;
+pub use self::update::{Changes, Posting, postings, update};
 
 /// Returns the distinct words of a search key.
 #[must_use]

@@ -13,6 +13,7 @@ mod attributes;
 mod audit;
 mod author;
 mod avatars;
+mod batches;
 mod bounds;
 mod browser;
 mod carrier;
