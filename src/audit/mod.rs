@@ -1,7 +1,7 @@
 //! Audit trail: every write is committed together with its events, and each event contains the hash of the previous one.
 //!
 //! On SQLite, a write appends its events to the chain. On PostgreSQL it adds them to the inbox, and the [`sealer`] moves
-//! them into the chain right after the commit.
+//! them into the chain right after the commit. A load of many rows seals its events itself ([`commit_sealed`]).
 
 mod chain;
 mod inbox;
@@ -125,14 +125,37 @@ impl Entry {
     }
 }
 
+/// Events without a place in the chain, ready to be committed.
+#[derive(Debug)]
+pub struct PreparedEvents(Vec<audit_event::Model>);
+
+/// Prepares the events of entries: writes their changes as JSON, and hashes them.
+pub fn prepare(entries: impl IntoIterator<Item = Entry>) -> Result<PreparedEvents, Error> {
+    let at = now();
+    let events = entries.into_iter().map(|entry| chain::new_event(entry, at));
+    Ok(PreparedEvents(events.collect::<Result<_, _>>()?))
+}
+
 /// Commits a transaction together with the events of what it did: both are saved, or neither.
 #[expect(clippy::disallowed_methods, reason = "this is the one place where a write is committed, with its event")]
 pub async fn commit(transaction: Transaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
-    let at = now();
-    let events = entries.into_iter().map(|entry| chain::new_event(entry, at)).collect::<Result<Vec<_>, _>>()?;
+    let PreparedEvents(events) = prepare(entries)?;
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
         inbox::add(&transaction, events).await?;
     } else {
+        chain::append(&transaction, events).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Commits a transaction that wrote many rows together with its events, as [`commit`]. On PostgreSQL, it seals the events itself,
+/// after those that are committed, because on the way through the inbox each would be written twice. It takes the last locks of a
+/// transaction, as [`erase`].
+#[expect(clippy::disallowed_methods, reason = "a write is committed with its events")]
+pub async fn commit_sealed(transaction: Transaction, events: PreparedEvents) -> Result<(), Error> {
+    let PreparedEvents(events) = events;
+    if !events.is_empty() {
+        sealer::seal_within(&transaction).await?;
         chain::append(&transaction, events).await?;
     }
     Ok(transaction.commit().await?)
