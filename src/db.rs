@@ -1,6 +1,7 @@
 //! The database: SQLite in a file or PostgreSQL, behind one interface.
 
 pub mod batch;
+mod bulk;
 pub mod conditions;
 mod postgres;
 mod reader;

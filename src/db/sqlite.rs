@@ -16,6 +16,8 @@ use super::{ACQUIRE_TIMEOUT, Reader};
 const ROWS_AHEAD: usize = 1_024;
 /// The size in bytes of the write-ahead log above which the next write empties it.
 const MAX_LOG_LENGTH: u64 = 16 << 20;
+/// The same while many rows are loaded: pages that several transactions change are moved to the database file only once.
+const MAX_LOG_LENGTH_OF_LOAD: u64 = 128 << 20;
 /// The maximum time that a checkpoint blocks readers.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -58,13 +60,15 @@ pub(super) struct WriteAheadLog {
     readers: [Reader; 2],
     /// The size in bytes above which the log is emptied.
     limit: AtomicU64,
+    /// The size in bytes by which the log may grow after it has been emptied.
+    room: AtomicU64,
 }
 
 impl WriteAheadLog {
     pub(super) fn of(database: &Path, readers: [Reader; 2]) -> Self {
         let mut file = database.as_os_str().to_owned();
         file.push("-wal");
-        Self { file: file.into(), readers, limit: MAX_LOG_LENGTH.into() }
+        Self { file: file.into(), readers, limit: MAX_LOG_LENGTH.into(), room: MAX_LOG_LENGTH.into() }
     }
 
     fn len(&self) -> u64 {
@@ -86,13 +90,25 @@ impl WriteAheadLog {
         // `opened` again.
         let checkpoint = "PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(TRUNCATE)";
         let done = writer.execute_unprepared(checkpoint).await;
-        self.limit.store(self.len() + MAX_LOG_LENGTH, Ordering::Relaxed);
+        self.limit.store(self.len() + self.room.load(Ordering::Relaxed), Ordering::Relaxed);
         if let Err(error) = done {
             // Such as a full disk. Each write would try again, and pause all readers for it.
             tracing::warn!(%error, "failed to empty the write-ahead log");
         }
         writer.execute_unprepared("PRAGMA busy_timeout = 5000").await?;
         Ok(())
+    }
+
+    /// Lets the log grow while many rows are loaded.
+    pub(super) fn grow(&self) {
+        self.room.store(MAX_LOG_LENGTH_OF_LOAD, Ordering::Relaxed);
+        self.limit.store(MAX_LOG_LENGTH_OF_LOAD, Ordering::Relaxed);
+    }
+
+    /// Ends what [`grow`](Self::grow) began.
+    pub(super) fn shrink(&self) {
+        self.room.store(MAX_LOG_LENGTH, Ordering::Relaxed);
+        self.limit.store(MAX_LOG_LENGTH, Ordering::Relaxed);
     }
 
     pub(super) fn is_empty(&self) -> bool {
