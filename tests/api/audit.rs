@@ -1329,7 +1329,8 @@ on_every_database! {
         for n in 0..2_300 {
             writeln!(records, "{}", json!({ "user": { "firstName": "Ann", "lastName": "Moss", "username": format!("ann{n}") } })).unwrap();
         }
-        roster::cli::import::load(&app.db, app.license, records.as_bytes(), |_| ()).await.unwrap();
+        let file = std::io::Cursor::new(records);
+        roster::cli::import::load(&app.db, app.license, file, |_| ()).await.unwrap();
         assert_intact(&app).await;
         drop_triggers(&app).await;
         sql(&app, "UPDATE audit_events SET request_id = 'x' WHERE seq = 2201").await;

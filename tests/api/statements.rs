@@ -1,4 +1,7 @@
-//! The number of SQL statements of a request: the same for a hundred rows as for one.
+//! The number of SQL statements of a request: the same for a hundred rows as for one. That of an import: the same for any rows.
+
+use std::io::Cursor;
+use std::ops::Range;
 
 use async_graphql::MaybeUndefined::Value as Given;
 use roster::entity::membership::GroupRole;
@@ -17,6 +20,28 @@ async fn count_statements(caller: &Caller<'_>, query: &str, variables: Value) ->
     let before = caller.app.db.statements();
     let data = caller.data(query, variables).await;
     (caller.app.db.statements() - before, data)
+}
+
+/// The number of statements of an import of records, all of which are valid.
+async fn count_import(app: &App, records: &[Value]) -> u64 {
+    // What is sealed meanwhile would count.
+    app.seal().await;
+    let file: String = records.iter().map(|record| record.to_string() + "\n").collect();
+    let before = app.db.statements();
+    let summary = roster::cli::import::load(&app.db, app.license, Cursor::new(file), |_| ()).await.unwrap();
+    assert!(summary.invalid.is_empty() && summary.without_password.is_empty(), "{summary:?}");
+    app.db.statements() - before
+}
+
+/// Records of users, each with a name and an email address that depend on its number, and more.
+fn user_records(numbers: Range<usize>, more: impl Fn(usize) -> Value) -> Vec<Value> {
+    let user = |number: usize| {
+        let email = format!("p{number}@example.org");
+        let mut user = json!({ "firstName": "Ann", "lastName": "Moss", "email": email });
+        user.as_object_mut().unwrap().extend(more(number).as_object().unwrap().clone());
+        json!({ "user": user })
+    };
+    numbers.map(user).collect()
 }
 
 /// A hundred users, each in an institution and in two of twenty groups.
@@ -315,6 +340,49 @@ on_every_database! {
         let (statements, _) = count_statements(&user, "mutation { logout { success } }", json!({})).await;
         let expected = if app.db.is_postgres() { 4 } else { 5 };
         assert_eq!(statements, expected, "the token, the actor, the session, the event; on SQLite also the end of the chain");
+    }
+
+    async fn an_import_takes_as_many_statements_whatever_its_thousand_rows(app: App) {
+        let attribute = json!({ "name": "badge", "label": "Badge", "kind": "INTEGER" });
+        app.license_admin().await.mutate("defineAttribute", "", attribute).await;
+        let organisation = |n: usize| {
+            let institution = json!({ "name": format!("House {n}"), "kind": "HOSPITAL", "country": "AU" });
+            [json!({ "institution": institution }), json!({ "group": { "name": format!("Ward {n}") } })]
+        };
+        let organisation: Vec<Value> = (0..500).flat_map(organisation).collect();
+        let expect = |postgres: u64, sqlite: u64| if app.db.is_postgres() { postgres } else { sqlite };
+        let names = 2;
+        // Each the existing rows, the insertion, the events.
+        let expected = names + expect(2 * (1 + 1 + 4), 2 * (1 + 1 + 2));
+        assert_eq!(count_import(&app, &organisation).await, expected, "500 institutions and 500 groups");
+
+        // Users by four keys, holders of logins, erased users, attributes; of users that exist, groups, sites and passwords.
+        let (looked_up, related) = (names + 7, 3);
+        // The lock of the sealer, its inbox; the end of the chain, the events.
+        let events = expect(2 + 2, 2);
+        // The words of users: those that exist, new ones, their keys, the words of each user.
+        let (users, words) = (expect(1, 4), 3 + expect(1, 2));
+        let create = looked_up + users + words + events;
+        let plain = |_: usize| json!({});
+        assert_eq!(count_import(&app, &user_records(1_000..2_000, plain)).await, create);
+        let with_fields = |n: usize| json!({ "position": "Nurse", "phone": "123", "externalId": format!("P-{n}"), "isActive": n % 3 == 0, "birthDate": "1980-07-08" });
+        assert_eq!(count_import(&app, &user_records(2_000..3_000, with_fields)).await, create, "more fields");
+
+        let hash = "pbkdf2_sha256$29000$seasalt$MqiyVFTP6UUpjrpvJsxVXBlF/shrLYjOh7Qw2l+VN0I=";
+        let house = |n: usize| format!("House {}", n % 500);
+        let groups = |n: usize| json!([{ "group": format!("Ward {}", n % 500) }, { "group": format!("Ward {}", (n + 1) % 500), "role": "OWNER" }]);
+        let with_all = |n: usize| json!({ "institution": "House 7", "groups": groups(n), "sites": [house(n)], "passwordHash": hash, "attributes": { "badge": n } });
+        let all = user_records(3_000..4_000, with_all);
+        assert_eq!(count_import(&app, &all).await, create + 4, "also groups, sites, passwords, attributes");
+        assert_eq!(count_import(&app, &all).await, looked_up + related + 1, "nothing changes; also the values of attributes");
+
+        let moved = |n: usize| json!({ "position": format!("Ward {n}") });
+        let update = looked_up + related + users + events;
+        assert_eq!(count_import(&app, &user_records(1_000..2_000, moved)).await, update);
+        // The words that are left are deleted, and whether others have them is looked up.
+        let renamed = |_: usize| json!({ "lastName": "Fern", "position": null });
+        assert_eq!(count_import(&app, &user_records(1_000..2_000, renamed)).await, update + 4 + 2);
+        assert_eq!(count_import(&app, &user_records(5_000..5_001, plain)).await, names + 7 + 5 + events, "one user");
     }
 
     async fn anonymous_requests_take_no_statements(app: App) {

@@ -1,6 +1,7 @@
 //! The search index follows every change of a user, in the same transaction.
 
 use std::collections::BTreeSet;
+use std::io::Cursor;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -61,6 +62,19 @@ on_every_database! {
         let left: Vec<&str> = left.iter().map(|word| word.word.as_str()).collect();
         assert!(!left.iter().any(|word| word.contains("quorn") || word.contains("odman")), "{left:?}");
         assert!(left.contains(&"qvorn") && left.contains(&"@pec.example"), "{left:?}");
+    }
+
+    async fn tokens_follow_users_who_are_imported_in_several_chunks(app: App) {
+        for last_name in ["Qvale", "Quorn-Ödman", "Qvale"] {
+            let user = |n: usize| {
+                let own = if n % 100 == 0 { letters(n) } else { last_name.to_owned() };
+                json!({ "user": { "firstName": "Ann", "lastName": own, "username": format!("a{n}"), "externalId": format!("P-{n}") } })
+            };
+            let file: String = (0..2_400).map(|n| user(n).to_string() + "\n").collect();
+            let summary = roster::cli::import::load(&app.db, app.license, Cursor::new(file), |_| ()).await.unwrap();
+            assert!(summary.invalid.is_empty(), "{:?}", summary.invalid);
+            check(&app).await;
+        }
     }
 
     async fn a_token_lost_by_one_user_and_gained_by_another_is_kept(app: App) {

@@ -1,7 +1,6 @@
-//! Writes a chunk of valid users in one transaction.
+//! The changes of a chunk of users, and the transaction that writes them.
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveEnum, EntityTrait};
+use sea_orm::ActiveEnum;
 use serde_json::Value;
 
 use super::Importer;
@@ -11,7 +10,8 @@ use crate::attribute_values::{self, AttributeChanges};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::password::is_keyed;
 use crate::auth::{credential, one_time_link};
-use crate::db::{Transaction, rows};
+use crate::db::Transaction;
+use crate::db::batch::{self, IfExists};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::versioned::Versioned;
 use crate::entity::{credential as stored, membership, site_access, user};
@@ -19,14 +19,12 @@ use crate::error::Error;
 use crate::scalar::Id;
 use crate::search_index;
 
-/// The number of rows that one statement inserts: SQLite allows 32,766 values.
-const ROWS_AT_ONCE: usize = 500;
-
 /// The changes of a chunk of users.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     created: Vec<user::Model>,
-    updated: Vec<UpdatedUser>,
+    updated: Vec<user::Model>,
+    words: search_index::Changes,
     passwords: Vec<stored::Model>,
     memberships: Vec<membership::Model>,
     grants: Vec<site_access::Model>,
@@ -37,63 +35,30 @@ struct Batch {
     deactivated: Vec<Id>,
     /// Existing users whose email address changes.
     email_changed: Vec<Id>,
-    events: Vec<Entry>,
-}
-
-/// The row of a user before and after the import.
-struct UpdatedUser {
-    old: user::Model,
-    new: user::Model,
+    entries: Vec<Entry>,
 }
 
 impl Importer<'_> {
-    /// Counts the changes of users, and writes them if there is a transaction.
-    pub(super) async fn write_users(
-        &mut self,
-        transaction: Option<Transaction>,
-        users: Vec<ImportedUser>,
-        existing: &ExistingRows,
-    ) -> Result<(), Error> {
-        let mut batch = Batch::default();
-        for user in users {
-            self.add_to_batch(user, existing, &mut batch);
-        }
-        match transaction {
-            Some(transaction) => batch.write(transaction).await,
-            None => Ok(()),
-        }
-    }
-
-    fn add_to_batch(&mut self, mut user: ImportedUser, existing: &ExistingRows, batch: &mut Batch) {
-        let id = user.row.id;
+    /// Counts a user. Returns the user if it is new or changes.
+    pub(super) fn count_user(&mut self, mut user: ImportedUser, existing: &ExistingRows) -> Option<ImportedUser> {
+        let stored = existing.passwords.get(&user.row.id);
         // A user who has signed in here, or set a password here, keeps that password.
-        user.password = user.password.filter(|password| {
-            existing.passwords.get(&id).is_none_or(|stored| *stored != password.hash && !is_keyed(stored))
-        });
+        user.password =
+            user.password.filter(|password| stored.is_none_or(|stored| *stored != password.hash && !is_keyed(stored)));
         if user.is_unchanged() {
             self.summary.unchanged += 1;
-            return;
+            return None;
         }
-        batch.events.push(user.event());
-        let ImportedUser { row, old, password, memberships, grants, attributes } = user;
-        if let Some(old) = old {
+        if user.old.is_some() {
             self.summary.changed += 1;
-            batch.add_updated(UpdatedUser { old, new: row }, password.is_some(), !attributes.is_unchanged());
         } else {
             self.summary.created += 1;
-            batch.created.push(row);
+            self.summary.new_users += 1;
         }
-        if let Some(password) = password {
-            if let Some(family) = password.weakness {
-                *self.summary.weak_passwords.entry(family).or_default() += 1;
-            }
-            batch.passwords.push(stored::Model { user_id: id, password_hash: password.hash });
+        if let Some(family) = user.password.as_ref().and_then(|password| password.weakness) {
+            *self.summary.weak_passwords.entry(family).or_default() += 1;
         }
-        batch.memberships.extend(memberships);
-        batch.grants.extend(grants);
-        if !attributes.is_unchanged() {
-            batch.attributes.push((id, attributes));
-        }
+        Some(user)
     }
 }
 
@@ -108,7 +73,7 @@ impl ImportedUser {
 
     /// Returns the audit event of the import.
     fn event(&self) -> Entry {
-        let Self { row, old, password, memberships, grants, attributes } = self;
+        let Self { row, old, password, memberships, grants, attributes, .. } = self;
         let changes = match old {
             Some(old) => difference(old, row),
             None => difference(&user::Model::empty(row.id, row.license_id), row),
@@ -125,8 +90,26 @@ impl ImportedUser {
 }
 
 impl Batch {
-    fn add_updated(&mut self, mut user: UpdatedUser, sets_password: bool, sets_attributes: bool) {
-        let UpdatedUser { old, new } = &user;
+    /// Adds a user who is new or changes.
+    pub(super) fn add(&mut self, user: ImportedUser) {
+        self.entries.push(user.event());
+        let ImportedUser { row, old, postings, password, memberships, grants, attributes } = user;
+        let id = row.id;
+        if let Some(old) = old {
+            self.add_updated(&old, row, password.is_some(), !attributes.is_unchanged());
+        } else {
+            self.words.add_postings(postings);
+            self.created.push(row);
+        }
+        self.passwords.extend(password.map(|password| stored::Model { user_id: id, password_hash: password.hash }));
+        self.memberships.extend(memberships);
+        self.grants.extend(grants);
+        if !attributes.is_unchanged() {
+            self.attributes.push((id, attributes));
+        }
+    }
+
+    fn add_updated(&mut self, old: &user::Model, mut new: user::Model, sets_password: bool, sets_attributes: bool) {
         if old.is_active && !new.is_active {
             self.deactivated.push(new.id);
         }
@@ -136,26 +119,29 @@ impl Batch {
         if old.email_key != new.email_key {
             self.email_changed.push(new.id);
         }
-        if old != new || sets_password || sets_attributes {
-            user.new.advance();
-            self.updated.push(user);
+        if *old != new || sets_password || sets_attributes {
+            self.words.add(Some(old), Some(&new));
+            new.advance();
+            self.updated.push(new);
         }
     }
 
-    async fn write(self, transaction: Transaction) -> Result<(), Error> {
-        insert_users(&transaction, &self.created).await?;
-        for user in &self.updated {
-            rows::update(&transaction, &user.old, user.new.clone()).await?;
-        }
-        let created = self.created.iter().map(|new| (None, Some(new)));
-        let updated = self.updated.iter().map(|user| (Some(&user.old), Some(&user.new)));
-        search_index::update(&transaction, created.chain(updated)).await?;
+    /// Writes the changes and commits them. Each table takes as many statements for many users as for few.
+    pub(super) async fn write(mut self, transaction: Transaction) -> Result<(), Error> {
+        // Another thread prepares the events while the database writes.
+        let entries = std::mem::take(&mut self.entries);
+        let events = tokio::task::spawn_blocking(move || audit::prepare(entries));
+        batch::insert(&transaction, &self.created, IfExists::Fail).await?;
+        batch::update(&transaction, &self.updated).await?;
+        std::mem::take(&mut self.words).write(&transaction).await?;
         self.revoke_access(&transaction).await?;
-        insert_passwords(&transaction, &self.passwords).await?;
-        insert_memberships(&transaction, &self.memberships).await?;
-        insert_grants(&transaction, &self.grants).await?;
+        let password_hash = [stored::Column::PasswordHash];
+        batch::insert(&transaction, &self.passwords, IfExists::Update(&password_hash)).await?;
+        let role = [membership::Column::Role];
+        batch::insert(&transaction, &self.memberships, IfExists::Update(&role)).await?;
+        batch::insert(&transaction, &self.grants, IfExists::Fail).await?;
         attribute_values::store(&transaction, &self.attributes).await?;
-        audit::commit(transaction, self.events).await
+        audit::commit_sealed(transaction, events.await.map_err(Error::internal)??).await
     }
 
     /// Ends the sessions and revokes the links of users whose password, activity or email address changes.
@@ -180,39 +166,4 @@ fn groups_json(memberships: &[membership::Model]) -> Value {
 
 fn sites_json(grants: &[site_access::Model]) -> Value {
     grants.iter().map(|grant| Value::from(grant.institution_id.0.to_string())).collect()
-}
-
-async fn insert_users(transaction: &Transaction, rows: &[user::Model]) -> Result<(), Error> {
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        let rows = rows.iter().cloned().map(rows::active);
-        user::Entity::insert_many(rows).exec_without_returning(transaction).await?;
-    }
-    Ok(())
-}
-
-async fn insert_passwords(transaction: &Transaction, rows: &[stored::Model]) -> Result<(), Error> {
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        let replace = OnConflict::column(stored::Column::UserId).update_column(stored::Column::PasswordHash).to_owned();
-        let rows = rows.iter().cloned().map(rows::active);
-        stored::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
-    }
-    Ok(())
-}
-
-async fn insert_memberships(transaction: &Transaction, rows: &[membership::Model]) -> Result<(), Error> {
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        let key = [membership::Column::UserId, membership::Column::GroupId];
-        let replace = OnConflict::columns(key).update_column(membership::Column::Role).to_owned();
-        let rows = rows.iter().cloned().map(rows::active);
-        membership::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
-    }
-    Ok(())
-}
-
-async fn insert_grants(transaction: &Transaction, rows: &[site_access::Model]) -> Result<(), Error> {
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        let rows = rows.iter().cloned().map(rows::active);
-        site_access::Entity::insert_many(rows).exec_without_returning(transaction).await?;
-    }
-    Ok(())
 }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::sea_query::Condition;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::record::UserRecord;
-use super::users::Draft;
+use super::draft::Draft;
 use crate::access::{is_same_license, of_license};
 use crate::attribute_values::{self, Definitions, Values};
-use crate::db::conditions::one_of;
+use crate::db::conditions::{any_of, one_of};
+use crate::db::{Db, Transaction};
 use crate::entity::{credential, membership, site_access, tombstone, user};
 use crate::error::Error;
+use crate::login;
 use crate::scalar::Id;
-use crate::{login, text};
 
 /// The rows of the database that the users of a chunk refer to or may conflict with.
 #[derive(Default)]
@@ -25,8 +25,8 @@ pub(super) struct ExistingRows {
     by_username: HashMap<String, usize>,
     /// The owners of usernames and email addresses.
     pub(super) logins: HashMap<String, Id>,
-    /// The memberships by the ids of user and group.
-    pub(super) memberships: HashMap<(Id, Id), membership::Model>,
+    /// The memberships of each user, by the id of the group.
+    pub(super) memberships: HashMap<Id, HashMap<Id, membership::Model>>,
     /// The ids of user and institution.
     pub(super) grants: HashSet<(Id, Id)>,
     pub(super) passwords: HashMap<Id, String>,
@@ -37,63 +37,90 @@ pub(super) struct ExistingRows {
 }
 
 impl ExistingRows {
-    /// Reads the rows that the drafts identify or may conflict with, without the attribute definitions.
-    pub(super) async fn read(db: &impl ConnectionTrait, license_id: Id, drafts: &[Draft]) -> Result<Self, Error> {
+    /// Reads the rows that the drafts identify or may conflict with, and locks the users among them, to write the drafts in the same
+    /// transaction.
+    pub(super) async fn lock(transaction: &Transaction, license_id: Id, drafts: &[Draft]) -> Result<Self, Error> {
         let mut existing = Self::default();
-        existing.read_users(db, license_id, drafts).await?;
-        existing.read_erased(db, drafts).await?;
-        existing.read_relations(db, drafts).await?;
+        // Users are locked before definitions, as everywhere.
+        existing.read_all(transaction, license_id, drafts, true).await?;
+        existing.definitions = attribute_values::hold_all(transaction, license_id).await?;
         Ok(existing)
     }
 
-    async fn read_users(&mut self, db: &impl ConnectionTrait, license_id: Id, drafts: &[Draft]) -> Result<(), Error> {
-        let users = || drafts.iter().map(|draft| &draft.user);
-        let ids = drafts.iter().filter_map(|draft| draft.record.id);
-        let external_ids = users().filter_map(|user| user.external_id.as_deref());
-        let emails = users().filter_map(|user| user.email.as_deref()).flat_map(login_keys);
-        let usernames = users().filter_map(|user| user.username.as_deref()).flat_map(login_keys);
-        let of_license = of_license(user::Column::LicenseId, license_id);
-        let conditions = [
-            Condition::all().add(one_of(db.get_database_backend(), user::Column::Id, ids)),
-            Condition::all().add(user::Column::ExternalId.is_in(external_ids)).add(of_license),
-            Condition::all().add(user::Column::EmailKey.is_in(emails)),
-            Condition::all().add(user::Column::UsernameKey.is_in(usernames)),
-        ];
-        let keys = users().flat_map(|user| [&user.username_key, &user.email_key]).flatten().cloned().collect();
-        // One statement per key, so that each uses its index.
-        for condition in conditions {
-            let users = user::Entity::find().filter(condition).order_by_asc(user::Column::Id).lock_exclusive();
-            for user in users.all(db).await? {
-                self.add(user, license_id);
-            }
-        }
-        self.logins = login::find_holders(db, keys).await?;
-        Ok(())
+    /// Reads the same rows without locking any.
+    pub(super) async fn read(db: &Db, license_id: Id, drafts: &[Draft]) -> Result<Self, Error> {
+        let mut existing = Self::default();
+        existing.read_all(db.read(), license_id, drafts, false).await?;
+        existing.definitions = attribute_values::definitions(db.read(), license_id).await?;
+        Ok(existing)
     }
 
-    async fn read_erased(&mut self, db: &impl ConnectionTrait, drafts: &[Draft]) -> Result<(), Error> {
+    async fn read_all(
+        &mut self,
+        db: &impl ConnectionTrait,
+        license_id: Id,
+        drafts: &[Draft],
+        lock: bool,
+    ) -> Result<(), Error> {
+        self.read_users(db, license_id, drafts, lock).await?;
+        let keys = drafts.iter().flat_map(|draft| [&draft.user.username_key, &draft.user.email_key]).flatten();
+        self.logins = login::find_holders(db, keys.cloned().collect()).await?;
         let ids = drafts.iter().filter_map(|draft| draft.record.id);
         let of_ids = one_of(db.get_database_backend(), tombstone::Column::UserId, ids);
         let tombstones = tombstone::Entity::find().filter(of_ids).all(db).await?;
         self.erased = tombstones.into_iter().map(|row| row.user_id).collect();
+        self.read_relations(db, drafts).await
+    }
+
+    async fn read_users(
+        &mut self,
+        db: &impl ConnectionTrait,
+        license_id: Id,
+        drafts: &[Draft],
+        lock: bool,
+    ) -> Result<(), Error> {
+        let backend = db.get_database_backend();
+        let ids = drafts.iter().filter_map(|draft| draft.record.id);
+        let external_ids = drafts.iter().filter_map(|draft| draft.user.external_id.clone()).collect();
+        let emails = drafts.iter().flat_map(|draft| &draft.email_keys).cloned().collect();
+        let usernames = drafts.iter().flat_map(|draft| &draft.username_keys).cloned().collect();
+        let of_license = of_license(user::Column::LicenseId, license_id);
+        let conditions = [
+            Condition::all().add(one_of(backend, user::Column::Id, ids)),
+            Condition::all().add(any_of::<String>(backend, user::Column::ExternalId, external_ids)).add(of_license),
+            Condition::all().add(any_of::<String>(backend, user::Column::EmailKey, emails)),
+            Condition::all().add(any_of::<String>(backend, user::Column::UsernameKey, usernames)),
+        ];
+        // One statement per key, so that each uses its index.
+        for condition in conditions {
+            let users = user::Entity::find().filter(condition).order_by_asc(user::Column::Id);
+            let users = if lock { users.lock_exclusive() } else { users };
+            for user in users.all(db).await? {
+                self.add(user, license_id);
+            }
+        }
         Ok(())
     }
 
     /// Reads memberships, access to sites, passwords and attribute values of the users.
     async fn read_relations(&mut self, db: &impl ConnectionTrait, drafts: &[Draft]) -> Result<(), Error> {
         let ids: Vec<Id> = self.users.iter().map(|user| user.id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
         let of_users = one_of(db.get_database_backend(), membership::Column::UserId, ids.iter().copied());
-        let memberships = membership::Entity::find().filter(of_users).all(db).await?;
+        for row in membership::Entity::find().filter(of_users).all(db).await? {
+            self.memberships.entry(row.user_id).or_default().insert(row.group_id, row);
+        }
         let of_users = one_of(db.get_database_backend(), site_access::Column::UserId, ids.iter().copied());
         let grants = site_access::Entity::find().filter(of_users).all(db).await?;
+        self.grants = grants.into_iter().map(|row| (row.user_id, row.institution_id)).collect();
         let of_users = one_of(db.get_database_backend(), credential::Column::UserId, ids.iter().copied());
         let passwords = credential::Entity::find().filter(of_users).all(db).await?;
+        self.passwords = passwords.into_iter().map(|row| (row.user_id, row.password_hash)).collect();
         if drafts.iter().any(|draft| !draft.record.attributes.is_empty()) {
             self.attribute_values = attribute_values::values(db, ids).await?;
         }
-        self.memberships = memberships.into_iter().map(|row| ((row.user_id, row.group_id), row)).collect();
-        self.grants = grants.into_iter().map(|row| (row.user_id, row.institution_id)).collect();
-        self.passwords = passwords.into_iter().map(|row| (row.user_id, row.password_hash)).collect();
         Ok(())
     }
 
@@ -120,27 +147,19 @@ impl ExistingRows {
         self.at(&self.by_external_id, external_id)
     }
 
-    /// Returns the user that a record identifies: by id, then by external id, and if it has neither, by email address or
+    /// Returns the user that a draft identifies: by id, then by external id, and if it has neither, by email address or
     /// username.
-    pub(super) fn find(&self, record: &UserRecord, draft: &user::Model) -> Option<user::Model> {
-        let by_id = record.id.and_then(|id| self.users.get(*self.by_id.get(&id)?));
-        let by_external_id = || self.with_external_id(draft.external_id.as_deref());
+    pub(super) fn find(&self, draft: &Draft) -> Option<&user::Model> {
+        let id = draft.record.id;
+        let by_id = id.and_then(|id| self.users.get(*self.by_id.get(&id)?));
+        let by_external_id = || self.with_external_id(draft.user.external_id.as_deref());
         let by_login = || {
-            let has_no_id = record.id.is_none() && draft.external_id.is_none();
-            let with_login = |indexes, login: Option<&str>| {
-                login_keys(login?).into_iter().find_map(|key| self.at(indexes, Some(&key)))
-            };
-            let found = with_login(&self.by_email, draft.email.as_deref());
-            let found = found.or_else(|| with_login(&self.by_username, draft.username.as_deref()));
+            let has_no_id = id.is_none() && draft.user.external_id.is_none();
+            let with_login = |indexes, keys: &[String]| keys.iter().find_map(|key| self.at(indexes, Some(key)));
+            let found = with_login(&self.by_email, &draft.email_keys);
+            let found = found.or_else(|| with_login(&self.by_username, &draft.username_keys));
             found.filter(|_| has_no_id)
         };
-        by_id.or_else(by_external_id).or_else(by_login).cloned()
+        by_id.or_else(by_external_id).or_else(by_login)
     }
-}
-
-/// Returns the keys that a login may have, the former ones first: if the logins of two users have become one, each is identified
-/// by its own.
-fn login_keys(login: &str) -> [String; 3] {
-    let [username, email] = text::former_logins(login);
-    [username, email, text::canonical_login(login)]
 }

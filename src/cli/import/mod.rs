@@ -1,39 +1,50 @@
 //! Bulk import: every line is validated by the rules of the API and written in chunks. Existing records that do not differ are
 //! left unchanged, so that a file may be imported again.
+//!
+//! A chunk passes through three stages, each of which may be busy with another one: a thread parses it and checks its fields
+//! (`reader.rs`, `draft.rs`), the importer compares it with the directory (`users.rs`, `organisation.rs`), and a task writes it
+//! (`batch.rs`). No stage runs a statement for each row.
 
 mod batch;
+mod draft;
 mod existing;
 mod format;
 mod instant;
+mod names;
 mod organisation;
 mod parse;
+mod reader;
 pub mod record;
 mod report;
+mod seen;
 mod source;
 mod users;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::BufRead;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, BufRead};
 
 use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
+use self::names::NameIndex;
+use self::reader::{Chunk, Line, Lines};
+use self::record::Record;
+use self::seen::SeenKeys;
 use crate::access::of_license;
-use crate::audit::sealer;
-use crate::db::Db;
+use crate::db::{Db, Transaction};
 use crate::entity::{group, institution};
-use crate::error::{Error, MutationError};
+use crate::error::{Error, ErrorCode, MutationError};
 use crate::scalar::Id;
 use crate::text;
+use crate::validation::Validator;
 pub use format::ForeignFormat;
-use record::Record;
 pub use source::Source;
 
-/// The number of lines that are written in one transaction.
-const CHUNK: usize = 500;
+/// The number of chunks that may wait to be compared with the directory.
+const CHUNKS_AHEAD: usize = 1;
 /// The maximum length of a validation error in the report, in characters.
 const MAX_ERROR_LENGTH: usize = 500;
-/// The byte order mark, with which some programs begin a text.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// An invalid line, with all its errors.
 #[derive(Debug)]
@@ -59,6 +70,8 @@ impl InvalidLine {
 #[derive(Debug, Default)]
 pub struct ImportSummary {
     pub created: u64,
+    /// The number of users among the created records.
+    pub new_users: u64,
     pub changed: u64,
     pub unchanged: u64,
     pub invalid: Vec<InvalidLine>,
@@ -69,59 +82,18 @@ pub struct ImportSummary {
 }
 
 /// Imports records into one license.
-pub struct Importer<'a> {
+struct Importer<'a> {
     db: &'a Db,
     license_id: Id,
     write: bool,
     institutions: NameIndex,
     groups: NameIndex,
-    seen: users::SeenKeys,
+    seen: SeenKeys,
     summary: ImportSummary,
-}
-
-/// The objects that records may refer to, by id and by name.
-#[derive(Default)]
-struct NameIndex {
-    ids: HashSet<Id>,
-    by_name: HashMap<String, Vec<Id>>,
-    by_external_id: HashMap<String, Id>,
-}
-
-impl NameIndex {
-    fn add(&mut self, id: Id, name: &str, external_id: Option<&str>) {
-        if !self.ids.insert(id) {
-            // Its previous name and external id may have been different.
-            self.by_name.values_mut().for_each(|named| named.retain(|named| *named != id));
-            self.by_name.retain(|_, named| !named.is_empty());
-            self.by_external_id.retain(|_, other| *other != id);
-        }
-        self.by_name.entry(name.to_owned()).or_default().push(id);
-        if let Some(external_id) = external_id {
-            self.by_external_id.insert(external_id.to_owned(), id);
-        }
-    }
-
-    /// Returns the only object with a name, or `None` if there is none.
-    fn find_by_name(&self, name: &str) -> Result<Option<Id>, String> {
-        match self.by_name.get(name).map(Vec::as_slice) {
-            Some([id]) => Ok(Some(*id)),
-            Some(_) => Err(format!("Several have the name {name:?}; refer to one by its id.")),
-            None => Ok(None),
-        }
-    }
-
-    /// Returns the object with an id or a name.
-    fn find(&self, reference: &str) -> Result<Id, String> {
-        if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains(id)) {
-            return Ok(id);
-        }
-        self.find_by_name(reference)?.ok_or_else(|| format!("Nothing has the id or name {reference:?}."))
-    }
-
-    /// Returns the object with an id or a name, or with an external id if none has that name.
-    fn find_by_any(&self, reference: &str) -> Result<Id, String> {
-        self.find(reference).or_else(|error| self.by_external_id.get(reference).copied().ok_or(error))
-    }
+    /// The number of the current chunk.
+    chunk: u64,
+    /// The chunks that are being written, oldest first.
+    writes: VecDeque<(u64, JoinHandle<Result<(), Error>>)>,
 }
 
 /// Validates a whole file without writing anything.
@@ -131,12 +103,10 @@ impl NameIndex {
 pub async fn check(
     db: &Db,
     license_id: Id,
-    file: impl BufRead,
+    file: impl BufRead + Send + 'static,
     progress: impl Fn(u64),
-) -> anyhow::Result<ImportSummary> {
-    let mut importer = Importer::new(db, license_id, false).await?;
-    importer.import_lines(file, progress).await?;
-    Ok(importer.summary)
+) -> Result<ImportSummary, Error> {
+    Importer::new(db, license_id, false).await?.import(Lines::new(file), progress).await
 }
 
 /// Imports a file. Invalid lines are skipped and reported.
@@ -146,35 +116,22 @@ pub async fn check(
 pub async fn load(
     db: &Db,
     license_id: Id,
-    file: impl BufRead,
+    file: impl BufRead + Send + 'static,
     progress: impl Fn(u64),
-) -> anyhow::Result<ImportSummary> {
-    let mut importer = Importer::new(db, license_id, true).await?;
-    importer.import_lines(file, progress).await?;
-    Ok(importer.summary)
+) -> Result<ImportSummary, Error> {
+    Importer::new(db, license_id, true).await?.import(Lines::new(file), progress).await
 }
 
 /// Imports records that were generated instead of read from a file.
 pub async fn load_records(
     db: &Db,
     license_id: Id,
-    records: impl Iterator<Item = Record>,
+    records: impl Iterator<Item = Record> + Send + 'static,
     progress: impl Fn(u64),
 ) -> Result<ImportSummary, Error> {
-    let mut importer = Importer::new(db, license_id, true).await?;
-    let mut chunk = Vec::with_capacity(CHUNK);
-    let mut number = 0;
-    for record in records {
-        number += 1;
-        chunk.push((number, record));
-        if chunk.len() == CHUNK {
-            importer.import_chunk(std::mem::take(&mut chunk)).await?;
-            progress(number);
-        }
-    }
-    importer.import_chunk(chunk).await?;
-    progress(number);
-    Ok(importer.summary)
+    let line = |(number, record): (u64, Record)| Ok(Line { number, position: number, record: Some(Ok(record)) });
+    let lines = (1..).zip(records).map(line);
+    Importer::new(db, license_id, true).await?.import(lines, progress).await
 }
 
 impl<'a> Importer<'a> {
@@ -207,58 +164,99 @@ impl<'a> Importer<'a> {
             write,
             institutions,
             groups,
-            seen: users::SeenKeys::default(),
+            seen: SeenKeys::default(),
             summary: ImportSummary::default(),
+            chunk: 0,
+            writes: VecDeque::new(),
         })
     }
 
-    async fn import_lines(&mut self, mut file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<()> {
-        let (mut number, mut bytes, mut chunk) = (0, 0, Vec::with_capacity(CHUNK));
-        let mut text = Vec::new();
-        loop {
-            text.clear();
-            let length = file.read_until(b'\n', &mut text)?;
-            if length == 0 {
-                break;
-            }
-            number += 1;
-            bytes += length as u64;
-            let line = if number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text) } else { &text };
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            match parse::parse(line) {
-                Ok(record) => chunk.push((number, record)),
-                Err(errors) => self.summary.invalid.push(InvalidLine::new(number, errors)),
-            }
-            if chunk.len() == CHUNK {
-                self.import_chunk(std::mem::take(&mut chunk)).await?;
-                progress(bytes);
-            }
+    /// Imports lines. Returns once everything is written.
+    async fn import(
+        mut self,
+        lines: impl Iterator<Item = io::Result<Line>> + Send + 'static,
+        progress: impl Fn(u64),
+    ) -> Result<ImportSummary, Error> {
+        let (license_id, write) = (self.license_id, self.write);
+        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let reader = tokio::task::spawn_blocking(move || reader::read(lines, license_id, write, &sender));
+        let imported = self.import_chunks(chunks, progress).await;
+        let written = self.finish_writes().await;
+        // It has ended, or ends because nobody receives its chunks.
+        reader.await.map_err(Error::internal)?;
+        imported.and(written)?;
+        let mut summary = self.summary;
+        summary.invalid.sort_by_key(|line| line.number);
+        summary.without_password.sort_by_key(|line| line.number);
+        Ok(summary)
+    }
+
+    async fn import_chunks(
+        &mut self,
+        mut chunks: mpsc::Receiver<Result<Chunk, Error>>,
+        progress: impl Fn(u64),
+    ) -> Result<(), Error> {
+        while let Some(chunk) = chunks.recv().await {
+            let Chunk { institutions, groups, users, invalid, position } = chunk?;
+            self.chunk += 1;
+            self.summary.invalid.extend(invalid);
+            // Users may refer to the institutions and groups of the same chunk.
+            self.import_institutions(institutions).await?;
+            self.import_groups(groups).await?;
+            self.import_users(users).await?;
+            progress(position);
         }
-        self.import_chunk(chunk).await?;
-        progress(bytes);
-        self.summary.invalid.sort_by_key(|line| line.number);
-        self.summary.without_password.sort_by_key(|line| line.number);
         Ok(())
     }
 
-    /// Imports records in their order. Institutions and groups come before the users of the same chunk, which may refer to them.
-    /// The events of the chunk are sealed, so that the progress tells how much is left of all.
-    async fn import_chunk(&mut self, chunk: Vec<(u64, Record)>) -> Result<(), Error> {
-        let mut users = Vec::with_capacity(chunk.len());
-        for (number, record) in chunk {
-            match record {
-                Record::User(record) => users.push((number, *record)),
-                Record::Institution(record) => self.import_institution(number, record).await?,
-                Record::Group(record) => self.import_group(number, record).await?,
-            }
+    /// Begins the transaction of a chunk, once there is room for another one; `None` if nothing is to be written.
+    #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
+    async fn begin(&mut self) -> Result<Option<Transaction>, Error> {
+        if !self.write {
+            return Ok(None);
         }
-        self.import_users(users).await?;
-        if self.write {
-            sealer::try_to_seal(self.db).await;
+        self.wait_for_writes(self.db.transactions_of_load().saturating_sub(1)).await?;
+        Ok(Some(self.db.begin().await?))
+    }
+
+    /// Begins a transaction as [`begin`](Self::begin) after all others, which may hold locks of the rows that it changes.
+    async fn begin_alone(&mut self) -> Result<Option<Transaction>, Error> {
+        self.wait_for_writes(0).await?;
+        self.begin().await
+    }
+
+    /// Starts to write the current chunk.
+    fn start_write(&mut self, write: impl Future<Output = Result<(), Error>> + Send + 'static) {
+        self.writes.push_back((self.chunk, tokio::spawn(write)));
+    }
+
+    /// Waits until at most `most` chunks are being written.
+    async fn wait_for_writes(&mut self, most: usize) -> Result<(), Error> {
+        while self.writes.len() > most {
+            let Some((chunk, write)) = self.writes.pop_front() else { break };
+            write.await.map_err(Error::internal)??;
+            // Later chunks find its users in the database.
+            self.seen.forget(chunk);
         }
         Ok(())
+    }
+
+    /// Waits until no chunk is being written, whether or not one of them fails.
+    async fn finish_writes(&mut self) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        while !self.writes.is_empty() {
+            let written = self.wait_for_writes(self.writes.len() - 1).await;
+            outcome = outcome.and(written);
+        }
+        outcome
+    }
+
+    /// Rejects a record whose object an earlier record has already described.
+    fn check_first_mention(&mut self, id: Id, what: &'static str, validator: &mut Validator) {
+        if !self.seen.add(what, id) {
+            let message = format!("An earlier line of the file is about the same {what}.");
+            validator.add_error("id", ErrorCode::Taken, message);
+        }
     }
 
     fn reject(&mut self, number: u64, error: Error) -> Result<(), Error> {

@@ -1,42 +1,80 @@
 //! Imports institutions and groups, which users refer to.
 
-use sea_orm::{EntityTrait, IntoActiveModel, PrimaryKeyTrait, QuerySelect};
+use std::collections::HashMap;
+
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::Importer;
 use super::record::{GroupRecord, InstitutionRecord};
 use crate::access::is_same_license;
 use crate::audit::{self, Entry, difference};
-use crate::db::rows;
+use crate::db::Transaction;
+use crate::db::batch::{self, IfExists};
+use crate::db::conditions::one_of;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::subject::Subject;
-use crate::entity::versioned::{self, Versioned};
+use crate::entity::versioned::Versioned;
 use crate::entity::{group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
 use crate::validation::Validator;
 
-/// The audit actions for a new row and for a changed one.
-#[derive(Clone, Copy)]
-struct Actions {
-    created: AuditAction,
-    updated: AuditAction,
+/// A row before and after the import. The audit event of a new row lists the differences from `empty`.
+struct ImportedRow<M> {
+    old: Option<M>,
+    empty: M,
+    row: M,
+}
+
+/// The rows of a chunk that are new or change, and their events.
+struct RowChanges<M> {
+    created: Vec<M>,
+    updated: Vec<M>,
+    entries: Vec<Entry>,
 }
 
 impl Importer<'_> {
-    pub(super) async fn import_institution(&mut self, number: u64, record: InstitutionRecord) -> Result<(), Error> {
-        let external_id = record.fields.external_id.as_opt_ref().flatten().map(|id| id.trim().to_owned());
-        let name = record.core.name.as_opt_ref().flatten().map(|name| name.trim().to_owned());
-        let by_external_id = external_id.as_ref().and_then(|id| self.institutions.by_external_id.get(id).copied());
-        let by_name = name.as_ref().and_then(|name| self.institutions.find(name).ok());
-        let by_id = record.id.filter(|id| self.institutions.ids.contains(id));
-        let by_name = if external_id.is_none() { by_name } else { None };
-        let id = by_id.or(by_external_id).or(record.id).or(by_name);
-        let old = match id {
-            Some(id) => institution::Entity::find_by_id(id).one(self.db.read()).await?,
-            None => None,
-        };
+    pub(super) async fn import_institutions(&mut self, records: Vec<(u64, InstitutionRecord)>) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.begin_alone().await?;
+        let ids = records.iter().flat_map(|(_, record)| self.ids_of_institution(record)).flatten().collect();
+        let existing = self.existing::<institution::Entity>(transaction.as_ref(), institution::Column::Id, ids).await?;
+        let existing: HashMap<Id, institution::Model> = existing.into_iter().map(|row| (row.id, row)).collect();
+        let mut changes = RowChanges::new();
+        for (number, record) in records {
+            match self.validate_institution(record, &existing) {
+                Ok(row) if !self.count_row(&row) => {}
+                Ok(row) if row.old.is_some() => changes.add(row, AuditAction::InstitutionUpdated),
+                Ok(row) => changes.add(row, AuditAction::InstitutionCreated),
+                Err(error) => self.reject(number, error)?,
+            }
+        }
+        changes.write(transaction).await
+    }
+
+    /// Returns the ids that may identify the institution of a record: its own, then those of the existing institutions with its
+    /// external id and with its name.
+    fn ids_of_institution(&self, record: &InstitutionRecord) -> [Option<Id>; 3] {
+        let external_id = record.fields.external_id.as_opt_ref().flatten().map(|id| id.trim());
+        let name = record.core.name.as_opt_ref().flatten().map(|name| name.trim());
+        let by_external_id = external_id.and_then(|id| self.institutions.by_external_id.get(id).copied());
+        let by_name = name.filter(|_| external_id.is_none()).and_then(|name| self.institutions.find(name).ok());
+        [record.id, by_external_id, by_name]
+    }
+
+    fn validate_institution(
+        &mut self,
+        record: InstitutionRecord,
+        existing: &HashMap<Id, institution::Model>,
+    ) -> Result<ImportedRow<institution::Model>, Error> {
+        let [own, by_external_id, by_name] = self.ids_of_institution(&record);
+        let known = own.filter(|id| self.institutions.ids.contains(id));
+        let id = known.or(by_external_id).or(own).or(by_name);
+        let old = id.and_then(|id| existing.get(&id)).cloned();
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
-            return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
+            return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
         let mut validator = if old.is_some() { Validator::changing() } else { Validator::importing() };
         let empty = institution::Model::empty(id.unwrap_or_default(), self.license_id);
@@ -46,72 +84,75 @@ impl Importer<'_> {
             validator.add_error("externalId", ErrorCode::Taken, "This external id is taken.");
         }
         self.check_first_mention(row.id, "institution", &mut validator);
-        if let Err(error) = validator.finish() {
-            return self.reject(number, error);
-        }
+        validator.finish()?;
         self.institutions.add(row.id, &row.name, row.external_id.as_deref());
-        let actions = Actions { created: AuditAction::InstitutionCreated, updated: AuditAction::InstitutionUpdated };
-        self.write_row(actions, old, &empty, row).await
+        Ok(ImportedRow { old, empty, row })
     }
 
-    pub(super) async fn import_group(&mut self, number: u64, record: GroupRecord) -> Result<(), Error> {
-        let name = record.fields.name.as_opt_ref().flatten().map(|name| name.trim().to_owned());
-        let by_name = name.as_ref().filter(|_| record.id.is_none()).map(|name| self.groups.find_by_name(name));
-        let id = match by_name.transpose() {
-            Ok(by_name) => record.id.or(by_name.flatten()),
-            Err(message) => return self.reject(number, Error::rejected("name", ErrorCode::Invalid, message)),
-        };
-        let old = match id {
-            Some(id) => group::Entity::find_by_id(id).one(self.db.read()).await?,
-            None => None,
-        };
+    pub(super) async fn import_groups(&mut self, records: Vec<(u64, GroupRecord)>) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.begin_alone().await?;
+        let ids = records.iter().filter_map(|(_, record)| self.id_of_group(record).ok().flatten()).collect();
+        let existing = self.existing::<group::Entity>(transaction.as_ref(), group::Column::Id, ids).await?;
+        let existing: HashMap<Id, group::Model> = existing.into_iter().map(|row| (row.id, row)).collect();
+        let mut changes = RowChanges::new();
+        for (number, record) in records {
+            match self.validate_group(record, &existing) {
+                Ok(row) if !self.count_row(&row) => {}
+                Ok(row) if row.old.is_some() => changes.add(row, AuditAction::GroupUpdated),
+                Ok(row) => changes.add(row, AuditAction::GroupCreated),
+                Err(error) => self.reject(number, error)?,
+            }
+        }
+        changes.write(transaction).await
+    }
+
+    /// Returns the id that identifies the group of a record: its own, or that of the existing group with its name.
+    fn id_of_group(&self, record: &GroupRecord) -> Result<Option<Id>, String> {
+        let name = record.fields.name.as_opt_ref().flatten().filter(|_| record.id.is_none());
+        let by_name = name.map(|name| self.groups.find_by_name(name.trim())).transpose()?;
+        Ok(record.id.or(by_name.flatten()))
+    }
+
+    fn validate_group(
+        &mut self,
+        record: GroupRecord,
+        existing: &HashMap<Id, group::Model>,
+    ) -> Result<ImportedRow<group::Model>, Error> {
+        let id = self.id_of_group(&record);
+        let id = id.map_err(|message| Error::rejected("name", ErrorCode::Invalid, message))?;
+        let old = id.and_then(|id| existing.get(&id)).cloned();
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
-            return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
+            return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
         let mut validator = if old.is_some() { Validator::changing() } else { Validator::importing() };
         let empty = group::Model::empty(id.unwrap_or_default(), self.license_id);
         let mut row = old.clone().unwrap_or_else(|| empty.clone());
         row.apply(record.fields, &mut validator);
         self.check_first_mention(row.id, "group", &mut validator);
-        if let Err(error) = validator.finish() {
-            return self.reject(number, error);
-        }
+        validator.finish()?;
         self.groups.add(row.id, &row.name, None);
-        let actions = Actions { created: AuditAction::GroupCreated, updated: AuditAction::GroupUpdated };
-        self.write_row(actions, old, &empty, row).await
+        Ok(ImportedRow { old, empty, row })
     }
 
-    /// Writes a row if it is new or changed. The audit event of a new row lists the differences from `empty`.
-    #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
-    async fn write_row<M>(&mut self, actions: Actions, old: Option<M>, empty: &M, row: M) -> Result<(), Error>
-    where
-        M: Subject + Versioned + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel> + PartialEq,
-        M::Entity: EntityTrait<Model = M>,
-        <M::Entity as EntityTrait>::PrimaryKey: PrimaryKeyTrait<ValueType = Id>,
-        <M::Entity as EntityTrait>::ActiveModel: Send,
-    {
-        if !self.count_row(old.as_ref(), &row) || !self.write {
-            return Ok(());
-        }
-        let transaction = self.db.begin().await?;
-        let (id, _) = row.ids();
-        if old.is_some() && M::Entity::find_by_id(id).lock_exclusive().one(&transaction).await? != old {
-            let message = "The record was changed during the import; import the file again.";
-            return Err(Error::rejected("id", ErrorCode::Conflict, message));
-        }
-        let action = if old.is_some() { actions.updated } else { actions.created };
-        let event = Entry::new(action, &row).with(difference(old.as_ref().unwrap_or(empty), &row));
-        match &old {
-            Some(old) => {
-                versioned::save(&transaction, old, row).await?;
-            }
-            None => rows::insert(&transaction, row).await?,
-        }
-        audit::commit(transaction, [event]).await
+    /// Returns the existing rows with ids. Within a transaction they are locked until it ends.
+    async fn existing<E: EntityTrait>(
+        &self,
+        transaction: Option<&Transaction>,
+        id: E::Column,
+        ids: Vec<Id>,
+    ) -> Result<Vec<E::Model>, Error> {
+        let rows = |backend| E::find().filter(one_of(backend, id, ids)).order_by_asc(id);
+        Ok(match transaction {
+            Some(transaction) => rows(transaction.get_database_backend()).lock_exclusive().all(transaction).await?,
+            None => rows(self.db.read().get_database_backend()).all(self.db.read()).await?,
+        })
     }
 
     /// Counts a row. Returns whether it is new or changed.
-    fn count_row<M: PartialEq>(&mut self, old: Option<&M>, row: &M) -> bool {
+    fn count_row<M: PartialEq>(&mut self, ImportedRow { old, row, .. }: &ImportedRow<M>) -> bool {
         let count = match old {
             Some(old) if old == row => {
                 self.summary.unchanged += 1;
@@ -122,5 +163,31 @@ impl Importer<'_> {
         };
         *count += 1;
         true
+    }
+}
+
+impl<M: Subject + Versioned> RowChanges<M> {
+    fn new() -> Self {
+        Self { created: Vec::new(), updated: Vec::new(), entries: Vec::new() }
+    }
+
+    fn add(&mut self, row: ImportedRow<M>, action: AuditAction) {
+        let ImportedRow { old, empty, mut row } = row;
+        let changes = difference(old.as_ref().unwrap_or(&empty), &row);
+        self.entries.push(Entry::new(action, &row).with(changes));
+        if old.is_some() {
+            row.advance();
+            self.updated.push(row);
+        } else {
+            self.created.push(row);
+        }
+    }
+
+    /// Writes the rows with their events, if there is a transaction.
+    async fn write(self, transaction: Option<Transaction>) -> Result<(), Error> {
+        let Some(transaction) = transaction else { return Ok(()) };
+        batch::insert(&transaction, &self.created, IfExists::Fail).await?;
+        batch::update(&transaction, &self.updated).await?;
+        audit::commit_sealed(transaction, audit::prepare(self.entries)?).await
     }
 }

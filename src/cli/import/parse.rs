@@ -102,7 +102,7 @@ impl Members {
     /// Takes all other members at once. If that fails, decodes each by itself, so that all errors are found.
     fn all_other<T: DeserializeOwned + Default>(&mut self) -> T {
         let rest = std::mem::take(&mut self.rest);
-        if let Ok(fields) = serde_json::from_value(Value::Object(rest.clone())) {
+        if let Ok(fields) = <T as serde::Deserialize>::deserialize(&rest) {
             return fields;
         }
         for (name, value) in rest {

@@ -1,10 +1,13 @@
 //! The source of an import: a file, a pipe or standard input, which can be read several times.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::Path;
 
 use super::format::{self, ForeignFormat};
+
+/// The number of bytes that are read at once.
+const READ_AT_ONCE: usize = 1 << 16;
 
 /// An open file that can be read from the beginning again.
 pub struct Source(File);
@@ -31,11 +34,11 @@ impl Source {
         Ok(self.0.metadata()?.len())
     }
 
-    /// Returns a reader from the beginning.
-    pub fn lines(&self) -> io::Result<impl BufRead> {
-        let mut file = &self.0;
+    /// Returns a reader from the beginning. Readers that were returned before must not be used any more.
+    pub fn lines(&self) -> io::Result<BufReader<File>> {
+        let mut file = self.0.try_clone()?;
         file.seek(SeekFrom::Start(0))?;
-        Ok(BufReader::new(file))
+        Ok(BufReader::with_capacity(READ_AT_ONCE, file))
     }
 
     /// Returns the format of the file, if it is not the one that an import reads.
