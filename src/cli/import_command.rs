@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 
 use super::config::{Import, Settings};
-use super::import;
 use super::open::{DATA_DIR, check_key, close, open_with_key};
 use super::progress::progress_bar;
+use super::{bulk, import};
 use crate::license;
 use crate::scalar::Id;
 
@@ -31,9 +31,14 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
         return report(&checked, "would be");
     }
     bar.set_message("Writing");
-    let imported = import::load(&db, license().await?.id, source.lines()?, |done| bar.set_position(done)).await?;
+    let license_id = license().await?.id;
+    bulk::begin(&db, checked.new_users).await?;
+    let imported = import::load(&db, license_id, source.lines()?, |done| bar.set_position(done)).await;
+    bar.set_message("Building indexes");
+    let ended = bulk::end(&db).await;
     bar.finish_and_clear();
-    db.analyze().await?;
+    let imported = imported?;
+    ended?;
     close(db).await?;
     report(&imported, "were")
 }

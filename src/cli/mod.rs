@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod admin_command;
 pub mod audit_command;
+pub mod bulk;
 pub mod config;
 pub mod demo;
 pub mod demo_command;

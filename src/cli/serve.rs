@@ -7,9 +7,9 @@ use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::admin;
 use super::config::{Listen, Settings};
 use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, open_with_key};
+use super::{admin, bulk};
 use crate::app::App;
 use crate::audit::sealer;
 use crate::auth::password::Hasher;
@@ -29,6 +29,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
     let socket = bind(settings).await?;
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
+    bulk::recover(&db).await;
     if !admin::has_superuser(&db).await? {
         println!("There is no administrator yet. Create the first one, in another terminal or before the next start:");
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();

@@ -3,7 +3,7 @@
 use roster::db::Db;
 use roster::entity::{credential, group, institution, license, membership, session, user};
 use roster::scalar::Id;
-use sea_orm::{EntityTrait as _, QueryOrder as _};
+use sea_orm::{ConnectionTrait as _, EntityTrait as _, QueryOrder as _, Statement};
 use serde_json::{Value, json};
 
 use crate::app::PASSWORD;
@@ -575,7 +575,59 @@ in_every_sandbox! {
         assert_eq!(import_valid(&sandbox, &file).await, "2346 were created, 0 changed, 0 unchanged.");
         let changed = file.replace("\"F2000\"", "\"Two Thousand\"");
         assert_eq!(import_valid(&sandbox, &changed).await, "0 were created, 1 changed, 2345 unchanged.");
+        let verified = sandbox.run(&["audit", "verify"]).await;
+        assert_eq!(verified.code, 0, "{verified:?}");
     }
+
+    async fn a_value_of_an_earlier_chunk_is_taken(sandbox: Sandbox) {
+        let user = |number: usize, more: Value| {
+            let mut object = json!({ "firstName": "F", "lastName": "L", "email": format!("p{number}@example.org"), "externalId": format!("P-{number}") });
+            object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({ "user": object })
+        };
+        let id = Id::new();
+        let mut users: Vec<Value> = (0..2_100).map(|number| user(number, json!({}))).collect();
+        users[1] = user(1, json!({ "id": id, "username": "one" }));
+        users.push(user(3_000, json!({ "email": "P0@example.org" })));
+        users.push(user(3_001, json!({ "username": "ONE" })));
+        users.push(user(3_002, json!({ "externalId": "P-2" })));
+        users.push(user(3_003, json!({ "id": id })));
+        assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
+        assert_errors(&import_errors(&sandbox, lines(&users)).await, &[
+            ("line 2101: email: ", "taken"),
+            ("line 2102: username: ", "taken"),
+            ("line 2103: externalId: ", "taken"),
+            ("line 2104: id: ", "same user"),
+        ]);
+    }
+
+    async fn indexes_that_an_interrupted_import_left_out_are_built(sandbox: Sandbox) {
+        assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
+        let db = sandbox.db().await;
+        let complete = indexes(&db).await;
+        for command in ["import", "serve"] {
+            roster::cli::bulk::begin(&db, 1_000_000).await.unwrap();
+            assert!(indexes(&db).await.len() + 10 < complete.len());
+            if command == "import" {
+                import_valid(&sandbox, good_file()).await;
+            } else {
+                drop(sandbox.serve(&[]).await);
+            }
+            assert_eq!(indexes(&db).await, complete, "{command}");
+        }
+    }
+}
+
+/// The names of all indexes.
+async fn indexes(db: &Db) -> Vec<String> {
+    let names = if db.is_postgres() {
+        "SELECT indexname::text FROM pg_indexes WHERE schemaname = current_schema() ORDER BY 1"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'index' ORDER BY 1"
+    };
+    let names = Statement::from_string(db.read().get_database_backend(), names);
+    let rows = db.read().query_all_raw(names).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
 }
 
 #[tokio::test]

@@ -1,16 +1,16 @@
 //! The demo: a synthetic hospital group, and a signed-in user for each kind of viewer.
 
-mod bulk;
 pub mod busy;
 mod hospital;
 
-use sea_orm::EntityTrait;
+use sea_orm::{EntityTrait, PaginatorTrait};
 
 use self::hospital::Tenant;
 use crate::auth::credential::store_password;
 use crate::auth::password::Hasher;
 use crate::auth::policy::Lifetime;
 use crate::auth::token;
+use crate::cli::bulk;
 use crate::cli::import::{self, record::Record};
 use crate::client::Client;
 use crate::db::Db;
@@ -40,24 +40,27 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -
         let message = "this database holds licenses other than those of the demo with this seed; choose another one with --data-dir or --database-url";
         return Err(Error::BadInput(message.to_owned()));
     }
-    let (mut done, mut is_bulk) = (0, bulk::is_under_way(db).await?);
+    let existing = user::Entity::find().count(db.read()).await?;
+    let (mut done, mut has_begun) = (0, false);
     for tenant in tenants {
         let size = u64::from(tenant.size);
         // Changes made since the last start are kept.
         if !is_filled(db, &tenant).await? {
-            if !is_bulk {
-                bulk::begin(db, users.into()).await?;
-                is_bulk = bulk::is_under_way(db).await?;
+            if !has_begun {
+                bulk::begin(db, u64::from(users).saturating_sub(existing)).await?;
+                has_begun = true;
             }
             insert(db, tenant, |created| progress(Progress::Created(done + created))).await?;
             db.analyze().await?;
         }
         done += size;
     }
-    if is_bulk {
+    let has_dropped_indexes = bulk::has_dropped_indexes(db).await?;
+    if has_dropped_indexes {
         progress(Progress::Indexing);
+    }
+    if has_begun || has_dropped_indexes {
         bulk::end(db).await?;
-        db.analyze().await?;
     }
     Ok(())
 }
