@@ -51,6 +51,17 @@ pub struct Loading {
     pub on_disk: u64,
 }
 
+/// The cost of importing a file of users.
+pub struct Import {
+    pub database: Engine,
+    pub users: u32,
+    pub took: Duration,
+    /// The processor time of the command and of the database.
+    pub cpu: [Duration; 2],
+    /// The highest memory of the command, in MB.
+    pub memory: u64,
+}
+
 /// The results of one workload at one concurrency.
 pub struct Figure {
     pub workload: &'static str,

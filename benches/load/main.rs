@@ -4,6 +4,7 @@
 //!     cargo bench --bench load -- --only W1,W4 --seconds 1 --users 10000 --database sqlite
 //!     cargo bench --bench load -- --only search,search-all            # every kind of search, one at a time
 //!     cargo bench --bench load -- --only hostile                      # reads while the server is attacked
+//!     cargo bench --bench load -- --only import                       # `roster import` of a file of users
 //!     cargo bench --bench load -- --only peers                        # beside Mercurius: see benches/peers/README.md
 //!     cargo bench --bench load -- --growth --concurrency 16           # 10,000, 100,000 and 1,000,000 users
 //!     cargo bench --bench load -- --growth --concurrency 16 --picture benches/speed.svg --markdown
@@ -22,6 +23,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 #![allow(clippy::indexing_slicing, reason = "indexing a JSON value by a missing key returns null")]
 
+mod arguments;
 mod attacks;
 mod bare;
 mod directory;
@@ -31,6 +33,7 @@ mod figures;
 mod guessing;
 mod hostile;
 mod http;
+mod import;
 mod kinds;
 mod machine;
 mod measuring;
@@ -46,13 +49,14 @@ mod walk;
 mod workload;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::Parser as _;
 use sea_orm::{ConnectionTrait as _, Database};
 
+use arguments::{Arguments, Which};
 use everyday::{Addresses, Tokens};
 use figures::{Engine, Loading, Round};
 use http::Connection;
@@ -62,58 +66,6 @@ use server::{Place, Server};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Measures Roster under load.
-#[derive(Parser)]
-struct Arguments {
-    /// The number of users in the directory. Several numbers are measured one after the other.
-    #[arg(long, value_delimiter = ',', default_value = "100000")]
-    users: Vec<u32>,
-    /// Measure 10,000, 100,000 and 1,000,000 users.
-    #[arg(long, conflicts_with = "users")]
-    growth: bool,
-    /// Seconds for each measurement, after a warm-up of a third of that.
-    #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
-    /// The workloads to measure besides the floors: token (typename with a token to check), W1 to W5, W4-short (words of
-    /// two letters), W8, update, login, flood (reads while many guess passwords), rank (whether the time of a guess
-    /// reveals a login), hostile (reads while anonymous callers send 100,000 hostile requests and a user the most
-    /// expensive queries), search (every kind of search), search-all (the same, in all licenses) and peers (Roster beside
-    /// Mercurius). Defaults to all but search-all and peers.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
-    #[arg(long, default_value = "both")]
-    database: Which,
-    /// The number of requests under way at a time.
-    #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
-    concurrency: Vec<usize>,
-    /// Draw the results into an SVG file.
-    #[arg(long)]
-    picture: Option<PathBuf>,
-    /// Print the results as the table of the README.
-    #[arg(long)]
-    markdown: bool,
-    /// Serve as the bare server on a database. The bench starts itself with it.
-    #[arg(long, hide = true)]
-    bare: Option<String>,
-    /// Set by cargo bench.
-    #[arg(long, hide = true)]
-    bench: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Which {
-    Sqlite,
-    Postgres,
-    Both,
-}
-
-impl Arguments {
-    /// Returns whether a workload is selected by its name, and not by default.
-    fn names(&self, workload: &str) -> bool {
-        self.only.iter().any(|selected| selected.eq_ignore_ascii_case(workload))
-    }
-}
 
 const GROWTH: [u32; 3] = [10_000, 100_000, 1_000_000];
 
@@ -145,16 +97,22 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         server::peer_runtime()?;
     }
     println!("{}", machine::description());
-    let mut rounds = Vec::new();
+    let (mut rounds, mut imports) = (Vec::new(), Vec::new());
     for users in &arguments.users {
-        if arguments.database != Which::Postgres {
-            rounds.push(run(arguments, *users, None).await.context("on SQLite")?);
-        }
-        if arguments.database != Which::Sqlite {
-            let postgres = Postgres::start_with(POSTGRES_SETTINGS)?;
-            rounds.push(run(arguments, *users, Some(&postgres)).await.context("on PostgreSQL")?);
+        for engine in arguments.engines() {
+            let postgres = match engine {
+                Engine::Sqlite => None,
+                Engine::Postgres => Some(Postgres::start_with(POSTGRES_SETTINGS)?),
+            };
+            if arguments.runs_import() {
+                imports.push(import::measure(*users, postgres.as_ref()).await.context(engine.name())?);
+            }
+            if arguments.runs_server() {
+                rounds.push(run(arguments, *users, postgres.as_ref()).await.context(engine.name())?);
+            }
         }
     }
+    table::print_imports(&imports);
     let shown = arguments.concurrency.iter().copied().find(|concurrency| *concurrency == 16);
     let shown = shown.or(arguments.concurrency.first().copied()).unwrap_or(1);
     table::print_sizes(&rounds);

@@ -28,16 +28,7 @@ pub struct Server {
 impl Server {
     /// Starts a command of the binary that serves, and waits for its address.
     pub fn start(place: Place<'_>, arguments: &[&str]) -> Result<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_roster"));
-        let settings = std::env::vars_os().map(|(name, _)| name);
-        for name in settings.filter(|name| name.to_string_lossy().starts_with("ROSTER_") || name == "DATABASE_URL") {
-            command.env_remove(name);
-        }
-        command.args(arguments).args(["--listen", "127.0.0.1:0", "--log", "warn", "--data-dir"]).arg(place.folder);
-        if let Some(url) = place.url {
-            command.env("DATABASE_URL", url);
-        }
-        Self::wait_for(command.stdin(Stdio::null()))
+        Self::wait_for(command(place, arguments).args(["--listen", "127.0.0.1:0"]))
     }
 
     /// Starts the bare server, on the same database as Roster.
@@ -79,6 +70,20 @@ impl Server {
         ensure!(status.success(), "roster ended with {status}");
         Ok(())
     }
+}
+
+/// Returns a command of the binary, without the settings of the environment.
+pub fn command(place: Place<'_>, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roster"));
+    let settings = std::env::vars_os().map(|(name, _)| name);
+    for name in settings.filter(|name| name.to_string_lossy().starts_with("ROSTER_") || name == "DATABASE_URL") {
+        command.env_remove(name);
+    }
+    command.args(arguments).args(["--log", "warn", "--data-dir"]).arg(place.folder).stdin(Stdio::null());
+    if let Some(url) = place.url {
+        command.env("DATABASE_URL", url);
+    }
+    command
 }
 
 /// Returns the Node.js that runs the peer.

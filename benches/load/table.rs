@@ -1,6 +1,6 @@
 //! The results as text.
 
-use crate::figures::{Comparison, Engine, Figure, Round};
+use crate::figures::{Comparison, Engine, Figure, Import, Round};
 
 /// The heading of the table whose rows [`print_last`] prints. "times poem" is the processor time as a multiple of the
 /// time of the workload `poem`, likewise for the others.
@@ -91,6 +91,9 @@ pub fn print_compared(rounds: &[Round]) {
 
 /// Prints the cost of creating the users, and of starting again.
 pub fn print_sizes(rounds: &[Round]) {
+    if rounds.is_empty() {
+        return;
+    }
     println!(
         "\n{:<12}{:>10}{:>12}{:>12}{:>14}{:>17}{:>8}{:>14}",
         "", "users", "created in", "per second", "CPU, seconds", "peak memory, MB", "disk", "start to 1st"
@@ -110,6 +113,28 @@ pub fn print_sizes(rounds: &[Round]) {
             format!("{}, {}", loading.memory, memory.1),
             loading.on_disk,
             start.as_millis(),
+        );
+    }
+}
+
+/// Prints the cost of importing files of users.
+pub fn print_imports(imports: &[Import]) {
+    if imports.is_empty() {
+        return;
+    }
+    println!(
+        "\n{:<12}{:>10}{:>13}{:>12}{:>14}{:>13}",
+        "import", "users", "imported in", "per second", "CPU, seconds", "peak memory"
+    );
+    println!("{:<12}{:>10}{:>13}{:>12}{:>14}{:>13}", "", "", "s", "", "command + db", "MB");
+    for Import { database, users, took, cpu, memory } in imports {
+        let [command, of_database] = cpu.map(|cpu| cpu.as_secs_f64());
+        println!(
+            "{:<12}{users:>10}{:>13.1}{:>12.0}{:>14}{memory:>13}",
+            database.name(),
+            took.as_secs_f64(),
+            f64::from(*users) / took.as_secs_f64(),
+            format!("{command:.0} + {of_database:.0}"),
         );
     }
 }
