@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, BufRead};
 
-use super::BYTE_ORDER_MARK;
+use super::reader::BYTE_ORDER_MARK;
 
 /// The number of bytes of a line that are examined for its format.
 const EXAMINED_LENGTH: usize = 4096;

@@ -14,7 +14,7 @@ use crate::scalar::Id;
 /// The number of records that are compared with the directory and written in one transaction.
 const CHUNK: usize = 2_000;
 /// The byte order mark, with which some programs begin a text.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A line of a file, or a record that was generated instead.
 pub(super) struct Line {
