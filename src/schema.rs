@@ -72,7 +72,8 @@ pub struct Mutation(
     ApiKeyMutation,
 );
 
-/// Root subscription type. Events are sent over a WebSocket or as server-sent events.
+/// Root subscription type. Events are sent over a WebSocket (subprotocol `graphql-transport-ws`) or as server-sent
+/// events (`Accept: text/event-stream`).
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(ChangeSubscription);
 

@@ -18,11 +18,12 @@ pub enum ChangeKind {
     Deactivated,
     /// The object was deleted.
     Deleted,
-    /// The viewer can no longer see the object, such as a user who was deactivated. Only its ID is returned.
+    /// The viewer can no longer see the object, such as a user who was deactivated or an object that was deleted later.
+    /// `node` is null, and `changedFields` is empty.
     Removed,
 }
 
-/// The type of an object that can change.
+/// The type of a changed object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum NodeType {
     /// A user.

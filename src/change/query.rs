@@ -20,21 +20,22 @@ pub struct ChangeQuery;
 
 #[Object]
 impl ChangeQuery {
-    /// The changes that were committed after a position, oldest first, in the order of the commits: of users, groups,
-    /// institutions and licenses that the viewer can see. Each change is returned exactly once. A wrong argument is
-    /// `BAD_USER_INPUT`.
+    /// The committed changes of users, groups, institutions and licenses that the viewer can see, after a position, in
+    /// the order of the commits. A client that always continues at the last `position` receives each change exactly once.
     #[graphql(guard = "RequiresAction")]
     async fn changes(
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "Returns the changes after this position. Defaults to the current position, without changes. The \
-                    error `SNAPSHOT_REQUIRED` means that the directory was restored from an older backup."
+            desc = "Returns the changes after this position. By default, no changes are returned, only the current \
+                    position. `SNAPSHOT_REQUIRED` if the directory does not know the position because it was restored \
+                    from an older backup: read everything again, then continue at the `position` in the error's \
+                    `extensions`."
         )]
         after: Option<String>,
-        #[graphql(desc = "The types of the objects. At most 100, and at least one. Defaults to all types.")]
+        #[graphql(desc = "The types of the changed objects. At least one and at most 100. Defaults to all types.")]
         types: Option<Vec<NodeType>>,
-        #[graphql(desc = "The maximum number of changes to return: 1 to 100. Defaults to `50`.")] first: Option<i32>,
+        #[graphql(desc = "The maximum number of changes, from 1 to 100. Defaults to `50`.")] first: Option<i32>,
     ) -> Result<ChangePage> {
         let key = ctx.cursor_key()?;
         let request = validate(key, after.as_deref(), types, first)?;
@@ -76,12 +77,13 @@ impl ChangePage {
         ListItem::list(&self.changes)
     }
 
-    /// The position at which to continue: after everything that was examined for the page.
+    /// The position to pass as `after` for the next page. It follows everything that was examined for this page, even if
+    /// `changes` is empty.
     async fn position(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(self.position.encode(ctx.cursor_key()?))
     }
 
-    /// Whether there may be more changes after `position` already.
+    /// Whether there may already be more changes after `position`.
     async fn has_more(&self) -> bool {
         self.has_more
     }
@@ -90,7 +92,7 @@ impl ChangePage {
 /// A committed change of a user, group, institution or license.
 #[Object]
 impl Change {
-    /// The position of the change.
+    /// The position of the change, to pass as `after` to continue with the next one.
     async fn position(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(self.position.encode(ctx.cursor_key()?))
     }

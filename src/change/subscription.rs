@@ -16,18 +16,22 @@ pub struct ChangeSubscription;
 
 #[Subscription]
 impl ChangeSubscription {
-    /// Each change that is committed after a position, in the order of the commits: of users, groups, institutions and
-    /// licenses that the viewer can see. First the changes that were missed, then every other one as soon as it is committed.
-    /// Each change is sent exactly once, with the rights that the viewer has then. A wrong argument is `BAD_USER_INPUT`, and
-    /// an event with a cost of 10,000 or more `DOCUMENT_TOO_LARGE`. At most 20 subscriptions of a user at a time.
+    /// The committed changes of users, groups, institutions and licenses that the viewer can see, in the order of the
+    /// commits. Changes after the position `after` that are already committed are sent first, further ones as soon as
+    /// they are committed. Each change is sent exactly once, as far as the viewer can see it at that moment. An invalid
+    /// argument is `BAD_USER_INPUT`, a selection with a cost of 10,000 or more is `DOCUMENT_TOO_LARGE`, and more than 20
+    /// subscriptions of one user at a time are `RATE_LIMITED`.
     #[graphql(guard = "RequiresAction")]
     async fn changes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Sends the changes after this position. Defaults to the current position. The error \
-                    `SNAPSHOT_REQUIRED` means that the directory was restored from an older backup.")]
+        #[graphql(
+            desc = "Sends the changes after this position. Defaults to the current position. `SNAPSHOT_REQUIRED` if \
+                    the directory does not know the position because it was restored from an older backup: read \
+                    everything again, then continue at the `position` in the error's `extensions`."
+        )]
         after: Option<String>,
-        #[graphql(desc = "The types of the objects. At most 100, and at least one. Defaults to all types.")]
+        #[graphql(desc = "The types of the changed objects. At least one and at most 100. Defaults to all types.")]
         types: Option<Vec<NodeType>>,
     ) -> Result<Iter<option::IntoIter<Change>>> {
         let start = match ctx.data::<Execution>()? {

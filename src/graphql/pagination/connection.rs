@@ -99,8 +99,8 @@ impl CountAndPosition {
         self.count.count(ctx).await
     }
 
-    /// The position among the changes at which the page was read: `changes` after it returns every change that the page does
-    /// not contain yet.
+    /// The position among the changes when the page was read. Pass it as `after` to `changes` to receive every change
+    /// that the page does not contain yet.
     async fn position(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
         located(ctx, async {
             let position = self.position.ok_or_else(|| Error::internal("a selected position was not read"))?;
