@@ -33,7 +33,7 @@ impl ApiKeyQuery {
 
 #[ComplexObject]
 impl api_key::Model {
-    /// The user who created the API key, and for whom the program acts. Null if the viewer cannot see the user.
+    /// The user who created the API key and on whose behalf the program acts. Null if the viewer cannot see the user.
     async fn created_by(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         located(ctx, async { Ok(ctx.loaders()?.load_one(UserById(self.user_id)).await?) }).await
     }

@@ -42,7 +42,8 @@ pub struct Model {
     pub required: bool,
     /// Whether users may change their own value.
     pub user_editable: bool,
-    /// Whether every viewer that can see the user can see the value. If `false`, only the user and administrators can see it.
+    /// Whether every viewer who can see the user can see the value. If `false`, only the user and administrators can see
+    /// it.
     pub user_visible: bool,
     #[graphql(skip)]
     pub created_at: DateTime<Utc>,
@@ -77,8 +78,8 @@ pub struct DefineAttributeInput {
     pub required: MaybeUndefined<bool>,
     /// Whether users may change their own value. Defaults to `false` for a new attribute.
     pub user_editable: MaybeUndefined<bool>,
-    /// Whether every viewer that can see the user can see the value. If `false`, only the user and administrators can see it.
-    /// Defaults to `true` for a new attribute.
+    /// Whether every viewer who can see the user can see the value. If `false`, only the user and administrators can see
+    /// it. Defaults to `true` for a new attribute.
     pub user_visible: MaybeUndefined<bool>,
 }
 

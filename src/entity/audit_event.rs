@@ -48,7 +48,7 @@ pub enum AuditAction {
     SignInLocked,
     /// A user's PIN was locked after too many wrong PINs.
     PinLocked,
-    /// Sessions of a user were ended and their devices forgotten.
+    /// Sessions of a user were ended and the user's devices were forgotten.
     SessionsEnded,
     /// A user's device was forgotten. It can no longer sign in with a PIN.
     DeviceForgotten,

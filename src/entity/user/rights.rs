@@ -28,7 +28,7 @@ pub const RANK_COLUMNS: [Column; 4] = [Column::Role, Column::IsStaff, Column::Is
 pub struct AdminRights {
     /// Whether the user may do everything, in every license.
     pub is_superuser: bool,
-    /// Whether the user has the rank of an administrator by this right. `role` and `isStaff` can give it too.
+    /// Whether this right gives the user the rank of an administrator. `role` and `isStaff` can give it too.
     pub is_admin: bool,
     /// Whether the user administers projects.
     pub is_project_admin: bool,
@@ -41,7 +41,7 @@ pub struct AdminRights {
     /// Whether the user, if an administrator, may define custom attributes. License administrators and superusers
     /// always may.
     pub is_attributes_admin: bool,
-    /// Whether the user receives the messages that visitors write in the contact form.
+    /// Whether the user receives the messages that visitors send through the contact form.
     pub is_contact_form_email_receiver: bool,
 }
 
@@ -67,9 +67,9 @@ impl AdminRights {
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminRightsInput {
-    /// Whether the user may do everything, in every license. Superusers only.
+    /// Whether the user may do everything, in every license. Only superusers can grant or revoke it.
     pub is_superuser: MaybeUndefined<bool>,
-    /// Whether the user has the rank of an administrator by this right. `role` and `isStaff` can give it too.
+    /// Whether this right gives the user the rank of an administrator. `role` and `isStaff` can give it too.
     pub is_admin: MaybeUndefined<bool>,
     /// Whether the user administers projects.
     pub is_project_admin: MaybeUndefined<bool>,
@@ -82,7 +82,7 @@ pub struct AdminRightsInput {
     /// Whether the user, if an administrator, may define custom attributes. License administrators and superusers
     /// always may.
     pub is_attributes_admin: MaybeUndefined<bool>,
-    /// Whether the user receives the messages that visitors write in the contact form.
+    /// Whether the user receives the messages that visitors send through the contact form.
     pub is_contact_form_email_receiver: MaybeUndefined<bool>,
 }
 
