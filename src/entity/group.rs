@@ -29,7 +29,7 @@ pub struct Model {
     pub created_at: DateTime<Utc>,
     /// The date and time when the name or description of the group last changed.
     pub modified_at: DateTime<Utc>,
-    /// The version of the group, which increases with every change of its name or description.
+    /// The version of the group, which increases with every change to its name or description.
     pub version: i32,
 }
 

@@ -48,7 +48,7 @@ pub struct Model {
     pub state: Option<String>,
     /// The city or suburb of the institution.
     pub city: Option<String>,
-    /// The street and number.
+    /// The institution's street address.
     pub address: Option<String>,
     /// The postal code.
     pub postcode: Option<String>,
@@ -81,11 +81,11 @@ pub struct InstitutionFields {
     pub state: MaybeUndefined<String>,
     /// The city or suburb of the institution. At most 100 characters.
     pub city: MaybeUndefined<String>,
-    /// The street and number. At most 200 characters.
+    /// The institution's street address. At most 200 characters.
     pub address: MaybeUndefined<String>,
     /// The postal code. At most 20 characters.
     pub postcode: MaybeUndefined<String>,
-    /// The institution's phone number. At most 20 characters, including a digit.
+    /// The institution's phone number. At most 20 characters, at least one of which is a digit.
     pub phone: MaybeUndefined<String>,
     /// The institution's email address. At most 250 characters.
     pub email: MaybeUndefined<String>,

@@ -18,15 +18,15 @@ pub struct CreateGroupInput {
 pub struct UpdateGroupInput {
     /// The ID of the group to update.
     pub id: ID,
-    /// The version of the group that the change is based on. If it is not the current version, nothing is changed, the error is
-    /// `CONFLICT`, and the payload contains the current group.
+    /// The version of the group that the change is based on. If it is not the current version, nothing is changed, the
+    /// error is `CONFLICT`, and the payload contains the current group. By default, the version is not checked.
     pub expected_version: Option<i32>,
     /// The group's name. At most 100 characters. Must not be blank.
     pub name: MaybeUndefined<String>,
     /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,
-    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` is then
-    /// whether the mutation would succeed. Defaults to `false`.
+    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` then
+    /// states whether the mutation would succeed. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }

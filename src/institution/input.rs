@@ -23,8 +23,8 @@ pub struct CreateInstitutionInput {
 pub struct UpdateInstitutionInput {
     /// The ID of the institution to update.
     pub id: ID,
-    /// The version of the institution that the change is based on. If it is not the current version, nothing is changed, the
-    /// error is `CONFLICT`, and the payload contains the current institution.
+    /// The version of the institution that the change is based on. If it is not the current version, nothing is changed,
+    /// the error is `CONFLICT`, and the payload contains the current institution. By default, the version is not checked.
     pub expected_version: Option<i32>,
     /// The institution's name. At most 200 characters. Must not be blank.
     pub name: MaybeUndefined<String>,
@@ -34,8 +34,8 @@ pub struct UpdateInstitutionInput {
     pub country: MaybeUndefined<String>,
     #[graphql(flatten)]
     pub fields: InstitutionFields,
-    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` is then
-    /// whether the mutation would succeed. Defaults to `false`.
+    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` then
+    /// states whether the mutation would succeed. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }

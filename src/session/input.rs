@@ -23,8 +23,8 @@ pub struct LoginInput {
 pub struct EndSessionsInput {
     /// The ID of the user whose sessions end. Only administrators can end the sessions of another user. Defaults to the viewer.
     pub user_id: Option<ID>,
-    /// The IDs of the sessions to end. At most 100. By default, all of the user's sessions. IDs of other sessions are
-    /// ignored. If none of the sessions ends, no device is forgotten.
+    /// The IDs of the sessions to end. At most 100. By default, all of the user's sessions. IDs that do not belong to one
+    /// of the user's sessions are ignored. If none of the sessions ends, no device is forgotten.
     pub session_ids: Option<Vec<Id>>,
     /// Whether the viewer's current session ends too. If `false`, it continues, even if `sessionIds` contains it.
     /// Defaults to `false`.

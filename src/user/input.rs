@@ -33,8 +33,8 @@ pub struct CreateUserInput {
     /// server must allow it (a server setting). At most 1,000 characters. Only allowed if the invitation email is sent
     /// (`NOT_ALLOWED` otherwise).
     pub registration_email_next_url: MaybeUndefined<String>,
-    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` is then
-    /// whether the mutation would succeed. Defaults to `false`.
+    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` then
+    /// states whether the mutation would succeed. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }
@@ -46,8 +46,8 @@ pub struct CreateUserInput {
 pub struct UpdateUserInput {
     /// The ID of the user to update.
     pub id: ID,
-    /// The version of the user that the change is based on. If it is not the current version, nothing is changed, the error is
-    /// `CONFLICT`, and the payload contains the current user.
+    /// The version of the user that the change is based on. If it is not the current version, nothing is changed, the
+    /// error is `CONFLICT`, and the payload contains the current user. By default, the version is not checked.
     pub expected_version: Option<i32>,
     /// The user's first name or names. At most 50 characters. Must not be blank.
     pub first_name: MaybeUndefined<String>,
@@ -64,8 +64,8 @@ pub struct UpdateUserInput {
     pub fields: UserFields,
     /// The values of custom attributes. At most 100, each attribute at most once. Other attributes stay unchanged.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
-    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` is then
-    /// whether the mutation would succeed. Defaults to `false`.
+    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` then
+    /// states whether the mutation would succeed. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }

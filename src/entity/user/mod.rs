@@ -209,10 +209,10 @@ pub struct UserFields {
     pub nickname: MaybeUndefined<String>,
     /// The user's certified (legal) email address. At most 255 characters.
     pub certified_email: MaybeUndefined<String>,
-    /// The user's phone number. At most 20 characters, including a digit.
+    /// The user's phone number. At most 20 characters, at least one of which is a digit.
     pub phone: MaybeUndefined<String>,
-    /// The user's mobile phone number. At most 20 characters, including a digit. Visible only to the user and
-    /// administrators.
+    /// The user's mobile phone number. At most 20 characters, at least one of which is a digit. Visible only to the user
+    /// and administrators.
     pub mobile: MaybeUndefined<String>,
     /// The user's date of birth, from 1900-01-01 to today. Visible only to the user and administrators.
     pub birth_date: MaybeUndefined<DateText>,

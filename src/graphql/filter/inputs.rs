@@ -65,7 +65,7 @@ pub struct DateFilter {
     pub is_null: MaybeUndefined<bool>,
 }
 
-/// A filter for dates with times. A time must match every field that is set. Null is an error; use `isNull`.
+/// A filter for dates and times. A time must match every field that is set. Null is an error; use `isNull`.
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateTimeFilter {
     /// The time is equal to this time.
