@@ -106,11 +106,10 @@ impl GroupMutation {
         .await
     }
 
-    /// Removes a user from a group. Idempotent. Every member may leave. Managers may remove managers and members.
-    /// Owners, administrators, and users with the right `isGroupAdmin` may remove every user but the last owner
-    /// (`NOT_ALLOWED`). When the last owner leaves, a manager becomes the owner, else an administrator among the
-    /// members, else the longest-standing member. `NOT_ALLOWED` if no other member can become the owner; delete the
-    /// group instead.
+    /// Removes a user from a group. Idempotent. Every member may leave. Managers may remove managers and members. Owners,
+    /// administrators, and users with the right `isGroupAdmin` may remove any member except the last owner
+    /// (`NOT_ALLOWED`). When the last owner leaves, a manager becomes the owner, else an administrator among the members,
+    /// else the longest-standing member. `NOT_ALLOWED` if no other member can become the owner; delete the group instead.
     async fn remove_group_member(
         &self,
         ctx: &Context<'_>,

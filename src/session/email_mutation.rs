@@ -27,7 +27,7 @@ pub struct ResetPasswordInput {
 /// Input of `requestEmailChange`.
 #[derive(InputObject)]
 pub struct RequestEmailChangeInput {
-    /// The new email address. At most 250 characters.
+    /// The new email address. At most 250 characters. `INVALID` if it is the current one.
     pub new_email: String,
     /// The viewer's current password. `INVALID_CREDENTIALS` if it is wrong. After ten wrong ones within 15 minutes,
     /// `LOCKED` for 15 minutes.

@@ -13,7 +13,7 @@ pub struct SiteAccessMutation;
 impl SiteAccessMutation {
     /// Grants a user access to the data of an institution. Idempotent. For a user with access to every site, the grant
     /// takes effect once that access ends. License administrators, superusers, and administrators with access to the
-    /// institution only; the latter only for users of no higher rank.
+    /// institution only. Administrators may do this only for users of no higher rank.
     async fn grant_site_access(
         &self,
         ctx: &Context<'_>,
@@ -29,8 +29,8 @@ impl SiteAccessMutation {
     }
 
     /// Revokes access that was granted by `grantSiteAccess`. Idempotent. A user with access to every site keeps access.
-    /// License administrators, superusers, and administrators with access to the institution only; the latter only for
-    /// users of no higher rank.
+    /// License administrators, superusers, and administrators with access to the institution only. Administrators may do
+    /// this only for users of no higher rank.
     async fn revoke_site_access(
         &self,
         ctx: &Context<'_>,

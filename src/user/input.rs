@@ -29,9 +29,9 @@ pub struct CreateUserInput {
     /// `true` for such a user without a password, otherwise to `false`. Not available to API keys, for which the
     /// default is `false`.
     pub send_registration_email: MaybeUndefined<bool>,
-    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The
-    /// server must allow it (a server setting). At most 1,000 characters. Only allowed if the invitation email is sent
-    /// (`NOT_ALLOWED` otherwise).
+    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. A server
+    /// setting must allow it (`INVALID` otherwise). At most 1,000 characters. Only allowed if the invitation email is
+    /// sent (`NOT_ALLOWED` otherwise).
     pub registration_email_next_url: MaybeUndefined<String>,
     /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` then
     /// states whether the mutation would succeed. Defaults to `false`.
@@ -75,8 +75,8 @@ pub struct UpdateUserInput {
 pub struct ResendActivationInput {
     /// The ID of the user to invite.
     pub id: ID,
-    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The
-    /// server must allow it (a server setting). At most 1,000 characters. Defaults to the URL of the previous email.
+    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. A server
+    /// setting must allow it (`INVALID` otherwise). At most 1,000 characters. Defaults to the URL of the previous email.
     /// Null means no redirect.
     pub next_url: MaybeUndefined<String>,
 }
@@ -90,8 +90,8 @@ pub struct RegisterUserInput {
     pub last_name: String,
     /// The email address. At most 250 characters.
     pub email: String,
-    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The
-    /// server must allow it (a server setting). At most 1,000 characters.
+    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. A server
+    /// setting must allow it (`INVALID` otherwise). At most 1,000 characters.
     pub next_url: MaybeUndefined<String>,
 }
 

@@ -25,7 +25,7 @@ payload! {
         user: Option<user::Model>,
         /// The number of the user's sessions that were ended.
         sessions_ended: i32,
-        /// The number of the user's unused links that were revoked, such as an activation link.
+        /// The number of the user's unused links that were revoked, such as activation links.
         links_revoked: i32,
         /// The number of the user's API keys that were revoked.
         keys_revoked: i32,
@@ -50,9 +50,9 @@ pub struct UserMutation;
 #[Object]
 impl UserMutation {
     /// Creates a user in the viewer's license. After 20 attempts within 15 minutes to use a username or email address
-    /// that is taken in another license, any input with either is `RATE_LIMITED`. Attempts by `updateUser` and dry runs
-    /// count too. Administrators only, for users of no higher rank than their own. An API key cannot set a password or
-    /// a PIN.
+    /// that is taken in another license, further inputs with a username or email address are `RATE_LIMITED`. Attempts by
+    /// `updateUser` and dry runs count too. Administrators only, for users of no higher rank than their own. An API key
+    /// cannot set a password or a PIN.
     async fn create_user(
         &self,
         ctx: &Context<'_>,
@@ -95,8 +95,8 @@ impl UserMutation {
     }
 
     /// Requests registration as a user. A link that is valid for 14 days is sent to the email address. The user is
-    /// created, and signed in, when the visitor sets a password with the link (`activateAccount`). Custom attributes
-    /// can be missing then, even if they are required. The response is the same whether or not the address belongs to a
+    /// created, and signed in, when the visitor sets a password with the link (`activateAccount`). The new user has no
+    /// custom attributes, even if some are required. The response is the same whether or not the address belongs to a
     /// user. At most 3 requests for one address within 15 minutes are handled; the rest are ignored. After 100 requests
     /// for emails from one network address within 15 minutes (a server setting), further ones are `RATE_LIMITED`.
     /// `FORBIDDEN` unless the server allows registration. Open to everyone.
@@ -118,13 +118,13 @@ impl UserMutation {
     }
 
     /// Updates a user. Users may update these fields of their own profile: `firstName`, `lastName`, `nickname`,
-    /// `position`, `phone`, `mobile`, `birthDate`, `gender`, `website`, `googleScholar`, `orcidId`, `atlasPreference`
-    /// and `certifiedEmail`. They may also update custom attributes that are `userEditable`. Only administrators may
-    /// update anything else, for users of no higher rank. Only license administrators and superusers may change their
-    /// own rank. `NOT_ALLOWED` when demoting the last active superuser, or the last active license administrator of a
-    /// license. The password, PIN and email address can be changed only for other users whose rights, including access
-    /// to sites, the administrator holds too. An API key cannot change them. For the viewer's own, see
-    /// `changePassword`, `setPin` and `requestEmailChange`.
+    /// `position`, `phone`, `mobile`, `birthDate`, `gender`, `website`, `googleScholar`, `orcidId`, `atlasPreference` and
+    /// `certifiedEmail`. They may also update custom attributes that are `userEditable`. Only administrators may update
+    /// anything else, for users of no higher rank. Only license administrators and superusers may change their own rank.
+    /// `NOT_ALLOWED` when demoting the last active superuser, or the last active license administrator of a license. The
+    /// password, PIN and email address can be changed only for other users whose rights, including access to sites, the
+    /// administrator holds too. An API key cannot change them. For the viewer's own, see `changePassword`, `setPin` and
+    /// `requestEmailChange`. Usernames and email addresses are `RATE_LIMITED` as in `createUser`.
     async fn update_user(
         &self,
         ctx: &Context<'_>,
@@ -152,8 +152,8 @@ impl UserMutation {
     }
 
     /// Sets or removes a user's picture. The picture is cropped to the square in its center, scaled down to at most 512
-    /// pixels, and re-encoded without metadata such as the location. Users may set their own picture, and
-    /// administrators also that of users of no higher rank.
+    /// pixels, and re-encoded without metadata such as the location. Users may set their own picture. Administrators may
+    /// also set the pictures of users of no higher rank.
     async fn set_user_avatar(
         &self,
         ctx: &Context<'_>,

@@ -50,7 +50,7 @@ pub struct ResolveQuery;
 #[Object]
 impl ResolveQuery {
     /// Resolves each key to a user, in the order of the input. A key is an ID, a username, an email address or, for
-    /// administrators, an `externalId` of the viewer's license. The kind of key need not be given. At most 1,000 keys.
+    /// administrators, an `externalId` of the viewer's license. Keys of different kinds can be mixed. At most 1,000 keys.
     /// Administrators also find inactive users.
     #[graphql(guard = "RequiresAction")]
     async fn resolve_users(

@@ -82,16 +82,16 @@ pub struct SearchQuery;
 
 #[Object]
 impl SearchQuery {
-    /// The users that match every word of the query, in any order. A word matches as a part of the username, first
-    /// name, last name, email address or certified email address. A word of four or more letters may have one typo, and
-    /// a word of eight or more letters two. A typo is an added, missing or different letter, or two letters swapped.
-    /// Sorted by `score`, the highest first, then by last name, first name and ID. Case, accents and optional vowel
-    /// points are ignored; vowel signs and other marks that are letters are not. These are treated as equal: the forms
-    /// of an Arabic or Persian letter, apostrophes, dashes, a digit in different scripts, hiragana and katakana, and
-    /// the simplified, traditional and Japanese forms of a Chinese character. Names are also found by their usual
-    /// spellings in Latin letters, and with umlauts spelled out. If the names of 100 or more users begin with the
-    /// words, other matches may be left out. At most a few hundred users are found, or a few thousand with a `filter`;
-    /// `totalCount` counts only them.
+    /// The users that match every word of the query, in any order. A word matches any part of the username, first name,
+    /// last name, email address or certified email address. A word of four or more letters may have one typo, and a word
+    /// of eight or more letters two. A typo is an added, missing or different letter, or two letters swapped. Sorted by
+    /// `score`, the highest first, then by last name, first name and ID. Case, accents and optional vowel points are
+    /// ignored; vowel signs and other marks that are letters are not. These are treated as equal: the forms of an Arabic
+    /// or Persian letter, apostrophes, dashes, a digit in different scripts, hiragana and katakana, and the simplified,
+    /// traditional and Japanese forms of a Chinese character. Names are also found by their usual spellings in Latin
+    /// letters, and with umlauts spelled out. If the names of 100 or more users begin with the words, other matches may
+    /// be left out. At most a few hundred users are found, or a few thousand with a `filter`; `totalCount` counts only
+    /// them.
     #[graphql(guard = "RequiresAction")]
     async fn search_users(
         &self,
