@@ -166,7 +166,7 @@ impl ScalarType for Json {
     }
 }
 
-/// An absolute http or https URL.
+/// An absolute `http` or `https` URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, DeriveValueType)]
 #[serde(transparent)]
 pub struct Url(pub String);
@@ -177,7 +177,7 @@ impl From<String> for Url {
     }
 }
 
-/// An absolute http or https URL.
+/// An absolute `http` or `https` URL.
 #[Scalar(name = "URL", specified_by_url = "https://url.spec.whatwg.org/")]
 impl ScalarType for Url {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -7,15 +7,15 @@ use crate::entity::user::{Gender, Role, UserType};
 use crate::graphql::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
 use crate::scalar::Json;
 
-/// A filter for users. A user must match every field that is set. Null is an error. At most 5 levels deep, with 100 filters and
-/// 50 comparisons in total.
+/// A filter for users. A user must match every field that is set. Null is an error. Filters can be nested at most 5
+/// levels deep, with at most 100 filters and 50 comparisons in total.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct UserFilter {
     /// Filters that must all match. At most 100. An empty list matches every user.
     pub and: MaybeUndefined<Vec<UserFilter>>,
     /// Filters of which at least one must match. At most 100. An empty list matches no user.
     pub or: MaybeUndefined<Vec<UserFilter>>,
-    /// A filter that must not match. A comparison other than `isNull` never matches a user without a value, so that `not`
+    /// A filter that must not match. A comparison other than `isNull` never matches a user without a value, so `not`
     /// includes such users.
     pub not: MaybeUndefined<Box<UserFilter>>,
     /// The user's ID.

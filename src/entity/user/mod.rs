@@ -84,7 +84,7 @@ pub struct Model {
     pub google_scholar: Option<Url>,
     /// The user's ORCID iD, bare or as a URL, as it was given.
     pub orcid_id: Option<String>,
-    /// The short name of the brain atlas that the user prefers.
+    /// The short name of the user's preferred brain atlas.
     pub atlas_preference: Option<String>,
     #[graphql(skip)]
     pub external_id: Option<String>,

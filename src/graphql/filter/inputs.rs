@@ -5,7 +5,7 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 use crate::scalar::{Date, Instant};
 
 /// A filter for strings. A string must match every field that is set. Null is an error; use `isNull`. Each string has
-/// at most 250 characters. By default, case is ignored and, in `firstName`, `lastName`, `nickname` and `position`, also
+/// at most 250 characters. By default, case is ignored; in `firstName`, `lastName`, `nickname` and `position`, so are
 /// accents and other forms of a letter, as in `searchUsers`.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct StringFilter {
@@ -30,7 +30,7 @@ pub struct StringFilter {
     pub gt: MaybeUndefined<String>,
     /// The string comes after this string, in Unicode order, or is equal to it.
     pub gte: MaybeUndefined<String>,
-    /// Whether the comparison is exact, so that case, accents and forms of a letter count. Defaults to `false`.
+    /// Whether the comparison is exact: case, accents and forms of a letter matter. Defaults to `false`.
     #[graphql(default_with = "Some(false)")]
     pub case_sensitive: Option<bool>,
 }
