@@ -44,7 +44,7 @@ pub struct Demo {
     /// Also write the bearer tokens to FILE: a JSON object from the kind of viewer to the token.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
-    /// Change positions and groups of users all the time, so that there is something to follow.
+    /// Keep changing the positions and groups of users, so that there are changes to follow.
     #[arg(long)]
     pub busy: bool,
 }
@@ -69,7 +69,7 @@ pub struct Import {
 pub enum Admin {
     /// Create a superuser, and print a one-time link for setting the password.
     Create(AdminCreate),
-    /// Print a new one-time link with which an existing active user sets a password.
+    /// Print a new one-time link with which an existing, active user can set a password.
     Link(AdminLink),
 }
 
@@ -101,7 +101,7 @@ pub struct LicenseCreate {
     /// Holder of the license, at most 200 characters.
     #[arg(long)]
     pub holder: String,
-    /// Kind of the license: commercial for an organisation, private for an individual or a household.
+    /// Kind of holder: commercial for an organization, private for an individual or a household.
     #[arg(long, default_value = "commercial")]
     pub kind: LicenseKindArgument,
     /// First day on which the license is valid (UTC). Before it, users of the license cannot sign in. [default: today]

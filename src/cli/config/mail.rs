@@ -32,7 +32,7 @@ pub struct Mail {
     #[arg(long = "smtp-url-file", env = "ROSTER_SMTP_URL_FILE", global = true, value_name = "FILE",
           value_parser = Secret::in_file(smtp_url), conflicts_with = "smtp_url")]
     pub smtp_url_in_file: Option<SmtpUrl>,
-    /// PEM file with the certificates of an authority to trust for the mail server, besides the public ones.
+    /// PEM file with the certificates of an authority to trust for the mail server, in addition to the public ones.
     /// [default: none]
     #[arg(long, env = "ROSTER_SMTP_CA", global = true, value_name = "FILE", value_parser = CustomCa::read)]
     pub smtp_ca: Option<CustomCa>,

@@ -28,7 +28,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
-    /// Where to listen: an address or a host name with a port, or only a port of 127.0.0.1.
+    /// Address to listen on: an IP address or host name with a port, or only a port of 127.0.0.1.
     #[arg(long, env = "ROSTER_LISTEN", default_value = "127.0.0.1:8000", global = true, value_name = "ADDRESS:PORT",
           value_parser = Listen::parse)]
     pub listen: Listen,
@@ -51,7 +51,7 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
-    /// Maximum number of open HTTP connections. For one more, the connection that has been idle longest is closed.
+    /// Maximum number of open HTTP connections. If one more is opened, the connection that has been idle longest is closed.
     #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1_000, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: u32,
@@ -96,7 +96,8 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_SESSION_IDLE_HOURS", default_value_t = 12, global = true, value_name = "HOURS",
           value_parser = clap::value_parser!(u64).range(1..=8_760))]
     pub session_idle_hours: u64,
-    /// Maximum number of wrong passwords and PINs from one network address within 15 minutes, and of requests for emails.
+    /// Maximum number of wrong passwords and PINs from one network address within 15 minutes. The same number of requests for
+    /// emails is allowed.
     #[arg(long, env = "ROSTER_WRONG_SECRETS_PER_ADDRESS", default_value_t = 100, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub wrong_secrets_per_address: u32,
