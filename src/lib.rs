@@ -1,22 +1,26 @@
 //! Roster, a user directory served as a GraphQL API.
 //!
-//! Each module uses only those of the lines below its own; `tests/api/layout.rs` holds that.
+//! Each module uses only those of the lines below its own; `tests/api/layout.rs` checks that. The SQL of the tables is in the crate
+//! `migration`, and the guides in `docs/adding-a-*.md` and `docs/adding-more.md` name the files of each kind of change.
 //!
 //! - [`cli`]: the commands of the binary and their settings
 //! - [`app`]: the application behind HTTP; [`schema`]: the API, merged from the features
 //! - the features [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`],
 //!   [`audit_event`] and [`change`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/` and `session/`, a
-//!   file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API. No feature imports another
+//!   file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API (in `user/`, also `filter.rs` and `order.rs`). No
+//!   feature imports another
 //! - [`graphql`]: what every resolver stands on, from the request context to pagination and costs; [`web`]: the pages that
 //!   links lead to, and the playground; [`startup`]: opens and migrates the database
 //! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one
 //! - [`attribute_values`]: the values of custom attributes
-//! - [`auth`]: passwords, tokens, one-time links, throttling, redirects, the server key
+//! - [`auth`]: passwords and the formats of their hashes, tokens, one-time links, throttling, redirects, the server key
 //! - [`audit`]: the ledger that every change is committed with, a verifiable hash chain
 //! - [`actor`]: begins each mutation's transaction with the viewer locked and read again; [`search_index`]: the words that users are
 //!   found by; [`avatar`]: processes and stores images
-//! - [`access`]: who may see and change what, all of it; [`login`]: usernames and email addresses, one namespace
-//! - [`entity`]: a file for each table; a row is also the GraphQL object
+//! - [`access`]: who may see and change what, every decision, with the action of each root field; [`login`]: usernames and
+//!   email addresses, one namespace
+//! - [`entity`]: a file for each table: the row, which is also the GraphQL object, the input fields with their rules, the enums, and
+//!   which columns of a user are private
 //! - [`http`]: the server, its limits, deadlines and responses; it knows no feature
 //! - [`validation`]: checks of input; [`db`]: SQLite or PostgreSQL behind the same few calls
 //! - [`budget`], [`share`], [`background`]: what a request may use, what one caller may have under way, threads for what takes long
