@@ -17,8 +17,8 @@
 //! - [`audit`]: the ledger that every change is committed with, a verifiable hash chain
 //! - [`actor`]: begins each mutation's transaction with the viewer locked and read again; [`search_index`]: the words that users are
 //!   found by; [`avatar`]: processes and stores images
-//! - [`access`]: who may see and change what, every decision, with the action of each root field; [`login`]: usernames and
-//!   email addresses, one namespace
+//! - [`access`]: every decision on who may see and change what, and the action of each root field; [`login`]: usernames and email
+//!   addresses, one namespace
 //! - [`entity`]: a file for each table: the row, which is also the GraphQL object, the input fields with their rules, the enums, and
 //!   which columns of a user are private
 //! - [`http`]: the server, its limits, deadlines and responses; it knows no feature
