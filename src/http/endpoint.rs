@@ -31,6 +31,7 @@ pub struct GraphQl<A: Application> {
     pub app: A,
     pub reader: Reader<A>,
     pub proxies: Arc<Proxies>,
+    pub public_origin: Option<String>,
     /// Held as a shared lock by each mutation under way.
     pub mutations: Arc<RwLock<()>>,
     pub uploads: Arc<Semaphore>,

@@ -88,6 +88,9 @@ pub struct ServerSettings {
     pub max_connections_per_address: usize,
     /// The networks of the proxies whose X-Forwarded-For is trusted.
     pub trusted_proxies: Vec<IpNet>,
+    /// The origin at which browsers reach the server, such as `https://people.example.org`; `None` if it is that of the Host
+    /// header.
+    pub public_origin: Option<String>,
     /// The deadline for a whole request, including the reading of its body.
     pub request_deadline: Duration,
     /// The time that a shutdown waits for the requests under way.
@@ -121,6 +124,7 @@ pub async fn serve<A: Application>(
         app: app.clone(),
         reader: Reader::new(app.clone())?,
         proxies: Arc::new(Proxies::new(settings.trusted_proxies)),
+        public_origin: settings.public_origin,
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
         uploads_per_user: Shares::new(UPLOADS_PER_USER),

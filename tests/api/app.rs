@@ -190,6 +190,7 @@ impl App {
             max_connections: 200,
             max_connections_per_address: 200,
             trusted_proxies: Vec::new(),
+            public_origin: None,
             request_deadline: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(1),
             subscriptions: http::SubscriptionTimeouts::default(),

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::app::PASSWORD;
 use crate::process::{ADMIN, Process, Sandbox};
+use crate::socket::{OFFER, Socket};
 use crate::toy::{ToyServer, settings};
 
 async fn address(server: &ToyServer, headers: &str) -> String {
@@ -62,5 +63,17 @@ in_every_sandbox! {
         drop(server);
         let server = sandbox.serve(&["--trusted-proxies", "127.0.0.1, 10.0.0.0/8"]).await;
         assert_eq!(of_session(&server).await, "203.0.113.9");
+    }
+
+    async fn pages_of_the_public_url_open_sockets_behind_a_proxy_that_sends_another_host(sandbox: Sandbox) {
+        let public = ["--public-url", "https://People.example.org:443/roster/"];
+        for (arguments, expected) in [(&public[..], None), (&public[..0], Some(403))] {
+            let server = sandbox.serve(arguments).await;
+            let address = server.address().parse().unwrap();
+            let opened = Socket::open_with(address, &[OFFER, ("origin", "https://people.example.org")]).await;
+            assert_eq!(opened.err(), expected, "{arguments:?}");
+            let other = Socket::open_with(address, &[OFFER, ("origin", "https://example.org")]).await;
+            assert_eq!(other.err(), Some(403));
+        }
     }
 }

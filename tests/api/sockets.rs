@@ -225,7 +225,7 @@ async fn sockets_and_subscriptions_have_a_maximum_number() {
 async fn only_pages_of_the_same_origin_open_sockets() {
     let server = server(QUIET).await;
     let address = server.client.0;
-    for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
+    for origin in ["https://evil.example", "null", "http://127.0.0.1:1", "https://people.example.org:8443"] {
         assert_eq!(Socket::open_with(address, &[OFFER, ("origin", origin)]).await.err(), Some(403), "{origin}");
     }
     let own = format!("http://{address}");
@@ -234,6 +234,8 @@ async fn only_pages_of_the_same_origin_open_sockets() {
     // Programs may send the token as a header.
     socket.init(json!({})).await;
     assert_eq!(socket.receive().await, json!({ "type": "connection_ack" }));
+    let public = [OFFER, ("origin", "https://people.example.org")];
+    assert!(Socket::open_with(address, &public).await.is_ok(), "a page behind a proxy that sends another host");
     let status = Socket::open_with(address, &[OFFER, ("authorization", "Basic x")]).await.err();
     assert_eq!(status, Some(401));
     let malformed = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";

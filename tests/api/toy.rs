@@ -65,6 +65,7 @@ pub fn settings() -> ServerSettings {
         max_connections: 100,
         max_connections_per_address: 100,
         trusted_proxies: Vec::new(),
+        public_origin: Some("https://people.example.org".to_owned()),
         request_deadline: Duration::from_secs(5),
         shutdown_grace: Duration::from_secs(5),
         subscriptions: SubscriptionTimeouts::default(),

@@ -177,6 +177,7 @@ impl Settings {
             max_connections: self.max_connections as usize,
             max_connections_per_address: self.max_connections_per_address() as usize,
             trusted_proxies: self.trusted_proxies.clone(),
+            public_origin: self.public_origin(),
             request_deadline: Duration::from_secs(self.request_seconds),
             shutdown_grace: Duration::from_secs(4),
             subscriptions: http::SubscriptionTimeouts::default(),
@@ -188,6 +189,12 @@ impl Settings {
     #[must_use]
     pub fn public_url(&self, listen: &Listen) -> String {
         self.public_url.clone().unwrap_or_else(|| listen.url())
+    }
+
+    /// Returns the origin of the public URL, in the form in which browsers send it; `None` if no public URL is set.
+    fn public_origin(&self) -> Option<String> {
+        let url = url::Url::parse(self.public_url.as_deref()?).ok()?;
+        Some(url.origin().ascii_serialization())
     }
 
     /// Returns the URLs to which users may be redirected: those that are set, or by default the public URL.
