@@ -7,7 +7,7 @@ use roster::entity::{attribute_definition, attribute_value, credential, group, i
 use sea_orm::{EntityTrait as _, QueryOrder as _};
 use serde_json::{Map, Value, json};
 
-use crate::process::{Process, Sandbox, mode, set_mode};
+use crate::process::{Process, Sandbox, mode, set_mode, until};
 
 async fn demo(sandbox: &Sandbox, arguments: &[&str]) -> Process {
     // Uses the folder of the other commands, so that tests can read the database.
@@ -106,6 +106,28 @@ in_every_sandbox! {
         let change = serde_json::from_str::<Value>(data).unwrap()["data"]["changes"].clone();
         assert_eq!(change["kind"], "UPDATED", "{change:#}");
         assert!(change["node"]["name"].is_string(), "{change:#}");
+        assert_eq!(server.err().matches("ERROR").count(), 0, "{}", server.err());
+    }
+
+    async fn the_busy_demo_signs_in_again_after_its_session_was_ended(sandbox: Sandbox) {
+        let server = demo(&sandbox, &["--busy", "--tokens", "tokens.json"]).await;
+        let tokens = tokens(&sandbox);
+        let caller = |kind: &str| server.caller(tokens[kind].as_str());
+        let root = caller("superuser");
+        let administrator = caller("license_admin").data("{ viewer { id } }", json!({})).await["viewer"]["id"].clone();
+        let end = "mutation ($id: ID!) { endSessions(input: { userId: $id }) { success } }";
+        for _ in 0..2 {
+            let ended = root.data(end, json!({ "id": administrator })).await;
+            assert_eq!(ended["endSessions"]["success"], json!(true));
+            // Whatever is committed from now on, is by another session.
+            let start = root.data("{ changes { position } }", json!({})).await["changes"]["position"].clone();
+            let changes = "query ($after: String) { changes(after: $after) { changes { kind } } }";
+            let next = until(|| async {
+                let page = root.data(changes, json!({ "after": start })).await;
+                page["changes"]["changes"].as_array().unwrap().first().cloned()
+            });
+            assert_eq!(next.await.map(|change| change["kind"].clone()), Some(json!("UPDATED")));
+        }
         assert_eq!(server.err().matches("ERROR").count(), 0, "{}", server.err());
     }
 

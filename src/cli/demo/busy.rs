@@ -23,6 +23,8 @@ use crate::{entity, group, session};
 
 /// The time between two changes.
 const INTERVAL: Duration = Duration::from_millis(400);
+/// The time after which another session is started, if it could not be.
+const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 /// The number of users, and of groups, that change.
 const CHANGING: u64 = 50;
 /// The number of memberships that the demo adds before it removes the first one again.
@@ -34,6 +36,8 @@ const POSITIONS: [&str; 7] =
 pub struct Busy {
     db: Db,
     hasher: Hasher,
+    lifetime: Lifetime,
+    user_id: Id,
     viewer: Viewer,
     users: Vec<Id>,
     groups: Vec<Id>,
@@ -45,11 +49,9 @@ impl Busy {
     /// Prepares the changes, which are made as `by`, in a session of its own.
     ///
     /// # Errors
-    /// `Unauthenticated` if the user is inactive.
+    /// `Unauthenticated` if the user no longer exists; `Rejected` if the user is inactive.
     pub async fn new(db: &Db, hasher: &Hasher, lifetime: Lifetime, by: &DemoViewer) -> Result<Self, Error> {
-        let user = user::Entity::find_by_id(by.user_id).one(db.read()).await?.ok_or(Error::Unauthenticated)?;
-        let token = session::start(db, lifetime, &Client::default(), &user).await?.token;
-        let viewer = Viewer::SignedIn(session::authenticate(db, lifetime, &token, None).await?);
+        let viewer = sign_in(db, lifetime, by.user_id).await?;
         let users = user::Entity::find().filter(viewer.listed_users(false)).filter(user::Column::Role.eq(Role::User));
         let users = users.select_only().column(user::Column::Id).order_by_desc(user::Column::Id).limit(CHANGING);
         let groups = entity::group::Entity::find().filter(viewer.visible_groups()).select_only();
@@ -59,6 +61,8 @@ impl Busy {
             groups: groups.into_tuple().all(db.read()).await?,
             db: db.clone(),
             hasher: hasher.clone(),
+            lifetime,
+            user_id: by.user_id,
             viewer,
             added: VecDeque::new(),
         })
@@ -69,11 +73,25 @@ impl Busy {
         let mut number = 0_usize;
         loop {
             tokio::time::sleep(INTERVAL).await;
-            // Others may change the same users and groups, or delete them.
-            if let Err(error) = self.change(number).await {
-                tracing::debug!(?error, "a change of the busy demo failed");
+            match self.change(number).await {
+                Ok(()) => {}
+                // The session has expired, or whoever tries the demo has ended it.
+                Err(Error::Unauthenticated) => self.renew_session().await,
+                // Others may change the same users and groups, or delete them.
+                Err(error) => tracing::debug!(?error, "a change of the busy demo failed"),
             }
             number = number.wrapping_add(1);
+        }
+    }
+
+    /// Starts another session, or waits if that is not possible.
+    async fn renew_session(&mut self) {
+        match sign_in(&self.db, self.lifetime, self.user_id).await {
+            Ok(viewer) => self.viewer = viewer,
+            Err(error) => {
+                tracing::debug!(?error, "the busy demo could not start another session");
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
         }
     }
 
@@ -117,4 +135,11 @@ impl Busy {
         }
         Ok(())
     }
+}
+
+/// Starts a session of a user.
+async fn sign_in(db: &Db, lifetime: Lifetime, user_id: Id) -> Result<Viewer, Error> {
+    let user = user::Entity::find_by_id(user_id).one(db.read()).await?.ok_or(Error::Unauthenticated)?;
+    let token = session::start(db, lifetime, &Client::default(), &user).await?.token;
+    Ok(Viewer::SignedIn(session::authenticate(db, lifetime, &token, None).await?))
 }
