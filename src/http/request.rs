@@ -25,8 +25,8 @@ use crate::error::TopLevelCode;
 use crate::scalar::Id;
 use crate::share::{Share, ShareLimits, Shares};
 
-/// Maximum number of bytes of a body that is not parsed in the background.
-const LONG_BODY: usize = 16 * 1024;
+/// Maximum number of bytes of a body, or a message of a WebSocket, that is not parsed in the background.
+pub const LONG_BODY: usize = 16 * 1024;
 /// Maximum number of bytes of a document that is not checked in the background, unless it is cached.
 const LONG_DOCUMENT: usize = 2 * 1024;
 /// The limits for the work in the background for one network.
@@ -100,7 +100,7 @@ pub async fn read<A: Application>(
                 return reader.prepare(from_json(&body, "The body")?, allowed, client_address).await;
             }
             let read = move |reader: &Reader<A>| reader.prepare_now(from_json(&body, "The body")?, allowed);
-            reader.in_background(client_address, read).await
+            reader.in_background(client_address, read).await?
         }
         _ => Err(HttpError::method_not_allowed(ALLOW)),
     }
@@ -171,18 +171,33 @@ impl<A: Application> Reader<A> {
             self.networks.pass();
             return self.prepare_now(parameters, allowed);
         }
-        self.in_background(client_address, move |reader| reader.prepare_now(parameters, allowed)).await
+        self.prepare_in_background(parameters, allowed, client_address).await
     }
 
-    async fn in_background(
+    /// Checks the parameters of a request from an address in the background, for a request that is long otherwise than by its
+    /// document.
+    pub async fn prepare_in_background(
+        &self,
+        parameters: Parameters,
+        allowed: Allowed,
+        client_address: IpAddr,
+    ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
+        self.in_background(client_address, move |reader| reader.prepare_now(parameters, allowed)).await?
+    }
+
+    /// Does work for an address in the background, as soon as its network has no other work there.
+    ///
+    /// # Errors
+    /// 429 if too much work of the network waits already, or for too long.
+    pub async fn in_background<T: Send + 'static>(
         &self,
         client_address: IpAddr,
-        work: impl FnOnce(&Self) -> Result<Prepared<A::DocumentInfo>, HttpError> + Send + 'static,
-    ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, HttpError> {
         let permit = self.networks.take(client_network(client_address)).await;
         let _permit = permit.ok_or_else(HttpError::too_many_expensive_requests)?;
         let reader = self.clone();
-        background::run(async move { work(&reader) }).await
+        Ok(background::run(async move { work(&reader) }).await)
     }
 
     fn prepare_now(&self, parameters: Parameters, allowed: Allowed) -> Result<Prepared<A::DocumentInfo>, HttpError> {

@@ -177,6 +177,40 @@ async fn messages_have_a_maximum_size() {
 }
 
 #[tokio::test]
+async fn long_messages_are_read_in_the_background_and_in_order() {
+    let server = server(QUIET).await;
+    let mut socket = server.socket().await;
+    let padding = "x".repeat(20 * 1024);
+    let long = |id: &str, query: &str| {
+        let payload = json!({ "query": query, "extensions": { "padding": padding } });
+        json!({ "type": "subscribe", "id": id, "payload": payload })
+    };
+    let long_document = format!("subscription {{ ticks(count: 1) }} # {}", "x".repeat(3 * 1024));
+    let messages = [
+        (0, json!({ "type": "subscribe", "id": "1", "payload": { "query": "subscription A { ticks(count: 1) }" } })),
+        (1, json!({ "type": "subscribe", "id": "1", "payload": { "query": long_document } })),
+        (2, long("1", "subscription B { ticks(count: 1) }")),
+        (2, long("1", "subscription B { ticks(count: 1) }")),
+    ];
+    for (analyzed_in_background, message) in messages {
+        socket.send(&message).await;
+        assert_eq!(socket.next_of("1").await, json!({ "ticks": 1 }));
+        assert_eq!(socket.receive().await, complete("1"));
+        assert_eq!(server.counts.analyzed_in_background.load(SeqCst), analyzed_in_background, "{message}");
+    }
+    // A short message does not overtake a long one: when the subscription has ended, its ID can be used again.
+    socket.send(&long("2", SILENCE)).await;
+    socket.send(&complete("2")).await;
+    socket.send(&json!({ "type": "ping" })).await;
+    assert_eq!(socket.receive().await, json!({ "type": "pong" }));
+    socket.send(&long("2", "subscription { ticks(count: 1) }")).await;
+    assert_eq!(socket.next_of("2").await, json!({ "ticks": 1 }));
+    assert_eq!(socket.receive().await, complete("2"));
+    socket.send(&json!({ "type": "start", "id": "3", "payload": padding })).await;
+    assert_eq!(socket.closed().await, 4400);
+}
+
+#[tokio::test]
 async fn sockets_that_are_not_initialised_are_closed_and_limited() {
     let server = server(SubscriptionTimeouts { init: SHORT, ..QUIET }).await;
     let mut socket = Socket::open(server.client.0).await;

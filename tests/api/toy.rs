@@ -28,6 +28,8 @@ pub struct Counts {
     pub started: AtomicUsize,
     pub done: AtomicUsize,
     pub dropped: AtomicUsize,
+    /// The number of documents that were analyzed by a thread for work that takes long.
+    pub analyzed_in_background: AtomicUsize,
     /// Whether all tokens have become invalid.
     pub is_revoked: AtomicBool,
 }
@@ -83,7 +85,11 @@ struct Toy {
 impl Application for Toy {
     type DocumentInfo = ();
 
-    fn analyze(&self, _: &ExecutableDocument) {}
+    fn analyze(&self, _: &ExecutableDocument) {
+        if std::thread::current().name() == Some("background") {
+            self.counts.analyzed_in_background.fetch_add(1, SeqCst);
+        }
+    }
 
     async fn execute(&self, caller: Caller, query: Request, (): &()) -> Result<ExecutionResult, HttpError> {
         self.requester(&caller).await?;

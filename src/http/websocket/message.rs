@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::close::{Close, CloseCode};
-use crate::http::{parameters, response::Body};
+use crate::http::{parameters, request::LONG_BODY, response::Body};
 
 /// Maximum number of bytes of a message from a client.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -19,11 +19,21 @@ pub const MAX_ID: usize = 128;
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientMessage {
-    ConnectionInit { payload: Option<Map<String, Value>> },
+    ConnectionInit {
+        payload: Option<Map<String, Value>>,
+    },
     Ping,
     Pong,
-    Subscribe { id: String, payload: Map<String, Value> },
-    Complete { id: String },
+    Subscribe {
+        id: String,
+        payload: Map<String, Value>,
+        /// Whether the message is so long that its payload is checked in the background.
+        #[serde(skip)]
+        is_long: bool,
+    },
+    Complete {
+        id: String,
+    },
 }
 
 /// A message to a client.
@@ -38,10 +48,11 @@ pub enum ServerMessage<'a> {
 }
 
 impl ClientMessage {
-    /// Parses the message in a frame; `None` for a frame without one.
-    pub fn of_frame(frame: Option<io::Result<Message>>) -> Result<Option<Self>, Close> {
+    /// Returns the text of the message in a frame; `None` for a frame without one.
+    pub fn text_of_frame(frame: Option<io::Result<Message>>) -> Result<Option<String>, Close> {
         match frame {
-            Some(Ok(Message::Text(text))) => Self::parse(&text).map(Some),
+            Some(Ok(Message::Text(text))) if text.len() > MAX_MESSAGE => Err(Close::too_large()),
+            Some(Ok(Message::Text(text))) => Ok(Some(text)),
             Some(Ok(Message::Binary(_))) => Err(Close::new(CloseCode::BadMessage, "The message must be a text")),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
             Some(Ok(Message::Close(_))) | None => Err(Close::ByClient),
@@ -49,20 +60,19 @@ impl ClientMessage {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, Close> {
-        if text.len() > MAX_MESSAGE {
-            return Err(Close::too_large());
-        }
+    /// Parses a message.
+    pub fn parse(text: &str) -> Result<Self, Close> {
         let bad_message = |reason: String| Close::new(CloseCode::BadMessage, reason);
         let value = parameters::parse_json(text, "The message").map_err(|error| bad_message(error.message.into()))?;
-        let message: Self = serde_json::from_value(value)
+        let mut message: Self = serde_json::from_value(value)
             .map_err(|_| bad_message("The message is not one of the protocol".to_owned()))?;
-        match &message {
-            Self::Subscribe { id, .. } if id.is_empty() || id.len() > MAX_ID => {
-                Err(bad_message(format!("The id of a subscription must have 1 to {MAX_ID} bytes")))
+        if let Self::Subscribe { id, is_long, .. } = &mut message {
+            if id.is_empty() || id.len() > MAX_ID {
+                return Err(bad_message(format!("The id of a subscription must have 1 to {MAX_ID} bytes")));
             }
-            _ => Ok(message),
+            *is_long = text.len() > LONG_BODY;
         }
+        Ok(message)
     }
 }
 

@@ -2,6 +2,7 @@
 //! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>). Queries and mutations are sent over HTTP.
 
 mod close;
+mod inbound;
 mod message;
 mod operation;
 mod socket;

@@ -34,6 +34,8 @@ pub struct Operation<A: Application> {
     pub caller: Caller,
     pub id: String,
     pub serial: u64,
+    /// Whether the message is so long that it is checked in the background.
+    pub is_long: bool,
 }
 
 impl<A: Application> Operation<A> {
@@ -61,7 +63,12 @@ impl<A: Application> Operation<A> {
     async fn open(&self, payload: Map<String, Value>) -> Result<Events, HttpError> {
         let parameters = parameters::from_object(payload)?;
         let allowed = Allowed { mutations: true, subscriptions: true };
-        let prepared = self.reader.prepare(parameters, allowed, self.caller.address).await?;
+        let (reader, address) = (&self.reader, self.caller.address);
+        let prepared = if self.is_long {
+            reader.prepare_in_background(parameters, allowed, address).await?
+        } else {
+            reader.prepare(parameters, allowed, address).await?
+        };
         match prepared.operation_type {
             Some(OperationType::Subscription) => {}
             Some(_) => return Err(HttpError::bad_request("Queries and mutations must be sent over HTTP")),

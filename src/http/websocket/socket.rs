@@ -1,6 +1,6 @@
 //! The state of one socket: its initialisation, its subscriptions, and its end.
 
-use std::{collections::HashMap, io, pin::pin, time::Duration};
+use std::{collections::HashMap, pin::pin, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use ipnet::IpNet;
@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::close::{Close, CloseCode};
+use super::inbound::Inbound;
 use super::message::{ClientMessage, ServerMessage, authorization};
 use super::operation::{Operation, Produced};
 use crate::http::{
@@ -37,6 +38,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Socket<A: Application> {
     app: A,
     reader: Reader<A>,
+    inbound: Inbound<A>,
     caller: Caller,
     /// The user; `None` before the initialisation.
     who: Option<Requester>,
@@ -72,6 +74,7 @@ impl<A: Application> Socket<A> {
         let (sender, produced) = mpsc::channel(1);
         Self {
             app,
+            inbound: Inbound::new(reader.clone(), caller.address),
             reader,
             caller,
             who: None,
@@ -142,7 +145,7 @@ impl<A: Application> Socket<A> {
 
     async fn receive_init(&mut self) -> Result<Option<Map<String, Value>>, Close> {
         for _ in 0..MAX_INIT_MESSAGES {
-            match ClientMessage::of_frame(self.stream.next().await)? {
+            match self.inbound.next(&mut self.stream).await? {
                 Some(ClientMessage::ConnectionInit { payload }) => return Ok(payload),
                 Some(ClientMessage::Ping) => self.send(&ServerMessage::Pong).await?,
                 Some(ClientMessage::Subscribe { .. }) => {
@@ -161,7 +164,7 @@ impl<A: Application> Socket<A> {
         let mut pings = interval_at(Instant::now() + subscriptions.timeouts.ping, subscriptions.timeouts.ping);
         loop {
             let handled = tokio::select! {
-                message = self.stream.next() => self.receive(message).await,
+                message = self.inbound.next(&mut self.stream) => self.receive(message).await,
                 Some(produced) = self.produced.recv() => self.deliver(produced).await,
                 _ = pings.tick() => self.ping().await,
                 error = &mut invalidated => Err(Close::of_http_error(&error).unwrap_or_else(Close::going_away)),
@@ -173,10 +176,10 @@ impl<A: Application> Socket<A> {
         }
     }
 
-    async fn receive(&mut self, message: Option<io::Result<Message>>) -> Result<(), Close> {
+    async fn receive(&mut self, message: Result<Option<ClientMessage>, Close>) -> Result<(), Close> {
         self.is_alive = true;
-        match ClientMessage::of_frame(message)? {
-            Some(ClientMessage::Subscribe { id, payload }) => self.subscribe(id, payload).await,
+        match message? {
+            Some(ClientMessage::Subscribe { id, payload, is_long }) => self.subscribe(id, payload, is_long).await,
             Some(ClientMessage::Complete { id }) => {
                 self.end(&id);
                 Ok(())
@@ -189,7 +192,7 @@ impl<A: Application> Socket<A> {
         }
     }
 
-    async fn subscribe(&mut self, id: String, payload: Map<String, Value>) -> Result<(), Close> {
+    async fn subscribe(&mut self, id: String, payload: Map<String, Value>, is_long: bool) -> Result<(), Close> {
         if self.operations.contains_key(&id) {
             return Err(Close::new(CloseCode::DuplicateId, format!("Subscriber for {id} already exists")));
         }
@@ -201,7 +204,7 @@ impl<A: Application> Socket<A> {
         while self.tasks.try_join_next().is_some() {}
         self.last_serial += 1;
         let (app, reader, caller) = (self.app.clone(), self.reader.clone(), self.caller.clone());
-        let operation = Operation { app, reader, caller, id: id.clone(), serial: self.last_serial };
+        let operation = Operation { app, reader, caller, id: id.clone(), serial: self.last_serial, is_long };
         let task = self.tasks.spawn(operation.run(payload, self.sender.clone()));
         self.operations.insert(id, Running { serial: self.last_serial, task, _share: share });
         Ok(())
