@@ -11,8 +11,6 @@ mod transaction;
 mod url;
 mod writer;
 
-use std::io::ErrorKind;
-use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,10 +31,10 @@ pub use self::transaction::Transaction;
 pub use self::url::{check_url, file_of, is_postgres, missing_file, url_of, without_password};
 pub use self::writer::Writer;
 use self::writer::retry;
+use crate::background;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::share::Requester;
-use crate::{background, private_file};
 
 /// The timeout of waiting for a connection. After it, an error serves the caller better.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -105,7 +103,7 @@ impl Db {
             (reader, background, pool.clone(), pool)
         } else {
             if let Some(file) = missing_file(&settings.url) {
-                make_file(&file).map_err(Error::internal)?;
+                sqlite::make_file(&file).map_err(Error::internal)?;
             }
             let writer = Database::connect(sqlite::pool(&settings.url, 1, false)).await?;
             let options = SqliteConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
@@ -135,8 +133,17 @@ impl Db {
         Self { reader, writer: Writer { seen, ..self.writer.clone() }, ..self.clone() }
     }
 
-    /// Waits until everything that transactions of this request's handle have seen is committed. On SQLite, one that was not
-    /// committed itself may have seen changes of others that are about to be.
+    /// Returns a handle for one piece of work outside of a request, such as sending an email, that must not act on what is not
+    /// committed: it can [`settle`](Self::settle), as that of a request can.
+    #[must_use]
+    pub fn for_work(&self) -> Self {
+        let seen = self.writer.groups.as_ref().map(CommitGroups::nothing_seen);
+        let reader = self.reader.after(seen.clone());
+        Self { reader, writer: Writer { seen, ..self.writer.clone() }, ..self.clone() }
+    }
+
+    /// Waits until everything that transactions of this handle of a request, or other work, have seen is committed. On SQLite, one
+    /// that was not committed itself may have seen changes of others that are about to be.
     ///
     /// # Errors
     /// `Unavailable` if those changes were lost.
@@ -286,15 +293,5 @@ impl Db {
         self.background.close().await;
         self.snapshots.close().await?;
         Ok(self.writer.pool.close().await?)
-    }
-}
-
-/// Creates the file of a SQLite database. SQLite would create it with the mode of the umask, and creates the files beside it with
-/// the mode of this one.
-fn make_file(database: &Path) -> std::io::Result<()> {
-    match private_file::make(database) {
-        // Another process created it first.
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
     }
 }

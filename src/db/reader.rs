@@ -78,6 +78,11 @@ impl Reader {
         Self { request: Some((budget, who)), seen, ..self.clone() }
     }
 
+    /// Returns a handle that reads nothing older than what has been seen.
+    pub(super) fn after(&self, seen: Option<SeenGroup>) -> Self {
+        Self { seen, ..self.clone() }
+    }
+
     /// Charges a statement to the budget and takes it from the caller's share; `None` if statements are not limited.
     async fn admit(&self) -> Result<Option<Share<Requester>>, DbErr> {
         if let Some(seen) = &self.seen {

@@ -2,6 +2,7 @@
 
 mod commit_group;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr};
 
 pub(super) use self::commit_group::CommitGroups;
 use super::{ACQUIRE_TIMEOUT, Reader};
+use crate::private_file;
 
 /// The number of rows that SQLite may read ahead: it works on a thread of its own, which should sleep as seldom as possible.
 const ROWS_AHEAD: usize = 1_024;
@@ -20,6 +22,16 @@ const MAX_LOG_LENGTH: u64 = 16 << 20;
 const MAX_LOG_LENGTH_OF_LOAD: u64 = 128 << 20;
 /// The maximum time that a checkpoint blocks readers.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Creates the file of a SQLite database. SQLite would create it with the mode of the umask, and creates the files beside it with
+/// the mode of this one.
+pub(super) fn make_file(database: &Path) -> std::io::Result<()> {
+    match private_file::make(database) {
+        // Another process created it first.
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
 
 pub(super) fn pool(url: &str, connections: u32, query_only: bool) -> ConnectOptions {
     let mut options = ConnectOptions::new(url.to_owned());

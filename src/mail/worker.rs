@@ -122,8 +122,11 @@ impl MailWorker {
     /// Sends one email, or records why it could not be sent. Returns false if none is due.
     async fn send_next(&self) -> Result<bool, Error> {
         let Some(mail) = self.claim().await? else { return Ok(false) };
-        let preparer = MailPreparer { db: &self.db, key: &self.key };
-        match preparer.prepare(mail.clone()).await {
+        let db = self.db.for_work();
+        let prepared = MailPreparer { db: &db, key: &self.key }.prepare(mail.clone()).await;
+        // An email that is not needed because of a change that is lost is still needed.
+        db.settle().await?;
+        match prepared {
             Ok(Some(outgoing)) => match self.send(&outgoing).await {
                 Ok(()) => self.record_sent(&outgoing.mail).await?,
                 Err(error) => self.record_failure(&outgoing.mail, error).await?,

@@ -19,6 +19,7 @@ use roster::client::Client;
 use roster::db::{DatabaseSettings, Db};
 use roster::entity::session as stored_session;
 use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
+use roster::error::Error;
 use roster::i18n::language::Language;
 use roster::mail::MailQueue;
 use roster::mail::transport::{Destination, Transport, sender};
@@ -321,6 +322,11 @@ impl App {
     /// Sends the queued emails.
     pub async fn send_mail(&self) {
         self.mail_worker.send_all().await.unwrap();
+    }
+
+    /// Sends the queued emails, until one of them cannot be handled.
+    pub async fn try_to_send_mail(&self) -> Result<(), Error> {
+        self.mail_worker.send_all().await
     }
 
     /// Sends the queued emails; returns those sent since the last call, oldest first.

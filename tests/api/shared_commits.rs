@@ -1,9 +1,16 @@
 //! Writers of SQLite that wait for their turn share a commit.
 
+use async_graphql::MaybeUndefined::Undefined;
 use futures_util::future::join_all;
 use roster::audit;
-use roster::entity::user;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use roster::entity::mail;
+use roster::entity::user::{self, UserFields};
+use roster::error::Error;
+use roster::i18n::language::Language;
+use roster::mail::queue_password_reset;
+use roster::scalar::{Id, now};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
 use tokio::task::yield_now;
 
@@ -21,6 +28,41 @@ async fn hold_back(app: &App, statements: u64) -> impl Future<Output = ()> {
         }
         audit::commit(transaction, []).await.unwrap();
     }
+}
+
+/// Sends the queued emails while another transaction deactivates a user, which is lost after the mail worker has seen it. Returns
+/// the outcome of sending; `None` if the machine was so slow that the two did not share a commit.
+async fn send_mail_during_a_lost_deactivation(app: &App, user_id: Id) -> Option<Result<(), Error>> {
+    let before = app.db.statements();
+    let has_run = async |statements: u64| {
+        while app.db.statements() < before + statements {
+            yield_now().await;
+        }
+    };
+    let deactivate_and_lose = async {
+        // The worker has looked for an email and claimed it. Nobody else joins the group of its claim.
+        has_run(2).await;
+        let (alone, first) = tokio::join!(app.db.write().execute_unprepared("SELECT 1"), app.db.begin());
+        alone.unwrap();
+        let first = first.unwrap();
+        set_active(&first, user_id, false).await;
+        // The worker has found the user, and waits for its turn.
+        has_run(4).await;
+        let last = async {
+            let last = app.db.begin().await.unwrap();
+            // SQLite does so by itself when the disk is full.
+            last.execute_unprepared("ROLLBACK").await.unwrap();
+            audit::commit(last, []).await
+        };
+        tokio::join!(last, audit::commit(first, [])).1
+    };
+    let (sent, deactivated) = tokio::join!(app.try_to_send_mail(), deactivate_and_lose);
+    deactivated.is_err().then_some(sent)
+}
+
+async fn set_active(connection: &impl ConnectionTrait, user_id: Id, is_active: bool) {
+    let change = user::Entity::update_many().col_expr(user::Column::IsActive, Expr::value(is_active));
+    change.filter(user::Column::Id.eq(user_id)).exec(connection).await.unwrap();
 }
 
 async fn assert_trail_is_intact(app: &App) {
@@ -75,6 +117,29 @@ async fn a_caller_who_disconnects_while_waiting_does_no_harm() {
     .await
     .expect("both groups exist");
     assert_trail_is_intact(&app).await;
+}
+
+#[tokio::test]
+async fn an_email_is_sent_although_a_change_that_is_lost_would_have_made_it_needless() {
+    let app = App::on_sqlite().await;
+    let user = app.create("Ann", app.license, UserFields::default(), Undefined).await;
+    let address = user.email.clone().unwrap();
+    let mut sent = None;
+    for _ in 0..50 {
+        queue_password_reset(app.db.write(), &address, Language::English, None).await.unwrap();
+        sent = send_mail_during_a_lost_deactivation(&app, user.id).await;
+        if sent.is_some() {
+            break;
+        }
+        set_active(app.db.write(), user.id, true).await;
+        mail::Entity::delete_many().exec(app.db.write()).await.unwrap();
+    }
+    assert!(matches!(sent, Some(Err(Error::Unavailable(_)))), "{sent:?}");
+    // The claim of the worker ends.
+    let due = mail::Entity::update_many().col_expr(mail::Column::NextTryAt, Expr::value(now()));
+    due.exec(app.db.write()).await.unwrap();
+    let mails = app.mails().await;
+    assert_eq!(mails.iter().filter(|mail| mail.to.contains(&address) && mail.link.is_some()).count(), 1, "{mails:?}");
 }
 
 on_every_database! {
