@@ -20,7 +20,7 @@ impl Viewer {
     /// every viewer finds themselves.
     #[must_use]
     pub fn visible_users(&self) -> Condition {
-        self.listed_users(self.may(Action::ListInactive).is_ok())
+        self.listed_users(self.can_see_inactive_users())
     }
 
     /// Returns whether the viewer can look up a user whose row is already loaded; the same rule as [`Viewer::visible_users`].
@@ -33,7 +33,13 @@ impl Viewer {
             Scope::Own => user.id == viewer.user_id,
             Scope::Nothing => false,
         };
-        is_within && (user.is_active || self.may(Action::ListInactive).is_ok())
+        is_within && (user.is_active || self.can_see_inactive_users())
+    }
+
+    /// Returns whether the viewer can look up inactive users, of those whom the viewer can see otherwise.
+    #[must_use]
+    pub fn can_see_inactive_users(&self) -> bool {
+        self.may(Action::ListInactive).is_ok()
     }
 
     /// Returns the condition for the groups that the viewer can see.

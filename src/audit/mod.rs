@@ -10,7 +10,8 @@ pub mod verify;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, Iterable, ModelTrait, QueryFilter, Value as Stored,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, Iterable, ModelTrait, QueryFilter, QuerySelect,
+    Value as Stored,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +22,7 @@ use crate::actor::Actor;
 use crate::db::Transaction;
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::entity::subject::Subject;
+use crate::entity::user;
 use crate::error::Error;
 use crate::scalar::{Id, now};
 
@@ -161,20 +163,43 @@ pub async fn commit_sealed(transaction: Transaction, events: PreparedEvents) -> 
     Ok(transaction.commit().await?)
 }
 
-/// Erases the changes that the trail records of a user who has a tombstone. The action, its time and its actor remain. Takes the
-/// last locks of a transaction, which prevents deadlocks, so only [`commit`] follows.
-pub async fn erase(transaction: &Transaction, user_id: Id) -> Result<(), Error> {
+/// The field that the event of a deletion records of a user who has never been active: whoever does not see inactive users does
+/// not know of them, and learns nothing of the deletion. The event of any other user records nothing.
+pub const WAS_ACTIVE: &str = "wasActive";
+
+/// Erases the changes that the trail records of a user who has a tombstone. The action, its time and its actor remain. Returns
+/// whether the user has ever been active. Takes the last locks of a transaction, which prevents deadlocks, so only [`commit`]
+/// follows.
+pub async fn erase(transaction: &Transaction, user: &user::Model) -> Result<bool, Error> {
     // Events that are still in the inbox are erased with the others. Events that are committed later, about the erased user, lose
     // their changes when they are sealed.
     sealer::seal_within(transaction).await?;
+    let was_active = user.is_active || !was_never_active(transaction, user.id).await?;
     audit_event::Entity::update_many()
         .col_expr(audit_event::Column::Changes, Expr::value(None::<String>))
         .col_expr(audit_event::Column::Salt, Expr::value(None::<Vec<u8>>))
-        .filter(audit_event::Column::SubjectId.eq(user_id))
+        .filter(audit_event::Column::SubjectId.eq(user.id))
         .filter(audit_event::Column::Changes.is_not_null())
         .exec(transaction)
         .await?;
-    Ok(())
+    Ok(was_active)
+}
+
+/// Returns whether the trail says that a user has been inactive all the time: the only event about it is their creation, which
+/// records it of users who are created inactive.
+async fn was_never_active(transaction: &Transaction, user_id: Id) -> Result<bool, Error> {
+    use audit_event::Column;
+    let actions: Vec<AuditAction> = audit_event::Entity::find()
+        .select_only()
+        .column(Column::Action)
+        .filter(Column::SubjectId.eq(user_id))
+        // No value contains this text: JSON escapes its quotes.
+        .filter(Column::Changes.contains(r#""field":"isActive""#))
+        .limit(2)
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    Ok(actions == [AuditAction::UserCreated])
 }
 
 fn json_of(stored: Stored) -> Option<Value> {

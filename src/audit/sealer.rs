@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{chain, inbox};
 use crate::db::Db;
-use crate::entity::audit_event;
+use crate::entity::audit_event::{self, AuditAction};
 use crate::error::Error;
 use crate::scalar::Id;
 
@@ -273,7 +273,9 @@ async fn seal_batch(transaction: &impl ConnectionTrait, sealed: &mut Sealed) -> 
         match event.check() {
             Ok(event) if ids.insert(event.id) => {
                 numbers.push(number);
-                events.push(if is_erased { without_changes(event) } else { event });
+                // What a deletion records is written for the time after it.
+                let is_kept = !is_erased || event.action == AuditAction::UserDeleted;
+                events.push(if is_kept { event } else { without_changes(event) });
             }
             Ok(_) => sealed.reject(number, "another event has the same ID".to_owned()),
             Err(reason) => sealed.reject(number, reason),

@@ -9,7 +9,7 @@ use super::field::api_field;
 use super::trail::Event;
 use super::{Change, ChangeKind, NodeType};
 use crate::access::{ATTRIBUTES, Viewer};
-use crate::audit::Change as RecordedChange;
+use crate::audit::{self, Change as RecordedChange};
 use crate::db::Reader;
 use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::audit_event::MAX_CHANGES;
@@ -81,6 +81,8 @@ impl Visibility<'_> {
             (kind, _) => *kind,
         };
         let visible_kind = match kind {
+            // Whoever does not see inactive users has never seen one who was never active.
+            ChangeKind::Deleted if is_never_active(&recorded) && !self.viewer.can_see_inactive_users() => None,
             ChangeKind::Deleted => Some(kind),
             ChangeKind::Created if is_visible => Some(kind),
             // Nothing is recorded of a user who was erased, and their deletion follows.
@@ -131,6 +133,13 @@ impl Visibility<'_> {
 fn recorded_activity(recorded: &[RecordedChange]) -> Option<bool> {
     let activity = recorded.iter().find(|change| change.field == "isActive")?;
     activity.after.as_ref()?.as_bool()
+}
+
+/// Returns whether the event of a deletion records that the user was never active. Without the record, as in events of earlier
+/// versions, the user may have been visible, and whoever knows of them must learn that they are gone.
+fn is_never_active(recorded: &[RecordedChange]) -> bool {
+    let was_active = recorded.iter().find(|change| change.field == audit::WAS_ACTIVE);
+    was_active.is_some_and(|change| change.before == Some(false.into()))
 }
 
 /// Returns the IDs of the changed objects that the viewer can see now, in one statement for each type.

@@ -86,8 +86,9 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error>
     rows::insert(&transaction, tombstone).await?;
     user::Entity::delete_by_id(id).exec(&transaction).await?;
     search_index::update(&transaction, [(Some(&old), None)]).await?;
-    audit::erase(&transaction, id).await?;
-    let event = Entry::new(AuditAction::UserDeleted, &old).by(&viewer);
+    let was_active = audit::erase(&transaction, &old).await?;
+    let never_active = (!was_active).then(|| Change::of(audit::WAS_ACTIVE, Some(false.into()), None));
+    let event = Entry::new(AuditAction::UserDeleted, &old).by(&viewer).with(never_active);
     audit::commit(transaction, passed_on.events.into_iter().chain([event])).await?;
     // The user is erased even if this fails.
     if let Err(error) = db.checkpoint().await {

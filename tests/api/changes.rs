@@ -292,6 +292,50 @@ on_every_database! {
         }
     }
 
+    async fn the_deletion_of_a_user_is_returned_to_whoever_may_have_seen_them(app: App) {
+        let (chief, ann) = (app.license_admin().await, app.user().await);
+        let start = current_position(&ann).await;
+        let create = async |is_active: bool| {
+            let mut input = new_user(&format!("{}@x.example", Id::new().0));
+            input["isActive"] = json!(is_active);
+            let id = change(&chief, "createUser", "user", input).await;
+            change(&chief, "updateUser", "user", json!({ "id": id, "position": "\"field\":\"isActive\"" })).await;
+            id
+        };
+        let set_active = async |id: &Value, is_active: bool| {
+            change(&chief, "setActive", "user", json!({ "id": id, "active": is_active })).await;
+        };
+        let delete = async |id: &Value| {
+            assert_eq!(chief.mutate("deleteUser", "", json!({ "id": id })).await["success"], json!(true));
+        };
+        let (never, once, first, always) = (create(false).await, create(false).await, create(true).await, create(true).await);
+        set_active(&once, true).await;
+        set_active(&once, false).await;
+        set_active(&first, false).await;
+        let before = current_position(&ann).await;
+        for id in [&never, &once, &first, &always] {
+            delete(id).await;
+        }
+        let deleted = async |caller: &Caller<'_>, after: &str| -> Vec<Value> {
+            let changes = follow(caller, after, 100).await;
+            assert!(changes.iter().all(|change| summary(change) == "DELETED USER"), "{changes:#?}");
+            changes.iter().map(|change| change["nodeId"].clone()).collect()
+        };
+        for after in [start.as_str(), before.as_str()] {
+            assert_eq!(deleted(&chief, after).await, [never.clone(), once.clone(), first.clone(), always.clone()]);
+            assert_eq!(deleted(&ann, after).await, [once.clone(), first.clone(), always.clone()]);
+        }
+
+        // An event of an earlier version says nothing about it.
+        let bob = app.create("Bob", app.license, UserFields::default(), Undefined).await;
+        let before = current_position(&ann).await;
+        let entry = Entry::new(AuditAction::UserDeleted, &bob);
+        audit::commit(app.db.begin().await.unwrap(), [entry]).await.unwrap();
+        assert_eq!(deleted(&ann, before.as_str()).await, [json!(bob.id)]);
+        let report = audit::verify::verify(&app.db).await.unwrap();
+        assert!(report.errors.is_empty(), "{:?}", report.errors);
+    }
+
     async fn groups_and_institutions_that_no_longer_exist_are_removed(app: App) {
         let (chief, ann) = (app.license_admin().await, app.user().await);
         let start = current_position(&ann).await;
