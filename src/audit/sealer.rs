@@ -15,14 +15,16 @@
 //!
 //! On SQLite writes take turns anyway, and [`super::commit`] appends their events to the chain.
 
-use std::collections::{BTreeSet, HashSet};
-use std::time::{Duration, Instant};
+mod task;
+
+use std::collections::HashSet;
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
-use tokio::sync::{OwnedMutexGuard, watch};
-use tokio::task::JoinSet;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, timeout};
 
+pub use self::task::run;
 use super::{chain, inbox};
 use crate::db::Db;
 use crate::entity::audit_event::{self, AuditAction};
@@ -31,19 +33,12 @@ use crate::scalar::Id;
 
 /// The advisory lock of a transaction that seals events.
 const SEALING_LOCK: i64 = 7_305_804_404;
-/// The interval at which the sealer looks for events that another process left behind.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The shortest interval between two batches of this process, unless a reader asks for one. A batch takes a transaction however
-/// many events it has: those of a busy server are gathered.
-const BATCH_INTERVAL: Duration = Duration::from_millis(10);
-/// The delay while another process seals events.
-const LOCKED_DELAY: Duration = Duration::from_millis(10);
 /// The maximum time that a reader waits for the newest events to be sealed.
 const MAX_WAIT_OF_READER: Duration = Duration::from_millis(500);
+/// The maximum time that a command waits for its events to be sealed.
+const MAX_WAIT_OF_COMMAND: Duration = Duration::from_mins(1);
 /// The delay after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The minimum interval between two failures that are logged.
-const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What to do while another transaction seals events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +114,27 @@ pub async fn try_to_seal(db: &Db) {
     }
 }
 
+/// Seals every event that is committed, for a command that writes: it waits for others who seal, and tries again after a failure. It
+/// gives up after a minute, because the command has done its work: a server, or the next command, seals the rest.
+pub async fn seal_for_command(db: &Db) {
+    let sealed = async {
+        loop {
+            match seal_committed(db).await {
+                Err(Error::Unavailable(cause)) => {
+                    tracing::debug!(%cause, "failed to seal the audit trail; trying again")
+                }
+                outcome => return outcome,
+            }
+            sleep(RETRY_DELAY).await;
+        }
+    };
+    match timeout(MAX_WAIT_OF_COMMAND, sealed).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(?error, "failed to seal the audit trail; the events stay in audit_inbox"),
+        Err(_) => tracing::warn!("the audit trail could not be sealed in time; a server, or the next command, does it"),
+    }
+}
+
 /// Seals every event that is committed, as a part of another transaction. The transaction holds the lock of the sealer and of the
 /// head from then on, so this must be among the last things that it does. Does nothing on SQLite.
 pub(super) async fn seal_within(transaction: &impl ConnectionTrait) -> Result<(), Error> {
@@ -129,87 +145,6 @@ pub(super) async fn seal_within(transaction: &impl ConnectionTrait) -> Result<()
     let mut sealed = Sealed::default();
     while seal_batch(transaction, &mut sealed).await? {}
     Ok(())
-}
-
-/// Seals events as they are committed, and those that another process left behind, until `stopped`. What is committed by then is
-/// sealed as well. Returns at once on SQLite.
-pub async fn run(db: Db, stopped: watch::Receiver<bool>) {
-    if !db.is_postgres() {
-        return;
-    }
-    loop {
-        // Aborted together with this future.
-        let mut sealer = JoinSet::new();
-        sealer.spawn(seal_until_stopped(db.clone(), stopped.clone()));
-        match sealer.join_next().await {
-            Some(Err(error)) => tracing::error!(%error, "the sealer of the audit trail failed; starting another one"),
-            Some(Ok(())) | None => return,
-        }
-        sleep(RETRY_DELAY).await;
-    }
-}
-
-async fn seal_until_stopped(db: Db, mut stopped: watch::Receiver<bool>) {
-    let (mut log, mut commits) = (Log::default(), db.committed());
-    loop {
-        commits.mark_unchanged();
-        let is_last = *stopped.borrow() || stopped.has_changed().is_err();
-        let (pause, delay) = match seal(&db, IfLocked::Return).await {
-            Ok(sealed) => {
-                log.rejected(sealed.rejected);
-                let pause = if sealed.events > 0 { BATCH_INTERVAL } else { Duration::ZERO };
-                (pause, if sealed.was_locked { LOCKED_DELAY } else { POLL_INTERVAL })
-            }
-            Err(error) => {
-                log.failure(&error);
-                (Duration::ZERO, RETRY_DELAY)
-            }
-        };
-        if is_last {
-            return;
-        }
-        let _ = timeout(pause, stopped.wait_for(|stopped| *stopped)).await;
-        let woken = async {
-            tokio::select! {
-                _ = commits.changed() => {}
-                _ = stopped.wait_for(|stopped| *stopped) => {}
-            }
-        };
-        let _ = timeout(delay, woken).await;
-    }
-}
-
-/// What the sealer has logged.
-#[derive(Default)]
-struct Log {
-    rejected: BTreeSet<i64>,
-    last_failure: Option<Instant>,
-}
-
-impl Log {
-    /// Logs each event that cannot be sealed, once.
-    fn rejected(&mut self, events: Vec<RejectedEvent>) {
-        for RejectedEvent { number, reason } in events {
-            if self.rejected.insert(number) {
-                tracing::error!(
-                    number,
-                    reason,
-                    "an event of the audit trail cannot be sealed; it stays in audit_inbox"
-                );
-            }
-        }
-    }
-
-    /// Logs a failure, unless one was logged a short while ago.
-    fn failure(&mut self, error: &Error) {
-        if self.last_failure.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
-            self.last_failure = Some(Instant::now());
-            match error {
-                Error::Unavailable(cause) => tracing::warn!(%cause, "failed to seal the audit trail"),
-                error => tracing::error!(?error, "failed to seal the audit trail"),
-            }
-        }
-    }
 }
 
 async fn is_up_to_date(db: &Db) -> Result<bool, Error> {

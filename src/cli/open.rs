@@ -66,7 +66,7 @@ pub(super) async fn open_with_key(settings: &Settings, default_dir: &str) -> any
 
 /// Closes the database of a command that writes, with what it wrote in the chain of the audit trail.
 pub(super) async fn close(db: Db) -> anyhow::Result<()> {
-    sealer::try_to_seal(&db).await;
+    sealer::seal_for_command(&db).await;
     Ok(db.close().await?)
 }
 

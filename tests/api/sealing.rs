@@ -200,6 +200,36 @@ async fn events_that_a_crash_left_behind_are_sealed_by_the_next_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_waits_until_what_it_wrote_is_sealed() {
+    const WAITING: &str = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let Some(sandbox) = Sandbox::on_postgres().await else { return };
+    let sandbox = sandbox.with_admin().await;
+    let db = sandbox.db().await;
+    // Another process that seals, for long.
+    let other = db.begin().await.unwrap();
+    for sql in ["SET LOCAL idle_in_transaction_session_timeout = 0", "SELECT pg_advisory_xact_lock(7305804404)"] {
+        other.execute_unprepared(sql).await.unwrap();
+    }
+    let mut command =
+        sandbox.start(&mut sandbox.command(&["license", "create", "--number", "9", "--holder", "Nine"]), "");
+    let is_waiting = async || text(&db, &format!("SELECT count(*)::text {WAITING}")).await != "0";
+    let waits = until(|| async { is_waiting().await.then_some(()) });
+    waits.await.unwrap_or_else(|| panic!("{}", command.err()));
+    // As when the database refuses to wait any longer.
+    text(&db, &format!("SELECT count(pg_cancel_backend(pid))::text {WAITING}")).await;
+    until(|| async { (!is_waiting().await).then_some(()) }).await.unwrap();
+    let waits_again = until(|| async { is_waiting().await.then_some(()) });
+    waits_again.await.unwrap_or_else(|| panic!("{}", command.err()));
+    assert!(!command.has_ended());
+    other.rollback().await.unwrap();
+    assert_eq!(command.code().await, 0, "{}", command.err());
+    assert!(unsealed(&db).await.is_empty());
+    assert_eq!(trail(&db).await.pop().unwrap().action, AuditAction::LicenseCreated);
+    db.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_events_of_a_server_are_sealed_when_it_stops() {
     let Some(sandbox) = Sandbox::on_postgres().await else { return };
     let sandbox = sandbox.with_admin().await;
