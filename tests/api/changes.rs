@@ -1,5 +1,6 @@
 //! Query `changes`: every committed change once, in the order of the commits, as far as the viewer can see it.
 
+mod drill;
 mod instances;
 mod live;
 mod over_sockets;

@@ -317,6 +317,11 @@ pub async fn until<T, F: Future<Output = Option<T>>>(mut poll: impl FnMut() -> F
     None
 }
 
+/// A number from an environment variable, by which a long test is made longer.
+pub fn env_or(name: &str, usual: usize) -> usize {
+    std::env::var(name).map_or(usual, |value| value.parse().unwrap_or_else(|_| panic!("{name}: not a number")))
+}
+
 fn read(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }

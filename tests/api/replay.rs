@@ -19,6 +19,7 @@ use self::deed::{OPERATION_KINDS, Operation};
 use self::side::Side;
 use self::world::World;
 use crate::app::{App, Caller};
+use crate::process::env_or;
 
 /// The number of operations; `ROSTER_TEST_OPERATIONS` overrides it.
 const OPERATIONS: usize = 5_000;
@@ -149,8 +150,4 @@ async fn both_databases_give_the_same_responses_to_random_operations() {
         }
     }
     println!("{operations} operations in {:.1?}\n{:#?}", began.elapsed(), replay.outcomes);
-}
-
-fn env_or(name: &str, usual: usize) -> usize {
-    std::env::var(name).ok().map_or(usual, |value| value.parse().unwrap())
 }

@@ -28,6 +28,16 @@ pub struct StreamEvent {
 impl EventStream {
     /// Sends a request that accepts event streams only.
     pub async fn open(url: &str, token: Option<&str>, body: &Value, last_event_id: Option<&str>) -> Self {
+        Self::of(Self::request(url, token, body, last_event_id).send().await.unwrap())
+    }
+
+    /// Sends the same to a server that may be killed at any moment; `None` if it does not open a stream.
+    pub async fn try_open(url: &str, token: Option<&str>, body: &Value, last_event_id: Option<&str>) -> Option<Self> {
+        let response = Self::request(url, token, body, last_event_id).send().await.ok()?;
+        response.status().is_success().then(|| Self::of(response))
+    }
+
+    fn request(url: &str, token: Option<&str>, body: &Value, last_event_id: Option<&str>) -> reqwest::RequestBuilder {
         let mut request = reqwest::Client::new().post(url).header("accept", "text/event-stream").json(body);
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -35,7 +45,7 @@ impl EventStream {
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
-        Self::of(request.send().await.unwrap())
+        request
     }
 
     pub fn of(response: reqwest::Response) -> Self {
@@ -51,7 +61,8 @@ impl EventStream {
                 return Some(block);
             }
             let chunk = timeout(TIMEOUT, self.response.chunk()).await.expect("the stream goes on or ends");
-            let Some(chunk) = chunk.unwrap_or_default() else {
+            // An error means that the connection has broken off, perhaps within an event.
+            let Some(chunk) = chunk.ok()? else {
                 assert_eq!(self.received, "", "an event is incomplete");
                 return None;
             };

@@ -14,7 +14,11 @@ use serde_json::{Value, json};
 
 use super::{beginning, change, comparable, current_position, decoded, follow, new_user, summary};
 use crate::app::{App, Caller};
+use crate::process::env_or;
 use crate::sse::EventStream;
+
+/// The number of times that a right is withdrawn while changes flow; `ROSTER_TEST_TRIALS` overrides it.
+const TRIALS: usize = 60;
 
 const FOLLOW: &str = "subscription ($after: String, $types: [NodeType!]) { \
     changes(after: $after, types: $types) { position kind type nodeId changedFields at node { __typename id } } }";
@@ -209,7 +213,6 @@ on_every_database! {
     }
 
     async fn nothing_that_was_written_after_a_withdrawal_is_sent(app: App) {
-        const TRIALS: usize = 60;
         let query = "subscription ($after: String) { changes(after: $after) { \
             kind nodeId changedFields node { ... on User { mobile phone } } } }";
         let (root, ann) = (app.superuser().await, app.user().await);
@@ -217,7 +220,7 @@ on_every_database! {
         let update = async |id: String, field: &str, value: String| {
             change(&root, "updateUser", "user", json!({ "id": id, field: value })).await;
         };
-        for trial in 0..TRIALS {
+        for trial in 0..env_or("ROSTER_TEST_TRIALS", TRIALS) {
             update(viewer.id(), "role", "ADMIN".to_owned()).await;
             let start = current_position(&root).await;
             let mut stream = viewer.stream(query, json!({ "after": start })).await;

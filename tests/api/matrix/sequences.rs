@@ -20,6 +20,7 @@ use super::oracle::{ATTRIBUTES, Change, DONE, Joining, RIGHTS, Target, USER, Use
 use super::seat::{define_attributes, new_site};
 use crate::app::{App, Caller, LIFETIME};
 use crate::hostile::Rng;
+use crate::process::env_or;
 use crate::{crowd, words};
 
 /// The number of sequences on each database. The environment variable `ROSTER_TEST_SEQUENCES` overrides it.
@@ -218,11 +219,6 @@ fn name_of(role: GroupRole) -> &'static str {
         GroupRole::Manager => "MANAGER",
         GroupRole::Member => "MEMBER",
     }
-}
-
-/// Reads a number from an environment variable.
-fn env_number(variable: &str, otherwise: usize) -> usize {
-    std::env::var(variable).map_or(otherwise, |value| value.parse().unwrap())
 }
 
 async fn count(app: &App, sql: &str) -> i64 {
@@ -1012,8 +1008,8 @@ on_every_database! {
             app.db.write().execute_unprepared("PRAGMA synchronous = OFF").await.unwrap();
         }
         // Different seeds for the two databases give twice as many sequences.
-        let seed = env_number("ROSTER_TEST_SEED", SEED) + usize::from(app.db.is_postgres());
-        let sequences = env_number("ROSTER_TEST_SEQUENCES", SEQUENCES);
+        let seed = env_or("ROSTER_TEST_SEED", SEED) + usize::from(app.db.is_postgres());
+        let sequences = env_or("ROSTER_TEST_SEQUENCES", SEQUENCES);
         let mut state = ExpectedState::new(&app, seed).await;
         let database = if app.db.is_postgres() { "PostgreSQL" } else { "SQLite" };
         println!("sequences on {database} from the seed {seed}");
