@@ -20,7 +20,7 @@ async fn main() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let url = std::env::args().skip(1).find(|argument| argument.contains("://"));
     let url = url.unwrap_or_else(|| url_of(&dir.path().join("roster.db")));
-    let settings = DatabaseSettings { url: url.clone(), connections: 4 };
+    let settings = DatabaseSettings::new(url.clone(), 4);
     let db = Db::open(&settings).await?;
     let mut options = ConnectOptions::new(url);
     options.max_connections(4).min_connections(4).test_before_acquire(false).sqlx_logging(false);

@@ -36,16 +36,39 @@ use crate::budget::Budget;
 use crate::error::Error;
 use crate::share::Requester;
 
-/// The timeout of waiting for a connection. After it, an error serves the caller better.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The URL of the database, and the number of connections.
+/// The URL of the database, the number of connections, and the timeouts.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
     /// `sqlite:///path/to/file` or `postgres://...`.
     pub url: String,
     /// The number of connections for reading; on PostgreSQL there are as many again for writing.
     pub connections: u32,
+    pub timeouts: DatabaseTimeouts,
+}
+
+impl DatabaseSettings {
+    /// Returns the settings with the default timeouts.
+    #[must_use]
+    pub fn new(url: String, connections: u32) -> Self {
+        Self { url, connections, timeouts: DatabaseTimeouts::default() }
+    }
+}
+
+/// The timeouts of the database. After each, an error serves the caller better.
+#[derive(Clone, Copy, Debug)]
+pub struct DatabaseTimeouts {
+    /// For a connection to become free, or to be opened.
+    pub acquire: Duration,
+    /// For other statements of the same caller. A request also has its own deadline.
+    pub caller: Duration,
+    /// For a statement on PostgreSQL.
+    pub statement: Duration,
+}
+
+impl Default for DatabaseTimeouts {
+    fn default() -> Self {
+        Self { acquire: Duration::from_secs(2), caller: Duration::from_secs(10), statement: Duration::from_secs(5) }
+    }
 }
 
 /// A handle to the database; cheap to clone.
@@ -92,12 +115,12 @@ impl Db {
     /// # Errors
     /// `Unavailable` with the reason if the database cannot be reached; `Internal` if its encoding is not UTF-8.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, Error> {
-        let meter = StatementCounter::default();
+        let (meter, timeouts) = (StatementCounter::default(), settings.timeouts);
         let (reader, background, mut snapshots, mut writer) = if is_postgres(&settings.url) {
             let options = PgConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
-            let options = postgres::tuned(options);
-            let reader = Reader::postgres(options.clone(), settings.connections, meter.clone());
-            let background = Reader::postgres(options, settings.connections.div_ceil(2), meter.clone());
+            let options = postgres::tuned(options, timeouts);
+            let reader = Reader::postgres(options.clone(), settings.connections, timeouts, meter.clone());
+            let background = Reader::postgres(options, settings.connections.div_ceil(2), timeouts, meter.clone());
             postgres::check_encoding(&reader).await?;
             let pool = Database::connect(postgres::pool(settings)).await?;
             (reader, background, pool.clone(), pool)
@@ -105,13 +128,14 @@ impl Db {
             if let Some(file) = missing_file(&settings.url) {
                 sqlite::make_file(&file).map_err(Error::internal)?;
             }
-            let writer = Database::connect(sqlite::pool(&settings.url, 1, false)).await?;
+            let writer = Database::connect(sqlite::pool(settings, 1, false)).await?;
             let options = SqliteConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
             let options = sqlite::opened(options, true);
-            let reader = Reader::sqlite(options.clone(), settings.connections, meter.clone());
+            let reader = Reader::sqlite(options.clone(), settings.connections, timeouts, meter.clone());
             // Each thread of the background keeps one processor busy.
-            let background = Reader::sqlite(options, u32::try_from(background::threads()).unwrap_or(1), meter.clone());
-            let mut snapshots = sqlite::pool(&settings.url, 1, true);
+            let threads = u32::try_from(background::threads()).unwrap_or(1);
+            let background = Reader::sqlite(options, threads, timeouts, meter.clone());
+            let mut snapshots = sqlite::pool(settings, 1, true);
             (reader, background, Database::connect(snapshots.connect_lazy(true).clone()).await?, writer)
         };
         for pool in [&mut snapshots, &mut writer] {
@@ -120,7 +144,7 @@ impl Db {
         }
         let readers = [&reader, &background].map(Clone::clone);
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
-        let writer = Writer::new(writer, log, settings.connections);
+        let writer = Writer::new(writer, log, settings);
         let (front, sealing_turn, runtime) = (reader.clone(), Arc::default(), Handle::current());
         Ok(Self { reader, front, background, snapshots, writer, meter, sealing_turn, runtime })
     }

@@ -140,7 +140,7 @@ mod tests {
     #[tokio::test]
     async fn dropped_indexes_are_built_by_the_next_start() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = DatabaseSettings { url: url_of(&folder.path().join("roster.db")), connections: 1 };
+        let settings = DatabaseSettings::new(url_of(&folder.path().join("roster.db")), 1);
         let db = Db::open(&settings).await.unwrap();
         let before = indexes(&db).await;
         assert!(before.len() > 10, "{before:?}");

@@ -5,29 +5,31 @@ use std::time::Duration;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseBackend, Statement};
 
-use super::{ACQUIRE_TIMEOUT, DatabaseSettings, Reader};
+use super::{DatabaseSettings, DatabaseTimeouts, Reader};
 use crate::error::Error;
 
 /// A connection that has been idle for this long is tested before it is used.
 const TESTED_WHEN_IDLE_FOR: Duration = Duration::from_secs(1);
 
 pub(super) fn pool(settings: &DatabaseSettings) -> ConnectOptions {
+    let timeouts = settings.timeouts;
     let mut options = ConnectOptions::new(settings.url.clone());
     options
         .max_connections(settings.connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(timeouts.acquire)
+        .connect_timeout(timeouts.acquire)
         .connect_lazy(true)
         .test_before_acquire(false)
         .test_before_acquire_if_idle_for(TESTED_WHEN_IDLE_FOR)
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(tuned);
+        .map_sqlx_postgres_opts(move |options| tuned(options, timeouts));
     options
 }
 
-pub(super) fn tuned(options: PgConnectOptions) -> PgConnectOptions {
+pub(super) fn tuned(options: PgConnectOptions, timeouts: DatabaseTimeouts) -> PgConnectOptions {
+    let statement_timeout = format!("{}ms", timeouts.statement.as_millis());
     options.application_name("roster").options([
-        ("statement_timeout", "5s"),
+        ("statement_timeout", statement_timeout.as_str()),
         ("idle_in_transaction_session_timeout", "10s"),
         ("timezone", "UTC"),
         // Transactions choose their locks for this level; with a stricter default of the database they would fail.

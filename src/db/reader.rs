@@ -18,14 +18,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use self::pool::Connections;
-use super::StatementCounter;
 use super::transaction::SeenGroup;
+use super::{DatabaseTimeouts, StatementCounter};
 use crate::budget::{Budget, Limit};
 use crate::error::Error;
 use crate::share::{Requester, Share, ShareLimits, Shares};
 
-/// The timeout of waiting for other statements of the same caller. A request also has its own deadline.
-const MAX_WAIT_OF_CALLER: Duration = Duration::from_secs(10);
 /// The maximum number of waiting statements of one caller. A request has only few statements that do not depend on one another.
 const MAX_WAITING_OF_CALLER: usize = 1_000;
 
@@ -57,18 +55,30 @@ enum Pool {
 
 impl Reader {
     /// Returns a reader with up to `most` connections to SQLite, each opened when it is first needed.
-    pub(super) fn sqlite(options: SqliteConnectOptions, most: u32, meter: StatementCounter) -> Self {
-        Self::new(Pool::Sqlite(Connections::new(options.disable_statement_logging(), most)), most, meter)
+    pub(super) fn sqlite(
+        options: SqliteConnectOptions,
+        most: u32,
+        timeouts: DatabaseTimeouts,
+        meter: StatementCounter,
+    ) -> Self {
+        let connections = Connections::new(options.disable_statement_logging(), most, timeouts.acquire);
+        Self::new(Pool::Sqlite(connections), most, timeouts, meter)
     }
 
     /// Returns a reader with up to `most` connections to PostgreSQL, each opened when it is first needed.
-    pub(super) fn postgres(options: PgConnectOptions, most: u32, meter: StatementCounter) -> Self {
-        Self::new(Pool::Postgres(Connections::new(options.disable_statement_logging(), most)), most, meter)
+    pub(super) fn postgres(
+        options: PgConnectOptions,
+        most: u32,
+        timeouts: DatabaseTimeouts,
+        meter: StatementCounter,
+    ) -> Self {
+        let connections = Connections::new(options.disable_statement_logging(), most, timeouts.acquire);
+        Self::new(Pool::Postgres(connections), most, timeouts, meter)
     }
 
-    fn new(pool: Pool, most: u32, meter: StatementCounter) -> Self {
+    fn new(pool: Pool, most: u32, timeouts: DatabaseTimeouts, meter: StatementCounter) -> Self {
         let at_once = (most as usize / 2).max(1);
-        let limits = ShareLimits { at_once, waiting: MAX_WAITING_OF_CALLER, max_wait: MAX_WAIT_OF_CALLER, rest: 0 };
+        let limits = ShareLimits { at_once, waiting: MAX_WAITING_OF_CALLER, max_wait: timeouts.caller, rest: 0 };
         Self { pool, meter, shares: Shares::new(limits), request: None, seen: None }
     }
 

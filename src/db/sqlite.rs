@@ -11,7 +11,7 @@ use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJourna
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr};
 
 pub(super) use self::commit_group::CommitGroups;
-use super::{ACQUIRE_TIMEOUT, Reader};
+use super::{DatabaseSettings, Reader};
 use crate::private_file;
 
 /// The number of rows that SQLite may read ahead: it works on a thread of its own, which should sleep as seldom as possible.
@@ -33,11 +33,11 @@ pub(super) fn make_file(database: &Path) -> std::io::Result<()> {
     }
 }
 
-pub(super) fn pool(url: &str, connections: u32, query_only: bool) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url.to_owned());
+pub(super) fn pool(settings: &DatabaseSettings, connections: u32, query_only: bool) -> ConnectOptions {
+    let mut options = ConnectOptions::new(settings.url.clone());
     options
         .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(settings.timeouts.acquire)
         .test_before_acquire(false)
         .idle_timeout(None::<Duration>)
         .max_lifetime(None::<Duration>)

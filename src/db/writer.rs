@@ -7,9 +7,9 @@ use sea_orm::{
 };
 use tokio::sync::watch;
 
-use super::Transaction;
 use super::sqlite::{CommitGroups, WriteAheadLog};
 use super::transaction::SeenGroup;
+use super::{DatabaseSettings, Transaction};
 use crate::error::is_disconnect;
 
 /// A handle to the connections for writing; cheap to clone.
@@ -32,11 +32,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(pool: DatabaseConnection, log: Option<Arc<WriteAheadLog>>, connections: u32) -> Self {
+    pub(super) fn new(pool: DatabaseConnection, log: Option<Arc<WriteAheadLog>>, settings: &DatabaseSettings) -> Self {
         let commits = watch::Sender::new(0);
         let is_sqlite = pool.get_database_backend() == DatabaseBackend::Sqlite;
-        let groups = is_sqlite.then(|| CommitGroups::start(pool.clone(), log.clone(), commits.clone()));
-        Self { pool, log, groups, seen: None, connections, commits }
+        let timeout = settings.timeouts.acquire;
+        let groups = is_sqlite.then(|| CommitGroups::start(pool.clone(), log.clone(), commits.clone(), timeout));
+        Self { pool, log, groups, seen: None, connections: settings.connections, commits }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {

@@ -16,7 +16,7 @@ use roster::auth::redirect::{AllowedPrefix, NextUrls};
 use roster::auth::server_key::Key;
 use roster::cli::admin;
 use roster::client::Client;
-use roster::db::{DatabaseSettings, Db};
+use roster::db::{DatabaseSettings, DatabaseTimeouts, Db};
 use roster::entity::session as stored_session;
 use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
 use roster::error::Error;
@@ -48,6 +48,15 @@ pub const CONNECTIONS: u32 = 4;
 
 /// The public URL of each server, with which its links begin.
 pub const PUBLIC_URL: &str = "https://people.example.org/roster/";
+
+/// The time after which something hangs. Whatever runs on a busy machine takes less.
+pub const HANGS: Duration = Duration::from_mins(5);
+
+/// The settings of a database for tests, with timeouts that only bound a hang.
+pub fn database(url: String, connections: u32) -> DatabaseSettings {
+    let timeouts = DatabaseTimeouts { acquire: HANGS, caller: HANGS, statement: HANGS };
+    DatabaseSettings { url, connections, timeouts }
+}
 
 /// The folder in which the emails of a server arrive.
 const MAIL: &str = "mail";
@@ -143,7 +152,7 @@ impl App {
     pub async fn on_sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("roster.db").display());
-        let db = Db::open(&DatabaseSettings { url, connections: CONNECTIONS }).await.unwrap();
+        let db = Db::open(&database(url, CONNECTIONS)).await.unwrap();
         Self::serve(db, Arc::new(dir)).await
     }
 
@@ -153,7 +162,7 @@ impl App {
         let server = postgres::server()?;
         let template = TEMPLATE.get_or_init(|| migrated(server)).await;
         let url = server.fresh_database_from(template).await;
-        let db = Db::open(&DatabaseSettings { url, connections: CONNECTIONS }).await.unwrap();
+        let db = Db::open(&database(url, CONNECTIONS)).await.unwrap();
         Some(Self::serve(db, Arc::new(tempfile::tempdir().unwrap())).await)
     }
 
@@ -161,12 +170,12 @@ impl App {
     pub async fn on_postgres_with(settings: &[&str]) -> Option<Self> {
         let url = postgres::server()?.fresh_database().await;
         let name = url.rsplit('/').next().unwrap();
-        let db = Db::open(&DatabaseSettings { url: url.clone(), connections: 1 }).await.unwrap();
+        let db = Db::open(&database(url.clone(), 1)).await.unwrap();
         for setting in settings {
             db.write().execute_unprepared(&format!("ALTER DATABASE {name} SET {setting}")).await.unwrap();
         }
         db.close().await.unwrap();
-        let db = Db::open(&DatabaseSettings { url, connections: CONNECTIONS }).await.unwrap();
+        let db = Db::open(&database(url, CONNECTIONS)).await.unwrap();
         Some(Self::serve(db, Arc::new(tempfile::tempdir().unwrap())).await)
     }
 
@@ -192,9 +201,14 @@ impl App {
             max_connections_per_address: 200,
             trusted_proxies: Vec::new(),
             public_origin: None,
-            request_deadline: Duration::from_secs(10),
+            request_deadline: HANGS,
             shutdown_grace: Duration::from_secs(1),
-            subscriptions: http::SubscriptionTimeouts::default(),
+            subscriptions: http::SubscriptionTimeouts {
+                init: HANGS,
+                write: HANGS,
+                ping: HANGS,
+                ..http::SubscriptionTimeouts::default()
+            },
             playground: true,
         };
         let stopped = async {
@@ -458,6 +472,6 @@ fn document(mutation: &str, selection: &str) -> String {
 
 async fn migrated(server: &Postgres) -> String {
     let url = server.fresh_database().await;
-    Db::open(&DatabaseSettings { url: url.clone(), connections: 1 }).await.unwrap().close().await.unwrap();
+    Db::open(&database(url.clone(), 1)).await.unwrap().close().await.unwrap();
     url.rsplit('/').next().unwrap().to_owned()
 }

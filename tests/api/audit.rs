@@ -10,7 +10,7 @@ use roster::access::{AuthMethod, SignedIn, Viewer};
 use roster::audit;
 use roster::audit::verify::{VerificationReport, verify};
 use roster::client::Client;
-use roster::db::{DatabaseSettings, Db};
+use roster::db::Db;
 use roster::entity::attribute_definition::MAX_DEFINITIONS;
 use roster::entity::audit_event::{self, AuditAction, Column, MAX_CHANGES, SubjectType};
 use roster::entity::group::GroupFields;
@@ -24,7 +24,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller, LIFETIME, PASSWORD, input_of};
+use crate::app::{App, Caller, LIFETIME, PASSWORD, database, input_of};
 use crate::avatars;
 use crate::definition::SCHEMA;
 use crate::process::Sandbox;
@@ -834,7 +834,7 @@ pub async fn another_handle(app: &App) -> Db {
     } else {
         format!("sqlite://{}", file_of(app).await)
     };
-    Db::connect(&DatabaseSettings { url, connections: 4 }).await.unwrap()
+    Db::connect(&database(url, 4)).await.unwrap()
 }
 
 /// The path of the file of a SQLite database.

@@ -9,10 +9,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use roster::db::{DatabaseSettings, Db};
+use roster::db::Db;
 use serde_json::{Value, json};
 
-use crate::app::PASSWORD;
+use crate::app::{HANGS, PASSWORD, database};
 use crate::postgres;
 
 /// The address of the administrator that [`Sandbox::with_admin`] creates.
@@ -20,9 +20,6 @@ pub const ADMIN: &str = "root@alder.example.org";
 
 /// The address of a server on a free port.
 const FREE_PORT: &str = "127.0.0.1:0";
-
-/// The timeout of every wait, for a machine that is busy with other tests.
-const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Runs each test on a SQLite file and, if installed, on a PostgreSQL database.
 macro_rules! in_every_sandbox {
@@ -149,9 +146,7 @@ impl Sandbox {
     /// The database that the program uses.
     pub async fn db(&self) -> Db {
         let file = || format!("sqlite://{}", self.path("roster-data/roster.db").display());
-        Db::connect(&DatabaseSettings { url: self.database.clone().unwrap_or_else(file), connections: 2 })
-            .await
-            .unwrap()
+        Db::connect(&database(self.database.clone().unwrap_or_else(file), 2)).await.unwrap()
     }
 }
 
@@ -196,7 +191,7 @@ impl Process {
 
     /// Waits until it ends.
     pub async fn status(&mut self) -> ExitStatus {
-        let end = Instant::now() + TIMEOUT;
+        let end = Instant::now() + HANGS;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
@@ -307,7 +302,7 @@ pub fn set_mode(path: &Path, mode: u32) {
 
 /// Polls until there is a value. None after the timeout.
 pub async fn until<T, F: Future<Output = Option<T>>>(mut poll: impl FnMut() -> F) -> Option<T> {
-    let end = Instant::now() + TIMEOUT;
+    let end = Instant::now() + HANGS;
     while Instant::now() < end {
         if let Some(value) = poll().await {
             return Some(value);

@@ -328,7 +328,7 @@ const STEPS_BEFORE_INBOX: u32 = 13;
 #[tokio::test]
 async fn the_chain_of_an_earlier_version_is_continued() {
     let Some(server) = postgres::server() else { return };
-    let settings = DatabaseSettings { url: server.fresh_database().await, connections: 2 };
+    let settings = DatabaseSettings::new(server.fresh_database().await, 2);
     let db = Db::connect(&settings).await.unwrap();
     let transaction = db.begin().await.unwrap();
     Migrator::up(&transaction, Some(STEPS_BEFORE_INBOX)).await.unwrap();

@@ -199,26 +199,26 @@ async fn text_of_an_earlier_version_is_folded_again(settings: DatabaseSettings) 
 async fn text_is_folded_again_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("roster.db").display());
-    text_of_an_earlier_version_is_folded_again(DatabaseSettings { url, connections: 2 }).await;
+    text_of_an_earlier_version_is_folded_again(DatabaseSettings::new(url, 2)).await;
 }
 
 #[tokio::test]
 async fn text_is_folded_again_on_postgres() {
     let Some(server) = postgres::server() else { return };
     let url = server.fresh_database().await;
-    text_of_an_earlier_version_is_folded_again(DatabaseSettings { url, connections: 2 }).await;
+    text_of_an_earlier_version_is_folded_again(DatabaseSettings::new(url, 2)).await;
 }
 
 #[tokio::test]
 async fn new_columns_are_filled_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("roster.db").display());
-    new_columns_of_an_earlier_version_are_filled(DatabaseSettings { url, connections: 2 }).await;
+    new_columns_of_an_earlier_version_are_filled(DatabaseSettings::new(url, 2)).await;
 }
 
 #[tokio::test]
 async fn new_columns_are_filled_on_postgres() {
     let Some(server) = postgres::server() else { return };
     let url = server.fresh_database().await;
-    new_columns_of_an_earlier_version_are_filled(DatabaseSettings { url, connections: 2 }).await;
+    new_columns_of_an_earlier_version_are_filled(DatabaseSettings::new(url, 2)).await;
 }

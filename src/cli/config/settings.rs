@@ -134,7 +134,7 @@ impl Settings {
     pub fn database(&self, default_dir: &str) -> db::DatabaseSettings {
         let url = self.database_url().map(str::to_owned);
         let url = url.unwrap_or_else(|| db::url_of(&self.data_dir(default_dir).join("roster.db")));
-        db::DatabaseSettings { url, connections: self.database_connections }
+        db::DatabaseSettings::new(url, self.database_connections)
     }
 
     /// Returns the URL of the database, if it is set.

@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use super::limits::with_inlined_limits;
 use super::{charge, failed};
 use crate::budget::{Budget, Limit};
-use crate::db::ACQUIRE_TIMEOUT;
 use crate::error::is_disconnect;
 
 /// The maximum time that a connection may be idle before it is replaced.
@@ -24,6 +23,8 @@ const MAX_IDLE: Duration = Duration::from_mins(10);
 pub(super) struct Connections<C: Connection> {
     options: C::Options,
     max: u32,
+    /// The maximum time to wait for a connection to become free, to be opened, or to respond to a ping.
+    max_wait: Duration,
     /// One permit per connection of the pool.
     permits: Arc<Semaphore>,
     /// The idle connections and when they were last used, the most recent last.
@@ -31,9 +32,9 @@ pub(super) struct Connections<C: Connection> {
 }
 
 impl<C: Connection + 'static> Connections<C> {
-    pub(super) fn new(options: C::Options, max: u32) -> Arc<Self> {
+    pub(super) fn new(options: C::Options, max: u32, max_wait: Duration) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(max as usize));
-        Arc::new(Self { options, max, permits, idle: Mutex::default() })
+        Arc::new(Self { options, max, max_wait, permits, idle: Mutex::default() })
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(C, Instant)>> {
@@ -50,7 +51,7 @@ impl<C: Connection + 'static> Connections<C> {
         let timed_out = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
         let permit = match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => permit,
-            Err(_) => timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned())
+            Err(_) => timeout(self.max_wait, Arc::clone(&self.permits).acquire_owned())
                 .await
                 .map_err(timed_out)?
                 .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?,
@@ -60,7 +61,7 @@ impl<C: Connection + 'static> Connections<C> {
         let connection = match idle {
             Some((connection, _)) => connection,
             // A firewall or proxy may have dropped a connection that was idle for longer.
-            None => timeout(ACQUIRE_TIMEOUT, self.options.connect())
+            None => timeout(self.max_wait, self.options.connect())
                 .await
                 .map_err(timed_out)?
                 .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?,
@@ -211,7 +212,7 @@ impl<C: Connection + 'static> Drop for PooledConnection<C> {
         // The caller was cancelled, or the statement failed: the connection is kept if it still responds.
         let (pool, permit) = (Arc::clone(&self.pool), self.permit.take());
         tokio::spawn(async move {
-            match timeout(ACQUIRE_TIMEOUT, connection.ping()).await {
+            match timeout(pool.max_wait, connection.ping()).await {
                 Ok(Ok(())) => pool.put_back(connection),
                 // If the database was restarted, the other idle connections are closed as well.
                 _ => pool.idle().clear(),

@@ -9,6 +9,7 @@ mod task;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::{ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbErr};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,7 +17,6 @@ use tokio::time::timeout;
 
 use self::task::{GroupTask, LIMITS, Limits};
 use super::WriteAheadLog;
-use crate::db::ACQUIRE_TIMEOUT;
 use crate::db::transaction::{Ending, GroupMark, Membership, SeenGroup, Transaction, closed};
 
 /// A handle to the commit groups of a database; cheap to clone. Their task ends with the last handle.
@@ -25,6 +25,8 @@ pub(in crate::db) struct CommitGroups {
     requests: mpsc::UnboundedSender<Request>,
     /// The number of the last group that has ended.
     ended: watch::Receiver<u64>,
+    /// The maximum time to wait for a turn.
+    max_wait: Duration,
 }
 
 /// A request for the connection that writes.
@@ -59,8 +61,9 @@ impl CommitGroups {
         pool: DatabaseConnection,
         log: Option<Arc<WriteAheadLog>>,
         commits: watch::Sender<u64>,
+        max_wait: Duration,
     ) -> Self {
-        Self::with_limits(LIMITS, pool, log, commits)
+        Self { max_wait, ..Self::with_limits(LIMITS, pool, log, commits) }
     }
 
     fn with_limits(
@@ -73,7 +76,7 @@ impl CommitGroups {
         let (ended, has_ended) = watch::channel(0);
         let task = GroupTask { limits, pool, log, requests: waiting, next: None, number: 0, ended, commits };
         tokio::spawn(task.run());
-        Self { requests, ended: has_ended }
+        Self { requests, ended: has_ended, max_wait: Duration::MAX }
     }
 
     /// Returns what a request has seen that was not in a group yet.
@@ -106,7 +109,7 @@ impl CommitGroups {
         let (turn, waiting) = oneshot::channel();
         self.requests.send(request(turn)).map_err(|_| closed())?;
         let timed_out = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
-        let granted = timeout(ACQUIRE_TIMEOUT, waiting).await.map_err(timed_out)?.map_err(|_| closed())?;
+        let granted = timeout(self.max_wait, waiting).await.map_err(timed_out)?.map_err(|_| closed())?;
         granted.await.map_err(|_| closed())?
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
 use crate::db::sqlite::{opened, pool};
-use crate::db::url_of;
+use crate::db::{DatabaseSettings, url_of};
 use crate::error::Error;
 
 /// Any number of writers that wait join a group, whatever the time.
@@ -31,11 +31,12 @@ impl Notes {
     async fn new(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = url_of(&dir.path().join("notes.db"));
-        let mut options = pool(&url, 1, false);
+        let settings = DatabaseSettings::new(url.clone(), 1);
+        let mut options = pool(&settings, 1, false);
         options.map_sqlx_sqlite_opts(|options| opened(options, false).busy_timeout(Duration::ZERO));
         let writer = Database::connect(options).await.unwrap();
         writer.execute_unprepared("CREATE TABLE notes (text TEXT PRIMARY KEY)").await.unwrap();
-        let reader = Database::connect(pool(&url, 1, true)).await.unwrap();
+        let reader = Database::connect(pool(&settings, 1, true)).await.unwrap();
         let (sender, commits) = watch::channel(0);
         let groups = CommitGroups::with_limits(limits, writer.clone(), None, sender);
         Self { groups, writer, reader, commits, url, _dir: dir }
@@ -270,7 +271,7 @@ async fn a_lost_group_fails_whoever_has_seen_it() {
 #[tokio::test]
 async fn a_lock_of_another_process_fails_only_whoever_meets_it() {
     let notes = Notes::new(NO_LIMITS).await;
-    let other = Database::connect(pool(&notes.url, 1, false)).await.unwrap();
+    let other = Database::connect(pool(&DatabaseSettings::new(notes.url.clone(), 1), 1, false)).await.unwrap();
     other.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
     let refused = notes.queue_note("refused").await.await.unwrap();
     assert!(matches!(Error::from(refused.unwrap_err()), Error::Unavailable(_)));
