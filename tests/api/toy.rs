@@ -1,8 +1,7 @@
-//! An application that is slow, fails and panics on request, behind the real server.
+//! An application that waits, fails and panics on request, behind the real server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
 
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{
@@ -17,12 +16,12 @@ use roster::http::{
 use roster::scalar::Id;
 use roster::share::Requester;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::wire::RawClient;
+use crate::wire::{RawClient, TIMEOUT};
 
-/// The number of slow fields and of subscriptions by outcome.
+/// The number of held fields and of subscriptions by outcome.
 #[derive(Default)]
 pub struct Counts {
     pub started: AtomicUsize,
@@ -32,6 +31,8 @@ pub struct Counts {
     pub analyzed_in_background: AtomicUsize,
     /// Whether all tokens have become invalid.
     pub is_revoked: AtomicBool,
+    /// Whether held fields end.
+    pub is_released: watch::Sender<bool>,
 }
 
 /// A running server with the toy application.
@@ -68,8 +69,8 @@ pub fn settings() -> ServerSettings {
         max_connections_per_address: 100,
         trusted_proxies: Vec::new(),
         public_origin: Some("https://people.example.org".to_owned()),
-        request_deadline: Duration::from_secs(5),
-        shutdown_grace: Duration::from_secs(5),
+        request_deadline: TIMEOUT,
+        shutdown_grace: TIMEOUT,
         subscriptions: SubscriptionTimeouts::default(),
         playground: false,
     }
@@ -165,11 +166,13 @@ struct Filter {
     a: Option<String>,
 }
 
-async fn slow(ctx: &Context<'_>, ms: u64) -> i32 {
+/// Waits until the test releases it.
+async fn held(ctx: &Context<'_>) -> i32 {
     let counts = Arc::clone(ctx.data_unchecked::<Arc<Counts>>());
+    let mut released = counts.is_released.subscribe();
     counts.started.fetch_add(1, SeqCst);
     let _on_drop = OnDrop(Arc::clone(&counts));
-    tokio::time::sleep(Duration::from_millis(ms)).await;
+    let _ = released.wait_for(|is_released| *is_released).await;
     counts.done.fetch_add(1, SeqCst);
     1
 }
@@ -235,8 +238,8 @@ impl Query {
         disco()
     }
 
-    async fn slow(&self, ctx: &Context<'_>, ms: u64) -> i32 {
-        slow(ctx, ms).await
+    async fn held(&self, ctx: &Context<'_>) -> i32 {
+        held(ctx).await
     }
 
     async fn big(&self, n: usize) -> String {
@@ -252,8 +255,8 @@ impl Mutation {
         1
     }
 
-    async fn slow(&self, ctx: &Context<'_>, ms: u64) -> i32 {
-        slow(ctx, ms).await
+    async fn held(&self, ctx: &Context<'_>) -> i32 {
+        held(ctx).await
     }
 
     async fn panics(&self) -> i32 {

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// The timeout of every response.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// The timeout of every wait, which only bounds a hang.
+pub const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The address of a server to write bytes to.
 #[derive(Clone, Copy, Debug)]
@@ -125,10 +125,10 @@ async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<(), St
 }
 
 /// Waits until the server closes the connection, and returns the text sent before.
-pub async fn closed(stream: &mut TcpStream, within: Duration) -> String {
+pub async fn closed(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    let ended = timeout(within, stream.read_to_end(&mut bytes)).await;
+    let ended = timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    assert!(ended.is_ok(), "not closed within {within:?}: {text}");
+    assert!(ended.is_ok(), "not closed within {TIMEOUT:?}: {text}");
     text
 }
