@@ -93,6 +93,15 @@ impl Socket {
         message["payload"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{message:#}")).to_owned()
     }
 
+    /// Waits for a ping of the server, and answers it.
+    pub async fn pinged(&mut self) {
+        match timeout(TIMEOUT, self.0.next()).await.expect("a ping") {
+            // Sends the answer, which is ready.
+            Some(Ok(Message::Ping(_))) => self.0.flush().await.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The code with which the server closes the socket, after whatever it sends before.
     pub async fn closed(&mut self) -> u16 {
         loop {
