@@ -1,6 +1,8 @@
 //! Two servers on one database: revocations take effect on both at once, and limits are counted once.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::app::PASSWORD;
-use crate::process::{ADMIN, Caller, Process, Sandbox};
+use crate::process::{ADMIN, Caller, Process, Sandbox, until};
 
 const VIEWER: &str = "{ viewer { id } }";
 /// A query that only administrators may send.
@@ -40,37 +42,49 @@ async fn mutate(caller: &Caller, mutation: &str, input: Value) {
     assert_eq!(data[mutation]["success"], json!(true), "{mutation}");
 }
 
-/// Repeats a query concurrently until told to stop. Returns when each request began and whether it succeeded.
+/// The number of requests that are sent at once, and again when they are answered.
+const AT_ONCE: usize = 4;
+
+/// Repeats a query concurrently until told to stop, and counts the answers. Returns when each request began and whether it
+/// succeeded.
 fn repeat_query(
     caller: &Caller,
     query: &'static str,
     stop: &watch::Receiver<bool>,
+    answers: &Arc<AtomicUsize>,
 ) -> Vec<tokio::task::JoinHandle<Vec<(Instant, bool)>>> {
     let send = || {
-        let (caller, stop) = (caller.clone(), stop.clone());
+        let (caller, stop, answers) = (caller.clone(), stop.clone(), Arc::clone(answers));
         tokio::spawn(async move {
             let mut results = Vec::new();
             while !*stop.borrow() {
                 let began = Instant::now();
                 let response = caller.try_execute(query, &json!({})).await.expect("a response");
                 results.push((began, response.get("errors").is_none()));
+                answers.fetch_add(1, Ordering::Relaxed);
             }
             results
         })
     };
-    (0..4).map(|_| send()).collect()
+    (0..AT_ONCE).map(|_| send()).collect()
 }
 
 /// Makes a change on one server while a caller repeats a query on another: no request that began after the change
 /// succeeds.
 async fn takes_effect_at_once<F: Future<Output = ()>>(caller: &Caller, query: &'static str, what: impl FnOnce() -> F) {
     let (stop, stopped) = watch::channel(false);
-    let requests = repeat_query(caller, query, &stopped);
-    // Long enough for many requests; nothing depends on their number.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let answers = Arc::new(AtomicUsize::new(0));
+    let requests = repeat_query(caller, query, &stopped, &answers);
+    let until_more = async || {
+        // Those that are under way now, and others that begin later.
+        let enough = answers.load(Ordering::Relaxed) + 5 * AT_ONCE;
+        let more = until(|| async { (answers.load(Ordering::Relaxed) >= enough).then_some(()) }).await;
+        more.expect("requests are answered");
+    };
+    until_more().await;
     what().await;
     let done = Instant::now();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until_more().await;
     stop.send(true).unwrap();
     let results: Vec<(Instant, bool)> = join_all(requests).await.into_iter().flat_map(Result::unwrap).collect();
     assert!(
