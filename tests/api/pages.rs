@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD};
 use crate::browser::Browser;
+use crate::process::until;
 
 const PAGES: [&str; 3] = ["/activate", "/reset", "/confirm-email"];
 const OUTCOME: &str = "#outcome";
@@ -195,13 +196,10 @@ async fn activation_redirects_to_the_next_url_with_the_session() {
     let watch = "window.navigation.addEventListener('navigate', event => { window.name = event.destination.url })";
     browser.run(watch).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
-    for _ in 0..100 {
-        if browser.run("return window.name").await == json!(format!("{next}#token=ros_x")) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("no redirect to the next URL");
+    let redirected = json!(format!("{next}#token=ros_x"));
+    until(|| async { (browser.run("return window.name").await == redirected).then_some(()) })
+        .await
+        .expect("a redirect to the next URL");
 }
 
 #[tokio::test]
