@@ -1,12 +1,13 @@
 //! The command line: commands, settings, startup and shutdown.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::app::PASSWORD;
 use crate::process::{ADMIN, Caller, Process, Sandbox, mode, set_mode, until};
@@ -121,14 +122,12 @@ in_every_sandbox! {
         let mut stream = request_in_flight(&server, &server.caller(None), body).await;
         let idle = TcpStream::connect(server.address()).await.unwrap();
         server.signal("TERM");
-        let start = Instant::now();
         wait_until_port_is_closed(&server).await;
         stream.write_all(body.as_bytes()).await.unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
-        assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.contains(r#"{"__typename":"Query"}"#), "{:?}: {response:?}\n{}", start.elapsed(), server.err());
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.contains(r#"{"__typename":"Query"}"#), "{response:?}\n{}", server.err());
         assert_eq!(server.code().await, 0, "{}", server.err());
-        assert!(start.elapsed() < Duration::from_secs(10));
         drop(idle);
     }
 
@@ -154,13 +153,13 @@ in_every_sandbox! {
         assert_eq!(column(&sandbox, "SELECT name FROM groups").await, ["Ward"]);
     }
 
-    async fn shutdown_takes_less_than_ten_seconds(sandbox: Sandbox) {
-        let mut server = sandbox.serve(&[]).await;
+    async fn shutdown_does_not_wait_for_a_request_that_never_ends(sandbox: Sandbox) {
+        // Its deadline would end the request only after five minutes.
+        let mut server = sandbox.serve(&["--request-seconds", "300"]).await;
         let stuck = request_in_flight(&server, &server.caller(None), "never sent").await;
         server.signal("TERM");
-        let start = Instant::now();
-        assert_eq!(server.code().await, 0, "{}", server.err());
-        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        let code = timeout(Duration::from_mins(1), server.code()).await.expect("the server stops");
+        assert_eq!(code, 0, "{}", server.err());
         drop(stuck);
     }
 

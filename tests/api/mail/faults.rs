@@ -1,7 +1,7 @@
 //! Emails during failures of the mail server, the program or the database.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::stream::{self, StreamExt as _};
@@ -256,15 +256,13 @@ in_every_sandbox! {
         let sandbox = sandbox.with_admin().await;
         let (url, db) = (smtp.url(), sandbox.db().await);
         // In the second case, there is no time to finish sending.
-        for (round, (delay, is_sent)) in [(600, true), (5_000, false)].into_iter().enumerate() {
+        for (round, (delay, is_sent)) in [(200, true), (30_000, false)].into_iter().enumerate() {
             let mut server = sandbox.serve(&["--smtp-url", &url]).await;
             smtp.behave(Behaviour::Slow(Duration::from_millis(delay)));
             create_users(&server.sign_in(ADMIN).await, 1).await;
             until(|| async { (smtp.connections().1 > 0).then_some(()) }).await.expect("an email is under way");
             server.signal("TERM");
-            let start = Instant::now();
             assert_eq!(server.code().await, 0, "{}", server.err());
-            assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
             assert_eq!(smtp.mails().len(), round + usize::from(is_sent));
             assert_eq!(mail::Entity::find().count(db.read()).await.unwrap() == 0, is_sent);
 
