@@ -12,9 +12,11 @@ use roster::mail::smtp::Smtp as Line;
 use roster::mail::smtp_url::{CustomCa, SmtpUrl};
 use roster::mail::transport::{Destination, Outgoing, Transport, sender};
 use roster::scalar::Id;
+use tokio::time::timeout;
 
 use crate::process::until;
 use crate::smtp::{Behaviour, Encryption, Options, Smtp};
+use crate::wire::TIMEOUT;
 
 const PASSWORD: &str = "hunter-2-hunter";
 const LOGIN: Option<(&str, &str)> = Some(("roster", PASSWORD));
@@ -181,8 +183,7 @@ async fn a_slow_mail_server_times_out() {
         let given_up = reason(&transport, &mail("bob@example.org")).await;
         assert_eq!(given_up, format!("the mail server {why} within {seconds} s"), "{behaviour:?}");
         let taken = start.elapsed();
-        let expected = Duration::from_secs(seconds)..Duration::from_secs(seconds + 5);
-        assert!(expected.contains(&taken), "{behaviour:?}: {taken:?}");
+        assert!(taken >= Duration::from_secs(seconds), "{behaviour:?}: {taken:?}");
     }
     server.behave(Behaviour::Ok);
     transport.send(&mail("eve@example.org")).await.unwrap();
@@ -193,13 +194,12 @@ async fn a_slow_mail_server_times_out() {
 #[tokio::test]
 async fn an_unreachable_mail_server_is_reported_at_once() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let transport = transport_to(&format!("smtp://{free}?tls=none"), None, 60);
-    let start = Instant::now();
-    let error_text = reason(&transport, &mail("ann@example.org")).await;
+    // The timeouts of the transport are an hour and more.
+    let transport = transport_to(&format!("smtp://{free}?tls=none"), None, 3_600);
+    let error_text = timeout(TIMEOUT, reason(&transport, &mail("ann@example.org"))).await.expect("an error");
     assert!(error_text.to_lowercase().contains("refused"), "{error_text}");
-    let transport = transport_to("smtp://nowhere.invalid?tls=none", None, 60);
-    reason(&transport, &mail("ann@example.org")).await;
-    assert!(start.elapsed() < Duration::from_secs(30));
+    let transport = transport_to("smtp://nowhere.invalid?tls=none", None, 3_600);
+    timeout(TIMEOUT, reason(&transport, &mail("ann@example.org"))).await.expect("an error");
 }
 
 #[tokio::test]
