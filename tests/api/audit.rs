@@ -20,7 +20,7 @@ use roster::scalar::{Id, now};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ColumnType, ConnectionTrait, DatabaseBackend, EntityTrait, IntoActiveModel,
-    Iterable, PaginatorTrait, QueryFilter, QueryOrder, Statement,
+    Iterable, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement,
 };
 use serde_json::{Value, json};
 
@@ -815,6 +815,34 @@ async fn with_full_event(app: &App) -> i64 {
     full.seq
 }
 
+/// Values that a column of an event, other than its number, can be changed to from the given value.
+pub fn other_values(column: impl ColumnTrait, value: &sea_orm::Value) -> Vec<SimpleExpr> {
+    use sea_orm::Value::{Bytes, ChronoDateTimeUtc, String as Text, Uuid};
+    let mut values = match (column.as_str(), value) {
+        ("action", _) => ["USER_DELETED", "USER_UPDATED ", "NONSENSE"].map(Expr::value).to_vec(),
+        ("subject_type", _) => ["GROUP", "user"].map(Expr::value).to_vec(),
+        (_, Uuid(Some(_))) => vec![Expr::value(Id::new())],
+        (_, ChronoDateTimeUtc(Some(at))) => {
+            vec![Expr::value(*at + TimeDelta::microseconds(1)), Expr::value(*at - TimeDelta::days(1))]
+        }
+        (_, Text(Some(text))) => vec![Expr::value(format!("{text} ")), Expr::value(String::new())],
+        (_, Bytes(Some(bytes))) => {
+            let mut changed = bytes.clone();
+            *changed.last_mut().unwrap() ^= 1;
+            vec![Expr::value(changed), Expr::value(vec![0_u8; 3])]
+        }
+        (name, value) => panic!("{name}: {value:?}"),
+    };
+    if column.def().is_null() {
+        values.push(match column.def().get_column_type() {
+            ColumnType::Uuid => Expr::value(None::<uuid::Uuid>),
+            ColumnType::VarBinary(_) => Expr::value(None::<Vec<u8>>),
+            _ => Expr::value(None::<String>),
+        });
+    }
+    values
+}
+
 pub async fn verified(app: &App) -> VerificationReport {
     verify(&app.db).await.unwrap()
 }
@@ -1246,35 +1274,11 @@ on_every_database! {
         };
 
         let full = audit_event::Entity::find_by_id(middle).one(app.db.read()).await.unwrap().unwrap();
-        let id = || Expr::value(Id::new());
-        let bytes = |of: &[u8]| {
-            let mut changed = of.to_vec();
-            *changed.last_mut().unwrap() ^= 1;
-            vec![Expr::value(changed), Expr::value(vec![0_u8; 3])]
-        };
-        let text = |of: &str| vec![Expr::value(format!("{of} ")), Expr::value(String::new())];
         for column in Column::iter() {
-            let mut values: Vec<SimpleExpr> = match column {
+            let values = match column {
                 Column::Seq => vec![Expr::value(middle + 1_000), Expr::value(-middle)],
-                Column::Id | Column::LicenseId | Column::SubjectId | Column::ActorId | Column::ApiKeyId => vec![id()],
-                Column::At => vec![Expr::value(full.at + TimeDelta::microseconds(1)), Expr::value(full.at - TimeDelta::days(1))],
-                Column::Action => vec![Expr::value("USER_DELETED"), Expr::value("USER_UPDATED "), Expr::value("NONSENSE")],
-                Column::SubjectType => vec![Expr::value("GROUP"), Expr::value("user")],
-                Column::RequestId => text(full.request_id.as_ref().unwrap()),
-                Column::Changes => text(full.changes.as_ref().unwrap()),
-                Column::Salt => bytes(full.salt.as_ref().unwrap()),
-                Column::ChangesHash => bytes(full.changes_hash.as_ref().unwrap()),
-                Column::Previous => bytes(&full.previous),
-                Column::Hash => bytes(&full.hash),
+                column => other_values(column, &full.get(column)),
             };
-            if column.def().is_null() {
-                let null = match column.def().get_column_type() {
-                    ColumnType::Uuid => Expr::value(None::<uuid::Uuid>),
-                    ColumnType::VarBinary(_) => Expr::value(None::<Vec<u8>>),
-                    _ => Expr::value(None::<String>),
-                };
-                values.push(null);
-            }
             for value in values {
                 let what = format!("{column:?} = {value:?}");
                 let changed = audit_event::Entity::update_many().col_expr(column, value).filter(Column::Seq.eq(middle));

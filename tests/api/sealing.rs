@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
-use chrono::TimeDelta;
 use futures_util::future::join_all;
 use migration::{Migrator, MigratorTrait};
 use roster::access::{AuthMethod, SignedIn, Viewer};
@@ -21,8 +20,8 @@ use roster::license;
 use roster::scalar::{Id, now};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ColumnType, ConnectionTrait, DatabaseBackend, EntityTrait, IdenStatic,
-    IntoActiveModel, Iterable, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, IdenStatic, IntoActiveModel,
+    Iterable, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,7 +29,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::app::{App, LIFETIME};
-use crate::audit::{another_handle, assert_intact, new_key, raw, sql, trail, verified};
+use crate::audit::{another_handle, assert_intact, new_key, other_values, raw, sql, trail, verified};
 use crate::process::{Sandbox, until};
 use crate::{crowd, postgres};
 
@@ -421,40 +420,6 @@ async fn with_full_event(app: &App) -> audit_inbox::Model {
     full
 }
 
-/// Values that a column of an event can be changed to.
-fn other_values(full: &audit_inbox::Model, column: Column) -> Vec<SimpleExpr> {
-    let bytes = |of: &[u8]| {
-        let mut changed = of.to_vec();
-        *changed.last_mut().unwrap() ^= 1;
-        vec![Expr::value(changed), Expr::value(vec![0_u8; 3])]
-    };
-    let text = |of: &str| vec![Expr::value(format!("{of} ")), Expr::value(String::new())];
-    let mut values = match column {
-        Column::Number => Vec::new(),
-        Column::Id | Column::LicenseId | Column::SubjectId | Column::ActorId | Column::ApiKeyId => {
-            vec![Expr::value(Id::new())]
-        }
-        Column::At => {
-            vec![Expr::value(full.at + TimeDelta::microseconds(1)), Expr::value(full.at - TimeDelta::days(1))]
-        }
-        Column::Action => vec![Expr::value("USER_DELETED"), Expr::value("USER_UPDATED "), Expr::value("NONSENSE")],
-        Column::SubjectType => vec![Expr::value("GROUP"), Expr::value("user")],
-        Column::RequestId => text(full.request_id.as_ref().unwrap()),
-        Column::Changes => text(full.changes.as_ref().unwrap()),
-        Column::Salt => bytes(full.salt.as_ref().unwrap()),
-        Column::ChangesHash => bytes(full.changes_hash.as_ref().unwrap()),
-        Column::ContentHash => bytes(&full.content_hash),
-    };
-    if column.def().is_null() {
-        values.push(match column.def().get_column_type() {
-            ColumnType::Uuid => Expr::value(None::<uuid::Uuid>),
-            ColumnType::VarBinary(_) => Expr::value(None::<Vec<u8>>),
-            _ => Expr::value(None::<String>),
-        });
-    }
-    values
-}
-
 #[tokio::test]
 async fn verification_finds_any_single_change_of_an_unsealed_event() {
     let Some(app) = App::on_postgres().await else { return };
@@ -472,8 +437,8 @@ async fn verification_finds_any_single_change_of_an_unsealed_event() {
         assert!(report.error_count == 1 && report.errors[0].message.starts_with(&named), "{what}: {:?}", report.errors);
         assert_eq!((sealed(&app.db).await, unsealed_count(&app.db).await), (before, 1), "{what} must not be sealed");
     };
-    for column in Column::iter() {
-        for value in other_values(&full, column) {
+    for column in Column::iter().filter(|column| !matches!(column, Column::Number)) {
+        for value in other_values(column, &full.get(column)) {
             let what = format!("{column:?} = {value:?}");
             set(column, value).await;
             is_found(&what).await;
