@@ -32,9 +32,10 @@ use crate::graphql::projection::SelectedFields;
 use crate::http::{self, Application, AvatarContent, Caller, Event, Events, ExecutionResult, HttpError, introspection};
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
+use crate::session::{self, TokenUse};
 use crate::share::{Requester, Share, ShareLimits, Shares};
 use crate::web::{pages, playground};
-use crate::{background, session, user};
+use crate::{background, user};
 
 /// Returns the limits for the expensive requests of one caller.
 fn expensive_requests() -> ShareLimits {
@@ -101,12 +102,17 @@ impl App {
     }
 
     /// Returns the viewer, read from the database for each request.
-    async fn viewer(&self, caller: &Caller) -> Result<Viewer, HttpError> {
+    async fn viewer(&self, caller: &Caller, token_use: TokenUse) -> Result<Viewer, HttpError> {
         let Some(token) = &caller.token else { return Ok(Viewer::Anonymous) };
         let request_id = Some(caller.request_id.clone());
-        match session::authenticate(&self.db, self.policy.lifetime, token, request_id).await {
+        match session::authenticate(&self.db, self.policy.lifetime, token, token_use, request_id).await {
             Ok(viewer) => Ok(Viewer::SignedIn(viewer)),
             Err(Error::Unauthenticated) => Err(HttpError::unauthenticated()),
+            // Every open connection would log it again and again.
+            Err(Error::Unavailable(cause)) if token_use == TokenUse::OpenConnection => {
+                tracing::debug!(%cause, "the database cannot be reached");
+                Err(HttpError::overloaded(1))
+            }
             Err(error) => Err(errors::log(error, caller, "failed to look up an access token")),
         }
     }
@@ -149,7 +155,7 @@ impl App {
 
     /// Returns the viewer if they are signed in; otherwise fails with 401.
     async fn signed_in(&self, caller: &Caller) -> Result<Viewer, HttpError> {
-        match self.viewer(caller).await? {
+        match self.viewer(caller, TokenUse::Request).await? {
             Viewer::Anonymous => Err(HttpError::unauthenticated()),
             viewer @ Viewer::SignedIn(_) => Ok(viewer),
         }
@@ -184,7 +190,7 @@ impl Application for App {
         mut request: Request,
         info: &DocumentInfo,
     ) -> Result<ExecutionResult, HttpError> {
-        let viewer = self.viewer(&caller).await?;
+        let viewer = self.viewer(&caller, TokenUse::Request).await?;
         if info.credential_uses.are_many(&request.variables) {
             return Ok(errors::error_response(errors::too_many_credential_uses()).into());
         }
@@ -214,7 +220,7 @@ impl Application for App {
         info: &DocumentInfo,
         last_event_id: Option<String>,
     ) -> Result<Events, HttpError> {
-        let viewer = self.viewer(&caller).await?;
+        let viewer = self.viewer(&caller, TokenUse::Request).await?;
         let cost = self.cost(&mut request, info, &Budget::default()).and_then(cost::check_event);
         cost.map_err(errors::http_error)?;
         let (fields, start) = (Arc::clone(&info.selected_fields), Arc::new(Start::new(last_event_id)));
@@ -233,22 +239,11 @@ impl Application for App {
     }
 
     async fn requester(&self, caller: &Caller) -> Result<Requester, HttpError> {
-        let Some(token) = &caller.token else { return Ok(who(&Viewer::Anonymous, caller)) };
-        let request_id = Some(caller.request_id.clone());
-        match session::reauthenticate(&self.db, self.policy.lifetime, token, request_id).await {
-            Ok(viewer) => Ok(Requester::User(viewer.user_id)),
-            Err(Error::Unauthenticated) => Err(HttpError::unauthenticated()),
-            // Every open connection would log it again and again.
-            Err(Error::Unavailable(cause)) => {
-                tracing::debug!(%cause, "the database cannot be reached");
-                Err(HttpError::overloaded(1))
-            }
-            Err(error) => Err(errors::log(error, caller, "failed to look up an access token")),
-        }
+        Ok(who(&self.viewer(caller, TokenUse::OpenConnection).await?, caller))
     }
 
     async fn authorize_upload(&self, caller: &Caller) -> Result<Id, HttpError> {
-        match self.viewer(caller).await? {
+        match self.viewer(caller, TokenUse::Request).await? {
             Viewer::Anonymous => Err(HttpError::unauthenticated()),
             Viewer::SignedIn(viewer) => Ok(viewer.user_id),
         }

@@ -23,7 +23,7 @@ use crate::change::{Change, ChangePage, ChangesRequest, Outcome, Position, read_
 use crate::error::{Error, TopLevelCode};
 use crate::graphql::projection::SelectedFields;
 use crate::http::{Caller, Event, Events, HttpError};
-use crate::session;
+use crate::session::{self, TokenUse};
 use crate::share::{Requester, Share};
 
 /// The number of changes that are read at once.
@@ -248,7 +248,8 @@ impl Follower {
         let caller = &self.subscription.caller;
         let token = caller.token.as_deref().ok_or(Error::Unauthenticated)?;
         let request_id = Some(caller.request_id.clone());
-        let viewer = session::reauthenticate(&self.app.db, self.app.policy.lifetime, token, request_id).await?;
+        let (db, lifetime) = (&self.app.db, self.app.policy.lifetime);
+        let viewer = session::authenticate(db, lifetime, token, TokenUse::OpenConnection, request_id).await?;
         if viewer == self.viewer {
             return Ok(true);
         }

@@ -49,6 +49,16 @@ struct SessionOwner {
     user: ViewerRow,
 }
 
+/// What a token is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenUse {
+    /// A request, which is a use of the token.
+    Request,
+    /// A connection that stays open. It is a use of an API key, but not of a session: a page that is merely open does not keep
+    /// its session from expiring.
+    OpenConnection,
+}
+
 /// Returns the user of a session token or API key, read afresh: the session or key has not ended, the user is active, and
 /// the license is valid. Records the use of the token.
 ///
@@ -58,26 +68,11 @@ pub async fn authenticate(
     db: &Db,
     lifetime: Lifetime,
     token: &str,
+    token_use: TokenUse,
     request_id: Option<String>,
 ) -> Result<SignedIn, Error> {
     let owner = find_owner(db, lifetime, token).await?;
-    record_use(db, &owner);
-    Ok(owner.signed_in(request_id))
-}
-
-/// Returns the user of a token as [`authenticate`] does, for a connection that stays open. It is a use of an API key, but not of
-/// a session: a page that is merely open does not keep its session from expiring.
-///
-/// # Errors
-/// As [`authenticate`].
-pub async fn reauthenticate(
-    db: &Db,
-    lifetime: Lifetime,
-    token: &str,
-    request_id: Option<String>,
-) -> Result<SignedIn, Error> {
-    let owner = find_owner(db, lifetime, token).await?;
-    if owner.key_role.is_some() {
+    if token_use == TokenUse::Request || owner.key_role.is_some() {
         record_use(db, &owner);
     }
     Ok(owner.signed_in(request_id))
