@@ -80,6 +80,7 @@ impl App {
         schema::check()?;
         let cursor_key = CursorKey::new(hasher.key());
         let min_password_length = hasher.min_length();
+        let expensive_requests = Shares::new(expensive_requests());
         let schema = schema::build().data(db.clone()).data(hasher).data(policy).data(cursor_key.clone());
         let schema = schema
             .data(ImageProcessor::default())
@@ -94,9 +95,9 @@ impl App {
             schema,
             cursor_key,
             costs: Arc::new(Costs::new(&schema::sdl())?),
-            expensive_requests: Shares::new(expensive_requests()),
+            catching_up: expensive_requests.sibling(catching_up()),
+            expensive_requests,
             long_responses: Shares::new(LONG_RESPONSES),
-            catching_up: Shares::new(catching_up()),
             min_password_length,
         })
     }
@@ -134,7 +135,6 @@ impl App {
     async fn admit_expensive(&self, who: Requester, cost: usize) -> Result<Option<Share<Requester>>, HttpError> {
         if cost < cost::EXPENSIVE {
             self.expensive_requests.pass();
-            self.catching_up.pass();
             return Ok(None);
         }
         self.expensive_requests.take(who).await.map(Some).ok_or_else(HttpError::too_many_expensive_requests)

@@ -82,6 +82,12 @@ impl<K: Eq + Hash + Clone + Send + 'static> Shares<K> {
         Self { limits, passed: Arc::default(), queues: Arc::default() }
     }
 
+    /// Creates shares with limits of their own. The tasks that pass are the same.
+    #[must_use]
+    pub fn sibling(&self, limits: ShareLimits) -> Self {
+        Self { limits, passed: Arc::clone(&self.passed), queues: Arc::default() }
+    }
+
     /// Waits in order for a slot of a caller. Returns `None` if too many tasks wait already, or if no slot becomes free in time.
     pub async fn take(&self, key: K) -> Option<Share<K>> {
         let entry = self.entry(key);
