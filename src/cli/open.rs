@@ -3,13 +3,14 @@
 use std::fmt;
 
 use anyhow::Context as _;
+use tempfile::TempDir;
 
 use super::config::Settings;
 use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::auth::server_key;
-use crate::db::{self, Db};
-use crate::private_file;
+use crate::db::{self, DatabaseSettings, Db};
+use crate::{private_file, startup};
 
 /// The default data directory.
 pub(super) const DATA_DIR: &str = "roster-data";
@@ -34,17 +35,43 @@ impl std::error::Error for WrongSetting {}
 
 /// Opens the database, with pending migrations applied.
 pub(super) async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
+    let db = Db::open(&settings.database(default_dir)).await;
+    db.map_err(anyhow::Error::from).with_context(|| setting_of_database(settings, default_dir))
+}
+
+/// Opens the database of a command that only reads. Creates neither the database nor the key: if there is no database yet, the
+/// command gets what a new one contains, in a temporary directory that must be kept as long as the database.
+pub(super) async fn open_unchanged(settings: &Settings, default_dir: &str) -> anyhow::Result<(Db, Option<TempDir>)> {
     let database = settings.database(default_dir);
-    Db::open(&database).await.map_err(anyhow::Error::from).with_context(|| match &settings.data_dir {
-        _ if settings.database_url.is_some() => {
-            format!("--database-url {} (DATABASE_URL)", db::without_password(&database.url))
+    if db::missing_file(&database.url).is_none() {
+        let db = Db::connect(&database).await.map_err(anyhow::Error::from);
+        let db = db.with_context(|| setting_of_database(settings, default_dir))?;
+        let pending = db.pending_migrations().await?;
+        if pending == 0 {
+            check_key_of(&db, &settings.key_source(default_dir)).await?;
+            return Ok((db, None));
         }
-        _ if settings.database_url_in_file.is_some() => {
-            format!("--database-url-file (DATABASE_URL_FILE): {}", db::without_password(&database.url))
-        }
+        let is_new = pending == startup::migrations();
+        anyhow::ensure!(
+            is_new,
+            "the tables are not up to date: {pending} migrations are pending; run `roster migrate`"
+        );
+        db.close().await?;
+    }
+    let dir = tempfile::tempdir()?;
+    let db = Db::open(&DatabaseSettings::new(db::url_of(&dir.path().join("roster.db")), 1)).await?;
+    Ok((db, Some(dir)))
+}
+
+/// Returns the setting that names the database, for errors.
+fn setting_of_database(settings: &Settings, default_dir: &str) -> String {
+    let url = || db::without_password(&settings.database(default_dir).url);
+    match &settings.data_dir {
+        _ if settings.database_url.is_some() => format!("--database-url {} (DATABASE_URL)", url()),
+        _ if settings.database_url_in_file.is_some() => format!("--database-url-file (DATABASE_URL_FILE): {}", url()),
         Some(dir) => format!("--data-dir {} (ROSTER_DATA_DIR)", dir.display()),
         None => format!("--data-dir {default_dir}, the default (ROSTER_DATA_DIR)"),
-    })
+    }
 }
 
 /// Opens the database with the server key that its secrets were made with.
@@ -62,6 +89,16 @@ pub(super) async fn open_with_key(settings: &Settings, default_dir: &str) -> any
         Some(key) if server_key::bind(&db, &key).await? => Ok((db, settings.hasher(key))),
         _ => Err(unusable_key(&source, OTHER_KEY).into()),
     }
+}
+
+/// Rejects a server key with which the secrets of a database were not made.
+async fn check_key_of(db: &Db, source: &server_key::Source) -> anyhow::Result<()> {
+    let Some(fingerprint) = server_key::fingerprint_of(db).await? else { return Ok(()) };
+    let key = source.find().map_err(|error| unusable_key(source, error))?;
+    if key.is_none_or(|key| fingerprint != key.fingerprint()) {
+        return Err(unusable_key(source, OTHER_KEY).into());
+    }
+    Ok(())
 }
 
 /// Closes the database of a command that writes, with what it wrote in the chain of the audit trail.

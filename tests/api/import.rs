@@ -3,6 +3,7 @@
 use roster::db::Db;
 use roster::entity::{credential, group, institution, license, membership, session, user};
 use roster::scalar::Id;
+use roster::startup;
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, QueryOrder as _, Statement};
 use serde_json::{Value, json};
 
@@ -264,6 +265,14 @@ in_every_sandbox! {
         let file = good_file();
         let dry = import_with(&sandbox, &file, &["--dry-run"]).await;
         assert_eq!((dry.code, dry.out.trim()), (0, "10 would be created, 0 changed, 0 unchanged."), "{dry:?}");
+        assert!(!sandbox.path("roster-data").exists(), "neither a database nor a key is created");
+        if !sandbox.is_sqlite() {
+            assert_eq!(sandbox.db().await.pending_migrations().await.unwrap(), startup::migrations());
+        }
+        assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
+        let dry = import_with(&sandbox, &file, &["--dry-run"]).await;
+        assert_eq!((dry.code, dry.out.trim()), (0, "10 would be created, 0 changed, 0 unchanged."), "{dry:?}");
+        assert!(!sandbox.path("roster-data/roster.key").exists());
         let db = sandbox.db().await;
         assert!(snapshot(&db).await == Snapshot::default(), "a dry run wrote something");
         import_valid(&sandbox, &file).await;
@@ -273,6 +282,10 @@ in_every_sandbox! {
         let dry = import_with(&sandbox, "{}", &["--dry-run"]).await;
         assert_eq!(dry.code, 1, "{dry:?}");
         assert!(snapshot(&db).await == before);
+        // An import would be refused as well.
+        std::fs::remove_file(sandbox.path("roster-data/roster.key")).unwrap();
+        let dry = import_with(&sandbox, &file, &["--dry-run"]).await;
+        assert!(dry.code == 2 && dry.err.contains("another key"), "{dry:?}");
     }
 
     async fn an_invalid_file_writes_nothing_to_an_empty_database(sandbox: Sandbox) {
