@@ -3,6 +3,7 @@
 use super::admin::{self, AdministratorRights, NewAdministrator};
 use super::config::{AdminCreate, AdminLink, Settings};
 use super::open::{DATA_DIR, check_key, close, open, open_with_key};
+use super::server_url;
 use crate::auth::one_time_link;
 use crate::entity::link::Purpose;
 use crate::license;
@@ -43,8 +44,14 @@ pub async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Resul
 }
 
 fn show_link(settings: &Settings, token: &str) {
+    let url = server_url::find(settings).unwrap_or_else(|| {
+        let default = settings.public_url(&settings.listen);
+        println!("The link begins with the default URL of the server, {default}. If the server has another one, pass");
+        println!("--public-url URL (ROSTER_PUBLIC_URL), or the same --listen (ROSTER_LISTEN) as to the server.");
+        default
+    });
     println!("Open this link to set the password. It works once, within 14 days, while the server is running:");
-    println!("    {}", one_time_link::url(&settings.public_url(&settings.listen), Purpose::Activation, None, token));
+    println!("    {}", one_time_link::url(&url, Purpose::Activation, None, token));
 }
 
 fn read_password() -> anyhow::Result<String> {

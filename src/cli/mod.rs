@@ -20,3 +20,4 @@ pub mod open;
 mod progress;
 pub mod schema_command;
 pub mod serve;
+mod server_url;

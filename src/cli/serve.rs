@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::config::{Listen, Settings};
 use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, open_with_key};
-use super::{admin, bulk};
+use super::{bulk, server_url};
 use crate::app::App;
 use crate::audit::sealer;
 use crate::auth::password::Hasher;
@@ -80,6 +80,7 @@ pub(super) async fn run(
     // Registered before anyone can know that the server is there and stop it.
     let stopped = http::stop_signal()?;
     let listener = http::listen(socket).with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))?;
+    server_url::record(settings, default_dir, &public_url);
     http::allow_descriptors(settings.max_connections as usize);
     println!(
         "Roster listens on {url}/graphql{playground}{everywhere}",

@@ -163,6 +163,25 @@ in_every_sandbox! {
         drop(stuck);
     }
 
+    async fn a_link_of_the_command_line_leads_to_the_server(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let link = async |arguments: &[&str]| {
+            let created = sandbox.run(&[&["admin", "link", "--email", ADMIN][..], arguments].concat()).await;
+            assert_eq!(created.code, 0, "{created:?}");
+            let link = created.out.split_whitespace().last().unwrap().split_once("/activate#").unwrap().0.to_owned();
+            (link, created.out.contains("--public-url"))
+        };
+        assert_eq!(link(&[]).await, ("http://127.0.0.1:8000".to_owned(), true), "the command says what to pass");
+        let server = sandbox.serve(&[]).await;
+        assert_eq!(link(&[]).await, (format!("http://{}", server.address()), false));
+        assert_eq!(link(&["--listen", "0.0.0.0:9000"]).await, ("http://localhost:9000".to_owned(), false));
+        let public = "https://people.example.org/roster";
+        assert_eq!(link(&["--public-url", public]).await, (public.to_owned(), false));
+        drop(server);
+        let _server = sandbox.serve(&["--public-url", public]).await;
+        assert_eq!(link(&[]).await, (public.to_owned(), false));
+    }
+
     async fn doctor_prints_the_configuration(sandbox: Sandbox) {
         assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
         let doctor = sandbox.run(&["doctor", "--session-days", "7"]).await;

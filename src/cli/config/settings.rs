@@ -17,6 +17,9 @@ use crate::auth::redirect::{AllowedPrefix, NextUrls};
 use crate::auth::server_key::{self, Key};
 use crate::{db, http};
 
+/// The default address that the server listens on.
+const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
+
 /// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -29,7 +32,7 @@ pub enum LogFormat {
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
     /// Address to listen on: an IP address or host name with a port, or only a port of 127.0.0.1.
-    #[arg(long, env = "ROSTER_LISTEN", default_value = "127.0.0.1:8000", global = true, value_name = "ADDRESS:PORT",
+    #[arg(long, env = "ROSTER_LISTEN", default_value = DEFAULT_LISTEN, global = true, value_name = "ADDRESS:PORT",
           value_parser = Listen::parse)]
     pub listen: Listen,
     /// Directory of the SQLite file, the server key and emails. Created if missing. [default: roster-data; roster-demo for demo]
@@ -195,6 +198,13 @@ impl Settings {
     fn public_origin(&self) -> Option<String> {
         let url = url::Url::parse(self.public_url.as_deref()?).ok()?;
         Some(url.origin().ascii_serialization())
+    }
+
+    /// Returns the URL at which users reach the server unless it is the default.
+    #[must_use]
+    pub fn url_if_set(&self) -> Option<String> {
+        let listens_elsewhere = self.listen.to_string() != DEFAULT_LISTEN;
+        self.public_url.clone().or_else(|| listens_elsewhere.then(|| self.listen.url()))
     }
 
     /// Returns the URLs to which users may be redirected: those that are set, or by default the public URL.
