@@ -6,6 +6,7 @@ pub mod conditions;
 mod postgres;
 mod reader;
 pub mod rows;
+mod settings;
 mod sqlite;
 mod transaction;
 mod url;
@@ -26,6 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 
 pub use self::reader::Reader;
+pub use self::settings::{DatabaseSettings, DatabaseTimeouts};
 use self::sqlite::{CommitGroups, WriteAheadLog};
 pub use self::transaction::Transaction;
 pub use self::url::{check_url, file_of, is_postgres, missing_file, url_of, without_password};
@@ -35,41 +37,6 @@ use crate::background;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::share::Requester;
-
-/// The URL of the database, the number of connections, and the timeouts.
-#[derive(Clone, Debug)]
-pub struct DatabaseSettings {
-    /// `sqlite:///path/to/file` or `postgres://...`.
-    pub url: String,
-    /// The number of connections for reading; on PostgreSQL there are as many again for writing.
-    pub connections: u32,
-    pub timeouts: DatabaseTimeouts,
-}
-
-impl DatabaseSettings {
-    /// Returns the settings with the default timeouts.
-    #[must_use]
-    pub fn new(url: String, connections: u32) -> Self {
-        Self { url, connections, timeouts: DatabaseTimeouts::default() }
-    }
-}
-
-/// The timeouts of the database. After each, an error serves the caller better.
-#[derive(Clone, Copy, Debug)]
-pub struct DatabaseTimeouts {
-    /// For a connection to become free, or to be opened.
-    pub acquire: Duration,
-    /// For other statements of the same caller. A request also has its own deadline.
-    pub caller: Duration,
-    /// For a statement on PostgreSQL.
-    pub statement: Duration,
-}
-
-impl Default for DatabaseTimeouts {
-    fn default() -> Self {
-        Self { acquire: Duration::from_secs(2), caller: Duration::from_secs(10), statement: Duration::from_secs(5) }
-    }
-}
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone, Debug)]
