@@ -26,6 +26,7 @@ use sea_orm::{
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 
+pub use self::postgres::is_unreachable;
 pub use self::reader::Reader;
 pub use self::settings::{DatabaseSettings, DatabaseTimeouts};
 use self::sqlite::{CommitGroups, WriteAheadLog};

@@ -8,8 +8,9 @@ use super::config::{Demo, Listen, Settings};
 use super::demo::busy::Busy;
 use super::demo::{self, DemoViewer};
 use super::open::{DEMO_DIR, check_key, open_with_key};
+use super::port::Port;
 use super::progress::progress_bar;
-use super::serve::{bind, run};
+use super::serve::run;
 use crate::private_file;
 
 /// The viewer of the examples.
@@ -17,7 +18,7 @@ const ADMINISTRATOR: &str = "license_admin";
 
 pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
     check_key(settings, DEMO_DIR)?;
-    let socket = bind(settings).await?;
+    let port = Port::bind(settings).await?;
     let (db, hasher) = open_with_key(settings, DEMO_DIR).await?;
     let bar = progress_bar(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left");
     bar.set_message("Creating users");
@@ -35,12 +36,12 @@ pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> 
         println!("    {kind:<14} {token}  {email}");
     }
     println!("They sign in with the password {}", demo::password(&hasher));
-    print_examples(settings, &Listen::from(socket.local_addr()?).url(), &viewers);
+    print_examples(settings, &Listen::from(port.local_addr()?).url(), &viewers);
     let mut changes = JoinSet::new();
     if let Some(administrator) = viewers.iter().find(|viewer| demo.busy && viewer.kind == ADMINISTRATOR) {
         changes.spawn(Busy::new(&db, &hasher, settings.session_lifetime(), administrator).await?.run());
     }
-    run(settings, DEMO_DIR, db, hasher, socket).await
+    run(settings, DEMO_DIR, db, hasher, port).await
 }
 
 /// Prints the variables that the examples of the documentation use, a first request and a link to the playground.

@@ -64,7 +64,7 @@ pub(super) async fn open_unchanged(settings: &Settings, default_dir: &str) -> an
 }
 
 /// Returns the setting that names the database, for errors.
-fn setting_of_database(settings: &Settings, default_dir: &str) -> String {
+pub(super) fn setting_of_database(settings: &Settings, default_dir: &str) -> String {
     let url = || db::without_password(&settings.database(default_dir).url);
     match &settings.data_dir {
         _ if settings.database_url.is_some() => format!("--database-url {} (DATABASE_URL)", url()),
@@ -77,16 +77,22 @@ fn setting_of_database(settings: &Settings, default_dir: &str) -> String {
 /// Opens the database with the server key that its secrets were made with.
 pub(super) async fn open_with_key(settings: &Settings, default_dir: &str) -> anyhow::Result<(Db, Hasher)> {
     let db = open(settings, default_dir).await?;
+    let hasher = hasher_of(&db, settings, default_dir).await?;
+    Ok((db, hasher))
+}
+
+/// Returns the hasher with the server key that the secrets of a database were made with. Creates the key of a new database.
+pub(super) async fn hasher_of(db: &Db, settings: &Settings, default_dir: &str) -> anyhow::Result<Hasher> {
     let source = settings.key_source(default_dir);
     if let (None, server_key::Source::File(file)) = (&settings.key_file, &source) {
         private_file::restrict(file);
     }
     // If the database has a key already, a new one would be useless. The database is checked before a key is created, because
     // other processes may start at the same time.
-    let has_key = server_key::fingerprint_of(&db).await?.is_some();
+    let has_key = server_key::fingerprint_of(db).await?.is_some();
     let key = if has_key { source.find() } else { source.find_or_create().map(Some) };
     match key.map_err(|error| unusable_key(&source, error))? {
-        Some(key) if server_key::bind(&db, &key).await? => Ok((db, settings.hasher(key))),
+        Some(key) if server_key::bind(db, &key).await? => Ok(settings.hasher(key)),
         _ => Err(unusable_key(&source, OTHER_KEY).into()),
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::config::{Listen, Settings};
-use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, open_with_key};
-use super::{bulk, server_url};
+use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, hasher_of};
+use super::port::Port;
+use super::{admin, bulk, server_url, waiting};
 use crate::app::App;
 use crate::audit::sealer;
 use crate::auth::password::Hasher;
@@ -27,41 +27,16 @@ const LAST_SEAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
-    let socket = bind(settings).await?;
-    let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
+    let port = Port::bind(settings).await?;
+    let Some((db, port)) = waiting::open(settings, port).await? else { return Ok(()) };
+    let hasher = hasher_of(&db, settings, DATA_DIR).await?;
     bulk::recover(&db).await;
     if !admin::has_superuser(&db).await? {
         println!("There is no administrator yet. Create the first one, in another terminal or before the next start:");
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
         println!("    roster{dir} admin create --email you@example.org --first-name Your --last-name Name");
     }
-    run(settings, DATA_DIR, db, hasher, socket).await
-}
-
-/// Binds the port. Nobody can connect to it until everything else has been checked.
-pub(super) async fn bind(settings: &Settings) -> anyhow::Result<TcpSocket> {
-    check_public_url(settings)?;
-    let setting = || format!("--listen {} (ROSTER_LISTEN)", settings.listen);
-    let addresses = settings.listen.resolve().await.map_err(|error| WrongSetting(format!("{}: {error}", setting())))?;
-    let mut last_error = None;
-    for address in addresses {
-        match http::bind(address) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last_error = Some(error),
-        }
-    }
-    let no_address = || std::io::Error::other("the host name has no address");
-    Err(last_error.unwrap_or_else(no_address)).with_context(setting)
-}
-
-/// Requires a public URL if emails are sent and the server listens on all addresses: the links in emails need an address that
-/// their recipients can reach.
-fn check_public_url(settings: &Settings) -> Result<(), WrongSetting> {
-    if settings.mail.smtp_url().is_some() && settings.public_url.is_none() && settings.listen.is_unspecified() {
-        let reason = "--public-url (ROSTER_PUBLIC_URL): required with --smtp-url if the server listens on all addresses, for the links in emails";
-        return Err(WrongSetting(reason.to_owned()));
-    }
-    Ok(())
+    run(settings, DATA_DIR, db, hasher, port).await
 }
 
 /// Serves the API until the process is stopped.
@@ -70,16 +45,14 @@ pub(super) async fn run(
     default_dir: &str,
     db: Db,
     hasher: Hasher,
-    socket: TcpSocket,
+    port: Port,
 ) -> anyhow::Result<()> {
-    let listen = Listen::from(socket.local_addr()?);
+    let listen = Listen::from(port.local_addr()?);
     let public_url = settings.public_url(&listen);
     let registration = registration_license(settings, &db).await?;
     let self_service = SelfServicePolicy { next_urls: settings.next_urls(&public_url), registration };
     let mail_worker = mail_worker(settings, default_dir, &public_url, db.clone(), &hasher)?;
-    // Registered before anyone can know that the server is there and stop it.
-    let stopped = http::stop_signal()?;
-    let listener = http::listen(socket).with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))?;
+    let (listener, stopped) = port.open(settings)?;
     server_url::record(settings, default_dir, &public_url);
     http::allow_descriptors(settings.max_connections as usize);
     println!(

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseBackend, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseBackend, DbErr, RuntimeErr, Statement};
 
 use super::{DatabaseSettings, DatabaseTimeouts, Reader};
 use crate::error::Error;
@@ -53,6 +54,23 @@ pub(super) async fn check_encoding(reader: &Reader) -> Result<(), Error> {
     Err(Error::internal(format!(
         "the encoding of the database is {encoding}, expected UTF8: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
     )))
+}
+
+/// Returns whether another attempt to connect may succeed: the database does not respond, or it is starting.
+#[must_use]
+pub fn is_unreachable(error: &Error) -> bool {
+    let Error::Unavailable(cause) = error else { return false };
+    match cause.downcast_ref() {
+        Some(DbErr::ConnectionAcquire(_)) => true,
+        Some(DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) => {
+            match error.as_ref() {
+                sqlx::Error::Io(_) => true,
+                sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
 }
 
 /// The statement that lists all our tables, for `ANALYZE`.

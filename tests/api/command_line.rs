@@ -317,6 +317,15 @@ async fn the_database_password_is_never_printed() {
         running.push((url, sandbox.start(&mut sandbox.command(&["doctor", "--database-url", url]), "")));
     }
     for (url, process) in &mut running {
+        // A server waits for its database.
+        let outcome = until(|| {
+            let is_over = process.has_ended() || process.out().contains("Roster waits for its database");
+            async move { is_over.then_some(()) }
+        });
+        outcome.await.expect("the program ends or waits");
+        if !process.has_ended() {
+            process.signal("TERM");
+        }
         process.code().await;
         let said = process.out() + &process.err();
         assert!(!said.is_empty() && !said.contains("hunter"), "{url}: {said}");
@@ -367,7 +376,10 @@ async fn doctor_prints_the_email_settings_without_the_password() {
 async fn an_unreachable_database_is_named_in_the_error() {
     let sandbox = Sandbox::on_sqlite();
     let mut command = sandbox.command(&["--listen", "127.0.0.1:0"]);
-    let mut process = sandbox.start(command.env("DATABASE_URL", "postgres://roster@127.0.0.1:1/roster"), "");
+    let server = sandbox.start(command.env("DATABASE_URL", "postgres://roster@127.0.0.1:1/roster"), "");
+    until(|| async { server.err().contains("DATABASE_URL").then_some(()) }).await.expect("the log names the setting");
+    let mut process =
+        sandbox.start(sandbox.command(&["migrate"]).env("DATABASE_URL", "postgres://roster@127.0.0.1:1/roster"), "");
     assert_eq!(process.code().await, 1);
     assert!(process.err().contains("DATABASE_URL"), "{}", process.err());
     std::fs::write(sandbox.path("file"), "").unwrap();

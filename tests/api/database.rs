@@ -1,12 +1,16 @@
 //! Real-world databases: closed connections, other defaults, other encodings, other tenants.
 
+use std::net::SocketAddr;
+
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::app::{App, Caller, PASSWORD, payload_errors};
 use crate::postgres;
-use crate::process::Sandbox;
+use crate::process::{Sandbox, until};
 use crate::wire::RawClient;
 
 const CREATE: &str = "mutation ($input: CreateUserInput!) { createUser(input: $input) { success user { id } } }";
@@ -188,12 +192,77 @@ async fn a_database_owner_without_superuser_rights_imports_without_warnings() {
 #[tokio::test]
 async fn a_refused_connection_is_not_reported_as_a_timeout() {
     let sandbox = Sandbox::on_sqlite();
-    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["doctor"]] {
-        let url = ["--database-url", "postgres://roster@127.0.0.1:1/roster"];
-        let failed = sandbox.run(&[command, &url].concat()).await;
+    for command in ["migrate", "doctor"] {
+        let failed = sandbox.run(&[command, "--database-url", "postgres://roster@127.0.0.1:1/roster"]).await;
         assert_eq!(failed.code, 1, "{command:?}: {failed:?}");
         assert!(failed.err.contains("refused") && !failed.err.contains("timed out"), "{failed:?}");
     }
+}
+
+/// The number of connections that are closed at once before the database can be reached.
+const CLOSED_CONNECTIONS: usize = 4;
+
+/// Closes a few connections, and forwards those after them.
+async fn forward(listener: TcpListener, to: SocketAddr) {
+    for _ in 0..CLOSED_CONNECTIONS {
+        listener.accept().await.unwrap();
+    }
+    loop {
+        let (mut client, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let mut database = TcpStream::connect(to).await.unwrap();
+            let _ = copy_bidirectional(&mut client, &mut database).await;
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_starts_before_its_database_waits_for_it() {
+    let Some(postgres) = postgres::server() else { return };
+    let mut url = url::Url::parse(&postgres.fresh_database().await).unwrap();
+    let database = SocketAddr::from(([127, 0, 0, 1], url.port().unwrap()));
+    // A port that is bound and not open refuses connections, and nobody else gets it.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    url.set_port(Some(socket.local_addr().unwrap().port())).unwrap();
+
+    let sandbox = Sandbox::on_sqlite();
+    let mut server = sandbox.begin(&["--database-url", url.as_str()]);
+    server.wait_for_output("Roster waits for its database").await;
+    let address = server.out().split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let client = RawClient(address.parse().unwrap());
+    assert_eq!((client.get("/health/live").await.status, client.get("/health/ready").await.status), (200, 503));
+    let refused = client.query("{ viewer { id } }").await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "UNAVAILABLE"));
+    until(|| async { server.err().contains("refused").then_some(()) }).await.expect("the log says why it waits");
+    assert!(!server.out().contains("Roster listens on"));
+
+    tokio::spawn(forward(socket.listen(64).unwrap(), database));
+    server.wait_for_output("Roster listens on").await;
+    assert_eq!(server.address(), address);
+    assert_eq!(client.get("/health/ready").await.status, 200);
+    server.caller(None).data("{ __typename }", json!({})).await;
+    let logged = server.err().matches("the database cannot be reached").count();
+    assert!(logged < CLOSED_CONNECTIONS, "not every attempt is logged: {}", server.err());
+    server.signal("TERM");
+    assert_eq!(server.code().await, 0, "{}", server.err());
+}
+
+#[tokio::test]
+async fn a_server_that_waits_for_its_database_can_be_stopped() {
+    let sandbox = Sandbox::on_sqlite();
+    let mut server = sandbox.begin(&["--database-url", "postgres://roster@127.0.0.1:1/roster"]);
+    server.wait_for_output("Roster waits for its database").await;
+    server.signal("TERM");
+    assert_eq!(server.code().await, 0, "{}", server.err());
+}
+
+#[tokio::test]
+async fn a_server_does_not_wait_for_a_database_that_refuses_it() {
+    let Some(postgres) = postgres::server() else { return };
+    let url = postgres.admin_url().replace("/postgres", "/nowhere");
+    let failed = Sandbox::on_sqlite().run(&["--listen", "127.0.0.1:0", "--database-url", &url]).await;
+    assert!(failed.code == 1 && failed.err.contains("does not exist"), "{failed:?}");
 }
 
 #[tokio::test]
