@@ -8,6 +8,7 @@ use std::fmt;
 
 use url::{Host, Origin};
 
+use crate::http;
 use crate::scalar::Url;
 use crate::validation::ValidationError;
 
@@ -57,6 +58,11 @@ impl NextUrls {
     #[must_use]
     pub fn new(allowed: Vec<AllowedPrefix>) -> Self {
         Self(allowed)
+    }
+
+    /// Returns the origins of the URLs.
+    pub fn origins(&self) -> impl Iterator<Item = http::Origin> + '_ {
+        self.0.iter().map(|allowed| http::Origin::of(&allowed.origin))
     }
 
     /// Returns the URL as a browser writes it, if redirects to it are allowed.

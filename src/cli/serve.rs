@@ -64,6 +64,7 @@ pub(super) async fn run(
     if settings.mail.smtp_url().is_none() {
         println!("No SMTP server configured: emails are written to {}.", settings.mail_dir(default_dir).display());
     }
+    let server_settings = settings.server_settings(&public_url);
     let app = App::new(db.clone(), settings.sign_in_policy(), hasher, public_url, self_service)?;
     let (stop, stopping) = watch::channel(false);
     let mail_task = tokio::spawn(mail_worker.run(stopping.clone()));
@@ -72,7 +73,7 @@ pub(super) async fn run(
         stopped.await;
         stop.send_replace(true);
     };
-    let server = http::serve(app, listener, settings.server_settings(), stopped);
+    let server = http::serve(app, listener, server_settings, stopped);
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
     sealer_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;

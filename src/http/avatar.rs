@@ -13,6 +13,8 @@ use super::{
 use crate::http::etag;
 
 pub const ROUTE: &str = "/avatars/:id";
+/// The beginning of the paths of avatars.
+pub const PREFIX: &str = "/avatars/";
 
 /// An avatar from the application.
 pub struct Avatar {

@@ -16,6 +16,7 @@ use super::{
     error_response, event_stream,
     media::{Accepted, Media},
     middleware::{OperationName, id_of},
+    origin::{self, Origin},
     request::{self, Prepared, Reader, UploadPermit},
     response,
     subscriptions::Subscriptions,
@@ -31,7 +32,8 @@ pub struct GraphQl<A: Application> {
     pub app: A,
     pub reader: Reader<A>,
     pub proxies: Arc<Proxies>,
-    pub public_origin: Option<String>,
+    /// The origins, besides the server's own, whose pages may open sockets and event streams.
+    pub origins: Arc<[Origin]>,
     /// Held as a shared lock by each mutation under way.
     pub mutations: Arc<RwLock<()>>,
     pub uploads: Arc<Semaphore>,
@@ -129,6 +131,7 @@ impl<A: Application> GraphQl<A> {
         caller: Caller,
         prepared: Prepared<A::DocumentInfo>,
     ) -> Result<Response, HttpError> {
+        origin::check(request.headers(), &self.origins)?;
         let who = self.app.requester(&caller).await?;
         let share = self.subscriptions.take_stream(who).await.ok_or_else(HttpError::too_many_streams)?;
         let subscription = self.subscriptions.take_subscription(who).await?;

@@ -7,6 +7,7 @@ mod body;
 mod caller;
 mod client_ip;
 mod connections;
+mod cors;
 mod document_cache;
 mod document_limits;
 mod endpoint;
@@ -54,6 +55,7 @@ pub use self::{
     client_ip::network,
     document_limits::{TooLarge, check_text, measure, operation_type, selected_operation},
     error::HttpError,
+    origin::Origin,
     socket::{allow_descriptors, bind, listen},
     subscriptions::{MAX_HANDSHAKES, MAX_STREAMS, MAX_SUBSCRIPTIONS, SubscriptionTimeouts},
     websocket::MAX_MESSAGE,
@@ -62,6 +64,7 @@ use self::{
     avatar::AvatarEndpoint,
     client_ip::Proxies,
     connections::Limits,
+    cors::{CrossOrigin, Preflight},
     endpoint::GraphQl,
     listener::LimitedListener,
     media::Media,
@@ -88,9 +91,8 @@ pub struct ServerSettings {
     pub max_connections_per_address: usize,
     /// The networks of the proxies whose X-Forwarded-For is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The origin at which browsers reach the server, such as `https://people.example.org`; `None` if it is that of the Host
-    /// header.
-    pub public_origin: Option<String>,
+    /// The origins, besides the server's own, whose pages may use the API.
+    pub allowed_origins: Vec<Origin>,
     /// The deadline for a whole request, including the reading of its body.
     pub request_deadline: Duration,
     /// The time that a shutdown waits for the requests under way.
@@ -120,11 +122,12 @@ pub async fn serve<A: Application>(
         stop.send_replace(true);
     };
     let subscriptions = Subscriptions::new(settings.subscriptions.within(settings.request_deadline), stopping);
+    let origins: Arc<[Origin]> = settings.allowed_origins.into();
     let graphql = GraphQl {
         app: app.clone(),
+        origins: Arc::clone(&origins),
         reader: Reader::new(app.clone())?,
         proxies: Arc::new(Proxies::new(settings.trusted_proxies)),
-        public_origin: settings.public_origin,
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
         uploads_per_user: Shares::new(UPLOADS_PER_USER),
@@ -132,7 +135,9 @@ pub async fn serve<A: Application>(
     };
     let routes = routes(&app, graphql, settings.playground);
     let connections = listener.connections();
-    let endpoint = Middleware { inner: routes, connections, deadline: settings.request_deadline };
+    let inner = Preflight { inner: routes, origins: Arc::clone(&origins) };
+    let inner = Middleware { inner, connections, deadline: settings.request_deadline };
+    let endpoint = CrossOrigin { inner, origins };
     Server::new_with_acceptor(listener)
         .run_with_graceful_shutdown(endpoint, shutdown, Some(settings.shutdown_grace))
         .await?;

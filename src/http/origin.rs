@@ -1,40 +1,83 @@
-//! The origin of the page that opens a WebSocket. Browsers let every page open one, to any host, so the server must look.
+//! The origins of pages: of which pages browsers may send requests. Browsers let every page open a WebSocket, to any host, so the
+//! server must look.
+
+use std::fmt;
 
 use poem::http::{
-    HeaderMap, StatusCode, header,
+    HeaderMap, HeaderValue, StatusCode, header,
     uri::{Authority, Uri},
 };
 
 use super::error::HttpError;
 use crate::error::TopLevelCode;
 
-/// Checks that a request comes from no page, or from one of the server: of the host that it is sent to, or of the public origin,
-/// because a proxy may send another host. A setting for the origins of other pages would be looked up here.
+const EXPECTED: &str =
+    "expected the origin of a page: http(s)://host[:port] without a path, such as https://app.example.org";
+const NO_WILDCARD: &str = "* is not allowed; name each origin, such as https://app.example.org";
+
+/// The origin of a page, in the form in which browsers send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Parses `http(s)://host[:port]`.
+    ///
+    /// # Errors
+    /// A message for users that says what is expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.contains('*') {
+            return Err(NO_WILDCARD.to_owned());
+        }
+        let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let origin = Self::of(&url.ok_or(EXPECTED)?.origin());
+        if origin.0 == text { Ok(origin) } else { Err(format!("{EXPECTED}; did you mean {origin}?")) }
+    }
+
+    /// Returns the origin of a parsed URL.
+    #[must_use]
+    pub fn of(origin: &url::Origin) -> Self {
+        Self(origin.ascii_serialization())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Returns the origin of a request if it is one of those that are allowed.
+pub fn allowed<'a>(headers: &'a HeaderMap, origins: &[Origin]) -> Option<&'a HeaderValue> {
+    let mut sent = headers.get_all(header::ORIGIN).iter();
+    let origin = sent.next().filter(|_| sent.next().is_none())?;
+    origins.iter().any(|allowed| allowed.0.as_bytes() == origin.as_bytes()).then_some(origin)
+}
+
+/// Checks that a request comes from no page, from one of the host that it is sent to, or from one of an allowed origin.
 ///
 /// # Errors
 /// 403 if not.
-pub fn check(headers: &HeaderMap, public_origin: Option<&str>) -> Result<(), HttpError> {
-    if !headers.contains_key(header::ORIGIN) {
+pub fn check(headers: &HeaderMap, origins: &[Origin]) -> Result<(), HttpError> {
+    if !headers.contains_key(header::ORIGIN) || is_same_origin(headers) || allowed(headers, origins).is_some() {
         return Ok(());
     }
-    if let Some(origin) = only_origin(headers)
-        && (public_origin.is_some_and(|public| origin.eq_ignore_ascii_case(public)) || has_host_of(headers, origin))
-    {
-        return Ok(());
-    }
-    let message = "Origin: a page of another origin must not open a WebSocket";
-    Err(HttpError::new(StatusCode::FORBIDDEN, TopLevelCode::Forbidden, message))
+    Err(forbidden())
 }
 
-/// Returns the origin of a request; `None` if there are several.
-fn only_origin(headers: &HeaderMap) -> Option<&str> {
+/// Returns the error for a page whose origin is not allowed.
+pub fn forbidden() -> HttpError {
+    let message =
+        "Origin: pages of this origin are not allowed; the operator of the server can add it to --allowed-origins";
+    HttpError::new(StatusCode::FORBIDDEN, TopLevelCode::Forbidden, message)
+}
+
+/// Returns whether the only origin has the host and port of the request. The scheme may differ: a proxy may receive what is
+/// encrypted.
+fn is_same_origin(headers: &HeaderMap) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    origins.next().filter(|_| origins.next().is_none()).and_then(|origin| origin.to_str().ok())
-}
-
-/// Returns whether an origin has the host and port of the request. The scheme may differ: a proxy may receive what is encrypted.
-fn has_host_of(headers: &HeaderMap, origin: &str) -> bool {
-    let Ok(origin) = origin.parse::<Uri>() else { return false };
+    let origin = origins.next().filter(|_| origins.next().is_none()).and_then(|origin| origin.to_str().ok());
+    let Some(origin) = origin.and_then(|origin| origin.parse::<Uri>().ok()) else { return false };
     let default_port = match origin.scheme_str() {
         Some("http") => 80,
         Some("https") => 443,
@@ -51,23 +94,17 @@ fn has_host_of(headers: &HeaderMap, origin: &str) -> bool {
 mod tests {
     use super::*;
 
-    const PUBLIC: &str = "https://people.example.org";
-
-    fn is_allowed_with(public_origin: Option<&str>, host: &str, origins: &[&str]) -> bool {
+    fn is_allowed(host: &str, sent: &[&str]) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host.parse().unwrap());
-        for origin in origins {
+        for origin in sent {
             headers.append(header::ORIGIN, origin.parse().unwrap());
         }
-        check(&headers, public_origin).is_ok()
-    }
-
-    fn is_allowed(host: &str, origins: &[&str]) -> bool {
-        is_allowed_with(None, host, origins)
+        check(&headers, &[Origin::parse("https://app.example.org").unwrap()]).is_ok()
     }
 
     #[test]
-    fn only_pages_of_the_same_host_and_port_are_allowed() {
+    fn only_pages_of_the_same_host_and_port_and_of_allowed_origins_are_allowed() {
         for (host, origin) in [
             ("people.example.org", "https://people.example.org"),
             ("people.example.org", "http://people.example.org"),
@@ -75,6 +112,7 @@ mod tests {
             ("PEOPLE.example.org", "https://people.EXAMPLE.org:443"),
             ("127.0.0.1:8000", "http://127.0.0.1:8000"),
             ("[::1]:8000", "http://[::1]:8000"),
+            ("people.example.org", "https://app.example.org"),
         ] {
             assert!(is_allowed(host, &[origin]), "{host} {origin}");
         }
@@ -89,34 +127,37 @@ mod tests {
             ("people.example.org", "people.example.org"),
             ("people.example.org", "ftp://people.example.org"),
             ("127.0.0.1:8000", "http://localhost:8000"),
+            ("people.example.org", "http://app.example.org"),
+            ("people.example.org", "https://app.example.org:444"),
+            ("people.example.org", "https://app.example.org/"),
+            ("people.example.org", "https://x.app.example.org"),
         ] {
             assert!(!is_allowed(host, &[origin]), "{host} {origin}");
         }
         assert!(is_allowed("people.example.org", &[]), "programs send no origin");
         assert!(!is_allowed("people.example.org", &["https://people.example.org", "https://people.example.org"]));
     }
-
     #[test]
-    fn pages_of_the_public_origin_are_allowed_behind_a_proxy_that_sends_another_host() {
-        let host = "roster.internal:8000";
-        for origin in [PUBLIC, "https://PEOPLE.example.org"] {
-            assert!(is_allowed_with(Some(PUBLIC), host, &[origin]), "{origin}");
-            assert!(!is_allowed(host, &[origin]), "{origin}");
+    fn an_origin_is_parsed_only_as_browsers_send_it() {
+        for text in ["https://app.example.org", "http://localhost:5173", "http://[::1]:8000", " https://a.example "] {
+            assert_eq!(Origin::parse(text).unwrap().to_string(), text.trim(), "{text}");
         }
-        assert!(is_allowed_with(Some(PUBLIC), host, &["http://roster.internal:8000"]), "a page of the host itself");
-        for origin in [
-            "http://people.example.org",
-            "https://people.example.org:8443",
-            "https://people.example.org/",
-            "https://people.example.org.evil.example",
-            "https://people.example.org@evil.example",
-            "https://evil.example",
-            "null",
-            "",
+        for (text, hint) in [
+            ("*", "* is not allowed"),
+            ("https://*.example.org", "* is not allowed"),
+            ("", "expected"),
+            ("null", "expected"),
+            ("app.example.org", "expected"),
+            ("ftp://app.example.org", "expected"),
+            ("https://", "expected"),
+            ("https://app.example.org/", "did you mean https://app.example.org?"),
+            ("https://app.example.org/welcome", "did you mean https://app.example.org?"),
+            ("https://app.example.org:443", "did you mean https://app.example.org?"),
+            ("https://App.example.org", "did you mean https://app.example.org?"),
+            ("https://ann:secret@app.example.org", "did you mean https://app.example.org?"),
         ] {
-            assert!(!is_allowed_with(Some(PUBLIC), host, &[origin]), "{origin}");
+            let error = Origin::parse(text).unwrap_err();
+            assert!(error.contains(hint) && !error.contains("secret"), "{text}: {error}");
         }
-        assert!(!is_allowed_with(Some(PUBLIC), host, &[PUBLIC, PUBLIC]));
-        assert!(is_allowed_with(Some(PUBLIC), host, &[]), "programs send no origin");
     }
 }

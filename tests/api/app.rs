@@ -200,7 +200,7 @@ impl App {
             max_connections: 200,
             max_connections_per_address: 200,
             trusted_proxies: Vec::new(),
-            public_origin: None,
+            allowed_origins: next_urls().origins().collect(),
             request_deadline: HANGS,
             shutdown_grace: Duration::from_secs(1),
             subscriptions: http::SubscriptionTimeouts {

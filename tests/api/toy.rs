@@ -11,7 +11,7 @@ use async_graphql::{
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use roster::http::{
-    Application, Caller, Event, Events, ExecutionResult, HttpError, ServerSettings, SubscriptionTimeouts, serve,
+    Application, Caller, Event, Events, ExecutionResult, HttpError, Origin, ServerSettings, SubscriptionTimeouts, serve,
 };
 use roster::scalar::Id;
 use roster::share::Requester;
@@ -20,6 +20,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::wire::{RawClient, TIMEOUT};
+
+/// The origin whose pages may use the API.
+pub const ORIGIN: &str = "https://app.example.org";
 
 /// The number of held fields and of subscriptions by outcome.
 #[derive(Default)]
@@ -68,7 +71,7 @@ pub fn settings() -> ServerSettings {
         max_connections: 100,
         max_connections_per_address: 100,
         trusted_proxies: Vec::new(),
-        public_origin: Some("https://people.example.org".to_owned()),
+        allowed_origins: vec![Origin::parse(ORIGIN).unwrap()],
         request_deadline: TIMEOUT,
         shutdown_grace: TIMEOUT,
         subscriptions: SubscriptionTimeouts::default(),

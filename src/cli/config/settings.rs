@@ -81,6 +81,11 @@ pub struct Settings {
     /// by commas. URLs below them are allowed too. The session token is passed on. [default: the public URL]
     #[arg(long, env = "ROSTER_NEXT_URLS", global = true, value_name = "URLS", value_delimiter = ',', value_parser = AllowedPrefix::parse)]
     pub next_urls: Vec<AllowedPrefix>,
+    /// Origins of other sites whose pages may use the API in a browser, such as `https://app.example.org`, separated by commas.
+    /// The public URL's own and those of --next-urls are allowed too. [default: none]
+    #[arg(long, env = "ROSTER_ALLOWED_ORIGINS", global = true, value_name = "ORIGINS", value_delimiter = ',',
+          value_parser = http::Origin::parse)]
+    pub allowed_origins: Vec<http::Origin>,
     /// Number of the license in which visitors may register themselves. [default: none, registration is disabled]
     #[arg(long, env = "ROSTER_REGISTRATION", global = true, value_name = "NUMBER",
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -173,14 +178,14 @@ impl Settings {
         self.max_connections_per_address.unwrap_or_else(|| self.max_connections.div_ceil(2))
     }
 
-    /// Returns the settings of the HTTP server.
+    /// Returns the settings of the HTTP server that users reach at a URL.
     #[must_use]
-    pub fn server_settings(&self) -> http::ServerSettings {
+    pub fn server_settings(&self, public_url: &str) -> http::ServerSettings {
         http::ServerSettings {
             max_connections: self.max_connections as usize,
             max_connections_per_address: self.max_connections_per_address() as usize,
             trusted_proxies: self.trusted_proxies.clone(),
-            public_origin: self.public_origin(),
+            allowed_origins: self.allowed_origins(public_url),
             request_deadline: Duration::from_secs(self.request_seconds),
             shutdown_grace: Duration::from_secs(4),
             subscriptions: http::SubscriptionTimeouts::default(),
@@ -192,12 +197,6 @@ impl Settings {
     #[must_use]
     pub fn public_url(&self, listen: &Listen) -> String {
         self.public_url.clone().unwrap_or_else(|| listen.url())
-    }
-
-    /// Returns the origin of the public URL, in the form in which browsers send it; `None` if no public URL is set.
-    fn public_origin(&self) -> Option<String> {
-        let url = url::Url::parse(self.public_url.as_deref()?).ok()?;
-        Some(url.origin().ascii_serialization())
     }
 
     /// Returns the URL at which users reach the server unless it is the default.
@@ -217,6 +216,16 @@ impl Settings {
         // redirects.
         let public = url::Url::parse(public_url).ok();
         NextUrls::new(public.and_then(|url| AllowedPrefix::parse(url.as_str()).ok()).into_iter().collect())
+    }
+
+    /// Returns the origins whose pages may use the API: those that are set, that of the public URL, and those of the URLs to which
+    /// users are redirected with the token of their session.
+    fn allowed_origins(&self, public_url: &str) -> Vec<http::Origin> {
+        let own = url::Url::parse(public_url).ok().map(|url| http::Origin::of(&url.origin()));
+        let next = self.next_urls(public_url);
+        let mut origins: Vec<_> = self.allowed_origins.iter().cloned().chain(own).chain(next.origins()).collect();
+        origins.dedup();
+        origins
     }
 
     /// Returns the policy of signing in.

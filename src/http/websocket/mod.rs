@@ -44,7 +44,7 @@ pub async fn upgrade<A: Application>(
     request_id: &str,
 ) -> Result<Response, HttpError> {
     let caller = Caller::from_request(request, request_id, &graphql.proxies)?;
-    origin::check(request.headers(), graphql.public_origin.as_deref())?;
+    origin::check(request.headers(), &graphql.origins)?;
     let malformed = |_| HttpError::bad_request("The handshake of the WebSocket is malformed");
     let websocket = WebSocket::from_request_without_body(request).await.map_err(malformed)?;
     let handshake = graphql.subscriptions.take_handshake(client_network(caller.address)).await;
