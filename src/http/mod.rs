@@ -29,6 +29,7 @@ mod spacing;
 mod stream;
 mod subscription_root;
 mod subscriptions;
+mod suggestion;
 mod upload;
 mod validation;
 mod variables;
@@ -50,7 +51,7 @@ use tokio::{
 
 pub use self::{
     application::{Application, Event, Events, ExecutionResult, LONG_RESPONSE},
-    avatar::{Avatar, AvatarContent},
+    avatar::{Avatar, AvatarContent, PREFIX as AVATARS},
     caller::Caller,
     client_ip::network,
     document_limits::{TooLarge, check_text, measure, operation_type, selected_operation},

@@ -27,7 +27,7 @@ use crate::scalar::Upload;
 pub const MAX_BODY: usize = 2 * 1024 * 1024 + 3 * body::MAX_JSON;
 /// The headers of which one is required. It shows that the browser has sent a preflight request: without it, any page could send
 /// a form on behalf of the user who opens it.
-const PREFLIGHT: [&str; 2] = ["graphql-require-preflight", "apollo-require-preflight"];
+const PREFLIGHT: [&str; 3] = ["graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name"];
 
 /// Returns whether a request is meant to send a file.
 pub fn is_multipart(request: &Request) -> bool {

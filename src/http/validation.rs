@@ -22,6 +22,7 @@ use bluejay_validator::executable::document::{Analyzer, BuiltinRules, Error, Orc
 use bluejay_validator::value::input_coercion::Error as CoercionError;
 
 use super::error::{HttpError, MAX_ERRORS};
+use super::suggestion;
 use crate::error::TopLevelCode;
 use crate::http::introspection;
 
@@ -94,28 +95,39 @@ pub fn check(schema: &Schema, text: &str) -> Result<Vec<NonNullUse>, HttpError> 
     let text = text.as_str();
     let parsed = ExecutableDocument::parse(text).result;
     let document = parsed.map_err(|errors| {
-        http_error(text, errors.into_iter().map(|error| (TopLevelCode::GraphqlParseFailed, error)))
+        http_error(text, errors.into_iter().map(|error| (TopLevelCode::GraphqlParseFailed, error, None)))
     })?;
     let cache = Cache::new(&document, schema);
     let (errors, findings) =
         Orchestrator::<_, _, (BuiltinRules<_, _>, Findings)>::validate_and_analyze(&document, schema, &cache);
     // Whether such a variable is null is checked together with its value.
     let errors = errors.filter(|error| !matches!(error, Error::InvalidOneOfVariableUsage { .. }));
-    let errors: Vec<_> =
-        errors.map(|error| (findings.code(&error), DocumentError::from(error))).take(MAX_ERRORS).collect();
+    let errors = errors.take(MAX_ERRORS).map(|error| {
+        let (code, suggestion) = (findings.code(&error), suggestion::of_error(&error));
+        (code, DocumentError::from(error), suggestion)
+    });
+    let errors: Vec<_> = errors.collect();
     if errors.is_empty() { Ok(findings.non_null_uses) } else { Err(http_error(text, errors)) }
 }
 
-/// Returns the HTTP error for errors of a document with exchanged names.
-fn http_error(text: &str, errors: impl IntoIterator<Item = (TopLevelCode, DocumentError)>) -> HttpError {
-    let errors = errors.into_iter().map(|(code, error)| {
-        let message = exchanged(error.message());
+/// Returns the HTTP error for errors of a document with exchanged names, each with its code and a suggestion. bluejay reports some
+/// errors twice.
+fn http_error(
+    text: &str,
+    errors: impl IntoIterator<Item = (TopLevelCode, DocumentError, Option<String>)>,
+) -> HttpError {
+    let mut distinct: Vec<HttpError> = Vec::new();
+    for (code, error, suggestion) in errors {
+        let message = exchanged(&format!("{}{}", error.message(), suggestion.unwrap_or_default()));
         let graphql_errors = DocumentError::into_graphql_errors(text, [error]);
         let locations = graphql_errors.into_iter().flat_map(|error| error.locations);
         let locations = locations.map(|at| Pos { line: at.line, column: at.col }).collect();
-        HttpError { locations, ..HttpError::bad_document(code, message) }
-    });
-    HttpError::of_all(errors).unwrap_or_else(HttpError::internal)
+        let error = HttpError { locations, ..HttpError::bad_document(code, message) };
+        if !distinct.contains(&error) {
+            distinct.push(error);
+        }
+    }
+    HttpError::of_all(distinct).unwrap_or_else(HttpError::internal)
 }
 
 /// The findings in a document besides its errors.
