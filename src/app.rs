@@ -1,5 +1,6 @@
 //! The application behind the HTTP server: authenticates the caller and gives resolvers what they need.
 
+mod authentication;
 mod errors;
 mod execution;
 mod follower;
@@ -15,6 +16,7 @@ use poem::Route;
 use self::execution::{check_size, is_mutation, who};
 use self::follower::{Follower, Subscription};
 use crate::access::Viewer;
+use crate::auth::avatar_link::AvatarLinks;
 use crate::auth::password::Hasher;
 use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
 use crate::auth::throttle::LoginInputs;
@@ -24,7 +26,6 @@ use crate::change::feed::Feed;
 use crate::change::follow::{Execution, Start};
 use crate::db::Db;
 use crate::error::Error;
-use crate::graphql::context::PublicUrl;
 use crate::graphql::cost::{self, Costs};
 use crate::graphql::credential_use::CredentialUses;
 use crate::graphql::pagination::CursorKey;
@@ -57,6 +58,7 @@ pub struct App {
     policy: SignInPolicy,
     schema: RosterSchema,
     cursor_key: CursorKey,
+    avatar_links: AvatarLinks,
     feed: Feed,
     costs: Arc<Costs>,
     expensive_requests: Shares<Requester>,
@@ -79,6 +81,7 @@ impl App {
     ) -> Result<Self, Error> {
         schema::check()?;
         let cursor_key = CursorKey::new(hasher.key());
+        let avatar_links = AvatarLinks::new(hasher.key(), public_url);
         let min_password_length = hasher.min_length();
         let expensive_requests = Shares::new(expensive_requests());
         let schema = schema::build().data(db.clone()).data(hasher).data(policy).data(cursor_key.clone());
@@ -86,7 +89,7 @@ impl App {
             .data(ImageProcessor::default())
             .data(LoginInputs::default())
             .data(self_service)
-            .data(PublicUrl(public_url))
+            .data(avatar_links.clone())
             .finish();
         Ok(Self {
             feed: Feed::new(db.clone()),
@@ -94,28 +97,13 @@ impl App {
             policy,
             schema,
             cursor_key,
+            avatar_links,
             costs: Arc::new(Costs::new(&schema::sdl())?),
             catching_up: expensive_requests.sibling(catching_up()),
             expensive_requests,
             long_responses: Shares::new(LONG_RESPONSES),
             min_password_length,
         })
-    }
-
-    /// Returns the viewer, read from the database for each request.
-    async fn viewer(&self, caller: &Caller, token_use: TokenUse) -> Result<Viewer, HttpError> {
-        let Some(token) = &caller.token else { return Ok(Viewer::Anonymous) };
-        let request_id = Some(caller.request_id.clone());
-        match session::authenticate(&self.db, self.policy.lifetime, token, token_use, request_id).await {
-            Ok(viewer) => Ok(Viewer::SignedIn(viewer)),
-            Err(Error::Unauthenticated) => Err(HttpError::unauthenticated()),
-            // Every open connection would log it again and again.
-            Err(Error::Unavailable(cause)) if token_use == TokenUse::OpenConnection => {
-                tracing::debug!(%cause, "the database cannot be reached");
-                Err(HttpError::overloaded(1))
-            }
-            Err(error) => Err(errors::log(error, caller, "failed to look up an access token")),
-        }
     }
 
     /// Returns the cost of a request unless it is too high, and charges its introspection to the budget.
@@ -152,14 +140,6 @@ impl App {
         }
         self.long_responses.take(who).await.map(Some).ok_or_else(|| HttpError::unread_responses(is_mutation))
     }
-
-    /// Returns the viewer if they are signed in; otherwise fails with 401.
-    async fn signed_in(&self, caller: &Caller) -> Result<Viewer, HttpError> {
-        match self.viewer(caller, TokenUse::Request).await? {
-            Viewer::Anonymous => Err(HttpError::unauthenticated()),
-            viewer @ Viewer::SignedIn(_) => Ok(viewer),
-        }
-    }
 }
 
 /// The facts about a document that are collected before execution.
@@ -190,7 +170,7 @@ impl Application for App {
         mut request: Request,
         info: &DocumentInfo,
     ) -> Result<ExecutionResult, HttpError> {
-        let viewer = self.viewer(&caller, TokenUse::Request).await?;
+        let viewer = self.viewer_of(&caller, &mut request).await?;
         if info.credential_uses.are_many(&request.variables) {
             return Ok(errors::error_response(errors::too_many_credential_uses()).into());
         }
@@ -253,12 +233,16 @@ impl Application for App {
         &self,
         caller: Caller,
         id: &str,
+        query: &str,
         is_cached: impl Fn(&str) -> bool + Send,
     ) -> Result<http::Avatar, HttpError> {
-        let viewer = self.signed_in(&caller).await?;
+        let id = Id::parse(id);
+        let (viewer, linked) = self.avatar_viewer(&caller, id, query).await?;
         let log = |error| errors::log(error, &caller, "failed to read a picture");
-        let id = Id::parse(id).ok_or_else(HttpError::not_found)?;
-        let hash = user::avatar::hash(&self.db, &viewer, id).await.map_err(log)?.ok_or_else(HttpError::not_found)?;
+        let id = id.ok_or_else(HttpError::not_found)?;
+        let hash = user::avatar::hash(&self.db, &viewer, id).await.map_err(log)?;
+        let is_shown = |hash: &String| linked.as_ref().is_none_or(|linked| linked == hash);
+        let hash = hash.filter(is_shown).ok_or_else(HttpError::not_found)?;
         if is_cached(&hash) {
             return Ok(http::Avatar { hash, content: None });
         }

@@ -192,3 +192,12 @@ pub fn action_of(root_field: &str) -> Result<Action, Error> {
     let rule = ROOT_FIELDS.iter().find(|(field, _)| *field == root_field);
     rule.map(|(_, action)| *action).ok_or_else(|| Error::internal(format!("{root_field} has no access rule")))
 }
+
+/// Returns whether a root field may be used without signing in.
+#[must_use]
+pub fn is_public(root_field: &str) -> bool {
+    action_of(root_field).is_ok_and(|action| {
+        let [anonymous, ..] = scopes_of(action);
+        anonymous != Scope::Nothing
+    })
+}

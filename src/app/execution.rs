@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::OperationType;
+use async_graphql::parser::types::{Field, OperationType};
 use async_graphql::{Request, Response};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 
 use super::{App, errors};
-use crate::access::{CurrentViewer, Viewer};
+use crate::access::{self, CurrentViewer, Viewer};
 use crate::budget::{Budget, Limit, Size};
 use crate::change::follow::Execution;
 use crate::client::{Client, client_network};
@@ -106,6 +106,16 @@ pub(super) fn is_mutation(request: &mut Request) -> bool {
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok();
     document.and_then(|document| http::operation_type(document, name.as_deref())) == Some(OperationType::Mutation)
+}
+
+/// Returns whether a request is a mutation of which every root field may be used without signing in.
+pub(super) fn is_public_mutation(request: &mut Request) -> bool {
+    let name = request.operation_name.clone();
+    let Ok(document) = request.parsed_query() else { return false };
+    let Some((_, operation)) = http::selected_operation(document, name.as_deref()) else { return false };
+    let fields = http::selection::fields(document, &operation.selection_set.node);
+    let is_public = |field: &&Field| field.name.node == "__typename" || access::is_public(&field.name.node);
+    operation.ty == OperationType::Mutation && fields.iter().all(is_public)
 }
 
 /// Checks that a request has not exceeded its budget and that its response is not too large. Otherwise a part of the response is

@@ -1,5 +1,6 @@
-//! Authentication: credentials, passwords, tokens, one-time links, throttling, redirects and the server key.
+//! Authentication: credentials, passwords, tokens, one-time links, throttling, redirects, signed URLs and the server key.
 
+pub mod avatar_link;
 pub mod credential;
 pub mod one_time_link;
 pub mod password;

@@ -80,6 +80,12 @@ impl Key {
         self.derive("roster: key of links")
     }
 
+    /// Returns the key of the signed URLs of pictures.
+    #[must_use]
+    pub fn of_pictures(&self) -> [u8; 32] {
+        self.derive("roster: key of pictures")
+    }
+
     fn derive<const N: usize>(&self, label: &str) -> [u8; N] {
         let digest = Sha256::new_with_prefix(label).chain_update(self.0).finalize();
         let mut first = [0; N];

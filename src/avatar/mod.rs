@@ -9,13 +9,9 @@ use sha2::{Digest, Sha256};
 pub use self::processor::ImageProcessor;
 pub use self::store::Store;
 use crate::entity::avatar::ContentType;
-use crate::scalar::{Id, Url};
 
 /// The maximum size of an uploaded file, in bytes.
 pub const MAX_FILE_SIZE: usize = 2 * 1024 * 1024;
-
-/// The path under which the server serves pictures, followed by the ID of the user.
-pub const PATH: &str = "/avatars/";
 
 /// A picture as it is stored: square, at most 512 pixels wide, and a file with nothing but pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +27,4 @@ impl Picture {
         let head = Sha256::digest(&self.content).first_chunk().copied().unwrap_or_default();
         format!("{:032x}", u128::from_be_bytes(head))
     }
-}
-
-/// Returns the URL of a user's picture, below the server's public URL. It differs after each change of the picture.
-#[must_use]
-pub fn url(public_url: &str, user_id: Id, hash: &str) -> Url {
-    Url(format!("{}{PATH}{}?v={hash}", public_url.trim_end_matches('/'), user_id.0))
 }

@@ -6,6 +6,7 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, UploadValue};
 
 use crate::access::{CurrentViewer, Viewer, action_of};
+use crate::auth::avatar_link::AvatarLinks;
 use crate::auth::password::Hasher;
 use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
 use crate::auth::throttle::LoginInputs;
@@ -19,10 +20,6 @@ use crate::graphql::position::{Position, RequestPosition};
 use crate::graphql::projection::SelectedFields;
 use crate::mail::MailQueue;
 use crate::scalar::Upload;
-
-/// The URL at which users reach the server; links begin with it.
-#[derive(Clone, Debug)]
-pub struct PublicUrl(pub String);
 
 /// The uploaded file of a request, until a resolver takes it.
 #[derive(Default)]
@@ -75,8 +72,8 @@ pub trait ContextExt {
     /// `BadInput` if there is no file, or it has already been taken.
     fn take_file(&self, upload: Upload) -> Result<Vec<u8>, Error>;
 
-    /// Returns the URL at which users reach the server.
-    fn public_url(&self) -> Result<&str, Error>;
+    /// Returns the maker of the URLs of pictures.
+    fn avatar_links(&self) -> Result<&AvatarLinks, Error>;
 
     /// Returns the client that sent the request.
     fn client(&self) -> Result<&Client, Error>;
@@ -143,8 +140,8 @@ impl ContextExt for Context<'_> {
         })
     }
 
-    fn public_url(&self) -> Result<&str, Error> {
-        attached::<PublicUrl>(self).map(|url| url.0.as_str())
+    fn avatar_links(&self) -> Result<&AvatarLinks, Error> {
+        attached(self)
     }
 
     fn client(&self) -> Result<&Client, Error> {

@@ -84,15 +84,16 @@ pub trait Application: Clone + Send + Sync + 'static {
         async { Err(HttpError::unauthenticated()) }
     }
 
-    /// Returns the avatar of the user with this ID, without its content if `is_cached` returns `true` for its
-    /// hash.
+    /// Returns the avatar of the user with this ID, without its content if `is_cached` returns `true` for its hash. Without a token,
+    /// the query string of the URL must be signed.
     fn avatar(
         &self,
         caller: Caller,
         id: &str,
+        query: &str,
         is_cached: impl Fn(&str) -> bool + Send,
     ) -> impl Future<Output = Result<Avatar, HttpError>> + Send {
-        let _ = (caller, id, is_cached);
+        let _ = (caller, id, query, is_cached);
         async { Err(HttpError::not_found()) }
     }
 

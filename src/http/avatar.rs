@@ -56,8 +56,9 @@ impl<A: Application> AvatarEndpoint<A> {
         }
         let caller = Caller::from_request(request, request_id, &self.proxies)?;
         let id = request.raw_path_param("id").unwrap_or_default();
+        let query = request.uri().query().unwrap_or_default();
         let is_cached = |hash: &str| etag::holds(request.headers(), &quoted(hash));
-        let Avatar { hash, content } = self.app.avatar(caller, id, is_cached).await?;
+        let Avatar { hash, content } = self.app.avatar(caller, id, query, is_cached).await?;
         // Only the caller may cache the response, and must revalidate it each time: rights may have changed meanwhile, and the
         // request is cheap.
         let response = Response::builder()

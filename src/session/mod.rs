@@ -15,13 +15,14 @@ pub mod sign_in;
 pub mod start;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, IntoCondition};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select};
 
 pub use self::start::start;
 use crate::access::{Action, AuthMethod, SignedIn, Viewer, ViewerRow, active_in_valid_license};
 use crate::actor;
 use crate::audit::{self, Change, Entry};
+use crate::auth::avatar_link::LinkViewer;
 use crate::auth::credential;
 use crate::auth::policy::Lifetime;
 use crate::auth::token::{self, TokenKind};
@@ -78,10 +79,30 @@ pub async fn authenticate(
     Ok(owner.signed_in(request_id))
 }
 
+/// Returns the user of the session or API key for which the URL of a picture was made, read afresh. It is not a use of either: a
+/// page that is merely open does not keep its session from expiring.
+///
+/// # Errors
+/// `Unauthenticated` if the session or key is no longer valid.
+pub async fn authenticate_link(
+    db: &Db,
+    lifetime: Lifetime,
+    viewer: LinkViewer,
+    request_id: Option<String>,
+) -> Result<SignedIn, Error> {
+    let owner = match viewer {
+        LinkViewer::Session(id) => find_session(db, lifetime, session::Column::Id.eq(id)).await?,
+        LinkViewer::ApiKey(id) => find_api_key(db, api_key::Column::Id.eq(id)).await?,
+    };
+    owner.map(|owner| owner.signed_in(request_id)).ok_or(Error::Unauthenticated)
+}
+
 async fn find_owner(db: &Db, lifetime: Lifetime, token: &str) -> Result<SessionOwner, Error> {
     let found = match TokenKind::of(token) {
-        Some(TokenKind::Session) => find_session(db, lifetime, token).await?,
-        Some(TokenKind::ApiKey) => find_api_key(db, token).await?,
+        Some(TokenKind::Session) => {
+            find_session(db, lifetime, session::Column::TokenHash.eq(token::hash(token))).await?
+        }
+        Some(TokenKind::ApiKey) => find_api_key(db, api_key::Column::TokenHash.eq(token::hash(token))).await?,
         Some(TokenKind::Device | TokenKind::Link) | None => None,
     };
     found.ok_or(Error::Unauthenticated)
@@ -109,7 +130,11 @@ impl SessionOwner {
     }
 }
 
-async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option<SessionOwner>, Error> {
+async fn find_session(
+    db: &Db,
+    lifetime: Lifetime,
+    condition: impl IntoCondition,
+) -> Result<Option<SessionOwner>, Error> {
     let select = session::Entity::find()
         .select_only()
         .column(session::Column::Id)
@@ -117,12 +142,12 @@ async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option
         .column_as(Expr::val(None::<String>), "key_role")
         .column(session::Column::UserId)
         .join(JoinType::InnerJoin, session::Relation::User.def())
-        .filter(session::Column::TokenHash.eq(token::hash(token)))
+        .filter(condition)
         .filter(session::alive(lifetime.idle));
     find(db, select).await
 }
 
-async fn find_api_key(db: &Db, token: &str) -> Result<Option<SessionOwner>, Error> {
+async fn find_api_key(db: &Db, condition: impl IntoCondition) -> Result<Option<SessionOwner>, Error> {
     let select = api_key::Entity::find()
         .select_only()
         .column(api_key::Column::Id)
@@ -130,7 +155,7 @@ async fn find_api_key(db: &Db, token: &str) -> Result<Option<SessionOwner>, Erro
         .column_as(api_key::Column::Role, "key_role")
         .column(api_key::Column::UserId)
         .join(JoinType::InnerJoin, api_key::Relation::User.def())
-        .filter(api_key::Column::TokenHash.eq(token::hash(token)))
+        .filter(condition)
         .filter(api_key::alive());
     find(db, select).await
 }

@@ -10,8 +10,7 @@ use super::filter::UserFilter;
 use super::filter_sql::CompiledFilter;
 use super::order::{self, UserOrder};
 use super::user_by::UserBy;
-use crate::access::{Action, RequiresAction, SitesOf, UserPermissions, sites_of};
-use crate::avatar;
+use crate::access::{Action, RequiresAction, SitesOf, UserPermissions, Viewer, sites_of};
 use crate::budget::ListItem;
 use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
@@ -25,7 +24,7 @@ use crate::graphql::loader::{
     SiteCount, Sites, UserById,
 };
 use crate::graphql::pagination::{self, Connection, PageArgs, PositionedConnection};
-use crate::scalar::{Date, Url};
+use crate::scalar::{Date, Url, now};
 
 #[derive(Default)]
 pub struct UserQuery;
@@ -122,12 +121,16 @@ impl user::Model {
         Ok(private(self, ctx, self.last_login)?)
     }
 
-    /// The URL of the user's picture, a square PNG or JPEG of at most 512 pixels. Requests for it need the same
-    /// `Authorization` header as requests to the API. The URL changes whenever the picture changes. Null if the user
-    /// has no picture.
+    /// The URL of the user's picture, a square PNG or JPEG of at most 512 pixels. It can stand in `<img src>`: it is signed for
+    /// the viewer, and valid for at least five minutes while the viewer stays signed in. Requests with the `Authorization`
+    /// header of the API need no valid signature. The URL changes whenever the picture changes. Null if the user has no
+    /// picture.
     async fn avatar_url(&self, ctx: &Context<'_>) -> Result<Option<Url>> {
-        let public_url = ctx.public_url()?;
-        Ok(self.avatar.as_ref().map(|hash| avatar::url(public_url, self.id, hash)))
+        let links = ctx.avatar_links()?;
+        Ok(self.avatar.as_ref().map(|hash| match ctx.viewer().and_then(Viewer::signed_in) {
+            Ok(viewer) => links.url(viewer, self.id, hash, now()),
+            Err(_) => links.unsigned_url(self.id, hash),
+        }))
     }
 
     /// The institution that the user belongs to.
