@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
-use poem::{Endpoint, Request, Response, http::StatusCode};
+use poem::{
+    Endpoint, Request, Response,
+    http::{Method, StatusCode},
+};
 use tokio::sync::{RwLock, Semaphore};
 use tracing::Instrument;
 
@@ -11,14 +14,15 @@ use super::{
     application::{Application, ExecutionResult},
     caller::Caller,
     client_ip::Proxies,
+    compression::Encoding,
     connections::Connection,
     error::HttpError,
-    error_response, event_stream,
+    error_response, etag, event_stream,
     media::{Accepted, Media},
     middleware::{OperationName, id_of},
     origin::{self, Origin},
     request::{self, Prepared, Reader, UploadPermit},
-    response,
+    response::{self, ResponseFormat},
     subscriptions::Subscriptions,
     upload, websocket,
 };
@@ -110,18 +114,25 @@ impl<A: Application> GraphQl<A> {
             return self.subscribe(request, caller, prepared).await;
         }
         let id = caller.request_id.clone();
+        let format = ResponseFormat {
+            media: accepted.media(),
+            encoding: Encoding::accepted(request.headers(), &Encoding::ALL),
+            // A result of POST must not be kept.
+            is_cacheable: *request.method() == Method::GET,
+        };
         let ExecutionResult { response, send_permit } = self.execute(caller, prepared).await?;
         let respond = move || {
             if accepted.only_events() {
                 event_stream::of_result(response, &id)
             } else {
-                response::from_graphql(response, accepted.media(), &id)
+                response::from_graphql(response, format, &id)
             }
         };
-        Ok(match send_permit {
+        let response = match send_permit {
             None => respond(),
             Some(permit) => response::stream_holding(background::run(async move { respond() }).await, permit).await,
-        })
+        };
+        Ok(etag::revalidate(request.headers(), response))
     }
 
     /// Starts a subscription and returns the response that sends its events.

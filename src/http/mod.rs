@@ -6,6 +6,7 @@ mod avatar;
 mod body;
 mod caller;
 mod client_ip;
+pub mod compression;
 mod connections;
 mod cors;
 mod document_cache;

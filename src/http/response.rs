@@ -11,7 +11,9 @@ use poem::{
 use serde::Serialize;
 
 use super::{
+    compression::{self, Encoding},
     error::{HttpError, MAX_ERRORS},
+    etag,
     media::Media,
 };
 use crate::error::{PATH, TopLevelCode};
@@ -80,13 +82,41 @@ impl<'a> Body<'a> {
     }
 }
 
+/// How the result of a request is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseFormat {
+    pub media: Media,
+    /// The encoding of a long body; `None` leaves it as it is.
+    pub encoding: Option<Encoding>,
+    /// Whether the caller may keep the result, and revalidate it before each use.
+    pub is_cacheable: bool,
+}
+
 /// Returns the response for the result of a request that was passed to the schema.
-pub fn from_graphql(mut response: async_graphql::Response, media: Media, request_id: &str) -> Response {
+pub fn from_graphql(mut response: async_graphql::Response, format: ResponseFormat, request_id: &str) -> Response {
+    let ResponseFormat { media, encoding, is_cacheable } = format;
     let body = Body::of_response(&mut response, request_id);
     let is_rejected = body.data.is_none();
+    let is_cacheable = is_cacheable && body.errors.is_empty();
     let status = if is_rejected && media == Media::GraphQl { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    let mut http_response = json(status, media, &body);
-    http_response.headers_mut().extend(response.http_headers);
+    let (status, bytes) = serialize(status, &body);
+    let etag = is_cacheable.then(|| etag::of(&bytes)).and_then(|etag| etag::weak(&etag));
+    let is_long = bytes.len() >= compression::MIN_LENGTH;
+    let (bytes, encoding) = compression::encode(bytes, encoding);
+    let mut http_response =
+        Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type()).body(bytes);
+    let headers = http_response.headers_mut();
+    headers.extend(response.http_headers);
+    if let Some(etag) = etag {
+        headers.insert(header::ETAG, etag);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(header::VARY, HeaderValue::from_static("Authorization, Accept, Accept-Encoding"));
+    } else if is_long {
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    if let Some(encoding) = encoding {
+        headers.insert(header::CONTENT_ENCODING, encoding.header());
+    }
     http_response
 }
 
@@ -169,14 +199,18 @@ fn set_code(error: &mut ServerError, code: TopLevelCode, request_id: &str) {
 }
 
 fn json(status: StatusCode, media: Media, body: &Body) -> Response {
-    let (status, bytes) = serde_json::to_vec(body).map_or_else(
+    let (status, bytes) = serialize(status, body);
+    Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type()).body(bytes)
+}
+
+fn serialize(status: StatusCode, body: &Body) -> (StatusCode, Vec<u8>) {
+    serde_json::to_vec(body).map_or_else(
         |error| {
             tracing::error!(%error, "failed to serialize a response as JSON");
             (StatusCode::INTERNAL_SERVER_ERROR, b"{}".to_vec())
         },
         |bytes| (status, bytes),
-    );
-    Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type()).body(bytes)
+    )
 }
 
 /// Returns a message as one line of limited length.
