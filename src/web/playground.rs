@@ -1,63 +1,126 @@
 //! The playground: `GraphiQL` and a bar for signing in, embedded in the binary.
 
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
-use poem::http::{StatusCode, header};
-use poem::{Endpoint, Request, Response, Result, Route, endpoint::make_sync, get};
-use sha2::{Digest, Sha256};
+use std::io::Read;
 
-use crate::http::etag::holds;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use flate2::read::GzDecoder;
+use poem::error::InternalServerError;
+use poem::http::{HeaderMap, StatusCode, header};
+use poem::{Body, Endpoint, Request, Response, Result, Route, endpoint::make_sync, get};
+
+use crate::http::compression::Encoding;
+use crate::http::etag;
 
 const PAGE: &str = include_str!("../../playground/index.html");
 
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// The files, each with its path and content type; `playground/README.md` says where they come from.
-const FILES: [(&str, &str, &[u8]); 8] = [
-    ("/playground/graphiql.min.css", CSS, include_bytes!("../../playground/graphiql.min.css")),
-    ("/playground/graphiql.min.js", JS, include_bytes!("../../playground/graphiql.min.js")),
-    ("/playground/icon.svg", "image/svg+xml", include_bytes!("../../playground/icon.svg")),
-    ("/playground/licenses.txt", "text/plain; charset=utf-8", include_bytes!("../../playground/licenses.txt")),
-    ("/playground/playground.css", CSS, include_bytes!("../../playground/playground.css")),
-    ("/playground/playground.js", JS, include_bytes!("../../playground/playground.js")),
-    ("/playground/react-dom.production.min.js", JS, include_bytes!("../../playground/react-dom.production.min.js")),
-    ("/playground/react.production.min.js", JS, include_bytes!("../../playground/react.production.min.js")),
+/// The encodings in which files are embedded, the smallest first.
+const ENCODINGS: [Encoding; 2] = [Encoding::Brotli, Encoding::Gzip];
+
+/// A file, compressed by `playground/compress.mjs`.
+struct File {
+    path: &'static str,
+    content_type: &'static str,
+    brotli: &'static [u8],
+    gzip: &'static [u8],
+}
+
+macro_rules! file {
+    ($name:literal, $content_type:expr) => {
+        File {
+            path: concat!("/playground/", $name),
+            content_type: $content_type,
+            brotli: include_bytes!(concat!("../../playground/", $name, ".br")),
+            gzip: include_bytes!(concat!("../../playground/", $name, ".gz")),
+        }
+    };
+}
+
+/// The files; `playground/README.md` says where they come from.
+static FILES: [File; 8] = [
+    file!("graphiql.min.css", CSS),
+    file!("graphiql.min.js", JS),
+    file!("icon.svg", "image/svg+xml"),
+    file!("licenses.txt", "text/plain; charset=utf-8"),
+    file!("playground.css", CSS),
+    file!("playground.js", JS),
+    file!("react-dom.production.min.js", JS),
+    file!("react.production.min.js", JS),
 ];
 
 /// Adds the page at `/` and its files under `/playground/`, for GET and HEAD.
 #[must_use]
 pub fn add_to(route: Route) -> Route {
-    let route = route.at("/", get(make_sync(|_| page())));
-    FILES.into_iter().fold(route, |route, (path, content_type, content)| {
-        let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(content)));
-        route.at(path, get(File { content_type, content, etag }))
+    let html =
+        FILES.iter().fold(PAGE.to_owned(), |html, file| html.replace(&file.link(""), &file.link(&file.version())));
+    let route = route.at("/", get(make_sync(move |_| page(&html))));
+    FILES.iter().fold(route, |route, file| {
+        let (etag, query) = (etag::of(file.gzip), file.version());
+        route.at(file.path, get(FileEndpoint { file, etag, query }))
     })
 }
 
-struct File {
-    content_type: &'static str,
-    content: &'static [u8],
-    etag: String,
+impl File {
+    /// Returns the query string that tells this version of the file from others.
+    fn version(&self) -> String {
+        format!("?v={}", etag::of(self.gzip).trim_matches('"'))
+    }
+
+    /// Returns the end of an attribute of the page that names the file, with a query string.
+    fn link(&self, query: &str) -> String {
+        format!("{}{query}\"", self.path.trim_start_matches('/'))
+    }
+
+    /// Returns the content as the client likes it best.
+    fn content(&self, headers: &HeaderMap) -> std::io::Result<(Body, Option<Encoding>)> {
+        let encoding = Encoding::accepted(headers, &ENCODINGS);
+        let body = match encoding {
+            Some(Encoding::Brotli) => self.brotli.into(),
+            Some(_) => self.gzip.into(),
+            None => {
+                let mut content = Vec::new();
+                GzDecoder::new(self.gzip).read_to_end(&mut content)?;
+                content.into()
+            }
+        };
+        Ok((body, encoding))
+    }
 }
 
-impl Endpoint for File {
+struct FileEndpoint {
+    file: &'static File,
+    etag: String,
+    query: String,
+}
+
+impl Endpoint for FileEndpoint {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
+        // The page names the version, so that a browser need not ask again until there is another.
+        let is_version = request.uri().query().is_some_and(|query| self.query.strip_prefix('?') == Some(query));
+        let caching = if is_version { "public, max-age=31536000, immutable" } else { "no-cache" };
         let response = Response::builder()
-            .header(header::ETAG, &self.etag)
-            .header(header::CACHE_CONTROL, "no-cache")
+            .header(header::ETAG, format!("W/{}", self.etag))
+            .header(header::CACHE_CONTROL, caching)
+            .header(header::VARY, "Accept-Encoding")
             .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-        Ok(if holds(request.headers(), &self.etag) {
-            response.status(StatusCode::NOT_MODIFIED).finish()
-        } else {
-            response.content_type(self.content_type).body(self.content)
-        })
+        if etag::holds(request.headers(), &self.etag) {
+            return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+        }
+        let (body, encoding) = self.file.content(request.headers()).map_err(InternalServerError)?;
+        let mut response = response.content_type(self.file.content_type).body(body);
+        if let Some(encoding) = encoding {
+            response.headers_mut().insert(header::CONTENT_ENCODING, encoding.header());
+        }
+        Ok(response)
     }
 }
 
 /// Returns the page. It has no `ETag`, because its nonce is valid for one response only.
-fn page() -> Response {
+fn page(html: &str) -> Response {
     let nonce = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
     Response::builder()
         .content_type("text/html; charset=utf-8")
@@ -65,7 +128,7 @@ fn page() -> Response {
         .header(header::CONTENT_SECURITY_POLICY, policy(&nonce))
         .header(header::REFERRER_POLICY, "no-referrer")
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .body(PAGE.replace("{{nonce}}", &nonce))
+        .body(html.replace("{{nonce}}", &nonce))
 }
 
 /// Returns the content security policy. It allows only the server's own files; the nonce lets the menus of `GraphiQL` add the
@@ -84,4 +147,23 @@ fn policy(nonce: &str) -> String {
         "frame-ancestors 'none'",
     ]
     .join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compressed_files_are_up_to_date() {
+        for file in &FILES {
+            let path = format!("{}{}", env!("CARGO_MANIFEST_DIR"), file.path);
+            let content = std::fs::read(path).unwrap();
+            let (mut brotli, mut gzip) = (Vec::new(), Vec::new());
+            brotli::BrotliDecompress(&mut { file.brotli }, &mut brotli).unwrap();
+            GzDecoder::new(file.gzip).read_to_end(&mut gzip).unwrap();
+            let is_current = brotli == content && gzip == content;
+            assert!(is_current, "{}: run `node playground/compress.mjs`", file.path);
+            assert!(PAGE.contains(&file.link("")), "{}", file.path);
+        }
+    }
 }

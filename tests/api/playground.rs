@@ -217,10 +217,12 @@ async fn the_page_allows_no_other_hosts_and_its_files_are_cached() {
     assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self' 'nonce-"), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
-    assert!(!page.text().await.unwrap().contains("://"), "the page names another host");
+    let page = page.text().await.unwrap();
+    assert!(!page.contains("://"), "the page names another host");
 
     let file = format!("{}/playground/graphiql.min.js", app.url());
     let first = http.get(&file).send().await.unwrap();
+    assert_eq!(first.headers()["cache-control"], "no-cache");
     assert_eq!(first.headers()["content-type"], "text/javascript; charset=utf-8");
     assert_eq!(first.headers()["x-content-type-options"], "nosniff");
     let again = http.get(&file).header("if-none-match", &first.headers()["etag"]).send().await.unwrap();
@@ -228,4 +230,21 @@ async fn the_page_allows_no_other_hosts_and_its_files_are_cached() {
     assert_eq!(http.head(&file).send().await.unwrap().status(), 200);
     assert_eq!(http.post(&file).send().await.unwrap().status(), 405);
     assert_eq!(http.get(format!("{}/playground/graphiql.min.js.map", app.url())).send().await.unwrap().status(), 404);
+
+    let (_, version) = page.split_once("playground/graphiql.min.js").unwrap();
+    let version = version.split('"').next().unwrap();
+    for (accepted, encoding, max) in
+        [("gzip, br", Some("br"), 300_000), ("gzip", Some("gzip"), 350_000), ("", None, 1_100_000)]
+    {
+        let request = http.get(format!("{file}{version}")).header("accept-encoding", accepted);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["cache-control"], "public, max-age=31536000, immutable");
+        assert_eq!(response.headers()["vary"], "Accept-Encoding");
+        let sent = response.headers().get("content-encoding").map(|value| value.to_str().unwrap().to_owned());
+        let length = response.bytes().await.unwrap().len();
+        assert!(
+            sent.as_deref() == encoding && (max / 2..max).contains(&length),
+            "{accepted}: {sent:?}, {length} bytes"
+        );
+    }
 }
