@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
-use super::config::{Demo, Listen, Settings};
+use super::config::{Demo, Settings};
 use super::demo::busy::Busy;
 use super::demo::{self, DemoViewer};
 use super::open::{DEMO_DIR, check_key, open_with_key};
@@ -36,7 +36,7 @@ pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> 
         println!("    {kind:<14} {token}  {email}");
     }
     println!("They sign in with the password {}", demo::password(&hasher));
-    print_examples(settings, &Listen::from(port.local_addr()?).url(), &viewers);
+    print_examples(settings, &port.listen(settings)?.url(), &viewers);
     let mut changes = JoinSet::new();
     if let Some(administrator) = viewers.iter().find(|viewer| demo.busy && viewer.kind == ADMINISTRATOR) {
         changes.spawn(Busy::new(&db, &hasher, settings.session_lifetime(), administrator).await?.run());

@@ -15,6 +15,7 @@ use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::auth::policy::SelfServicePolicy;
 use crate::db::Db;
+use crate::http::BoundSocket;
 use crate::mail::worker::MailWorker;
 use crate::scalar::Id;
 use crate::{http, license};
@@ -47,7 +48,7 @@ pub(super) async fn run(
     hasher: Hasher,
     port: Port,
 ) -> anyhow::Result<()> {
-    let listen = Listen::from(port.local_addr()?);
+    let listen = port.listen(settings)?;
     let public_url = settings.public_url(&listen);
     let registration = registration_license(settings, &db).await?;
     let self_service = SelfServicePolicy { next_urls: settings.next_urls(&public_url), registration };
@@ -55,12 +56,7 @@ pub(super) async fn run(
     let (listener, stopped) = port.open(settings)?;
     server_url::record(settings, default_dir, &public_url);
     http::allow_descriptors(settings.max_connections as usize);
-    println!(
-        "Roster listens on {url}/graphql{playground}{everywhere}",
-        url = listen.url(),
-        playground = if settings.playground { format!(", playground on {}/", listen.url()) } else { String::new() },
-        everywhere = if listen.is_unspecified() { ", on all addresses of this machine" } else { "" },
-    );
+    announce(settings, &listen);
     if settings.mail.smtp_url().is_none() {
         println!("No SMTP server configured: emails are written to {}.", settings.mail_dir(default_dir).display());
     }
@@ -78,6 +74,19 @@ pub(super) async fn run(
     sealer_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     Ok(())
+}
+
+/// Prints where the server listens.
+fn announce(settings: &Settings, listen: &Listen) {
+    if let Listen::Unix(_) = listen {
+        return println!("Roster listens on {listen}");
+    }
+    println!(
+        "Roster listens on {url}/graphql{playground}{everywhere}",
+        url = listen.url(),
+        playground = if settings.playground { format!(", playground on {}/", listen.url()) } else { String::new() },
+        everywhere = if listen.is_unspecified() { ", on all addresses of this machine" } else { "" },
+    );
 }
 
 /// Waits for the email that is being sent when the server is stopped, while the last requests are finished.

@@ -7,10 +7,9 @@ use async_graphql::Request;
 use async_graphql::parser::types::ExecutableDocument;
 use backon::{ExponentialBuilder, Retryable};
 use poem::Route;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::config::{Listen, Settings};
+use super::config::Settings;
 use super::open::{self, DATA_DIR, WrongSetting, setting_of_database};
 use super::port::Port;
 use crate::db::{self, Db};
@@ -59,20 +58,20 @@ pub(super) async fn open(settings: &Settings, port: Port) -> anyhow::Result<Opti
 /// Connects as soon as the database can be reached, and serves health checks until then. Returns `None` if the process is told to
 /// stop.
 async fn wait(settings: &Settings, port: Port) -> anyhow::Result<Option<(Result<Db, Error>, Port)>> {
-    let listen = Listen::from(port.local_addr()?);
+    let listen = port.listen(settings)?;
+    let public_url = settings.public_url(&listen);
     // Checked before anyone can connect, as at any other start.
-    settings.mail_transport(DATA_DIR, &settings.public_url(&listen)).map_err(WrongSetting)?;
+    settings.mail_transport(DATA_DIR, &public_url).map_err(WrongSetting)?;
     let (listener, mut stopped) = port.open(settings)?;
     let url = listen.url();
-    // Both servers accept from the same socket, one after the other, so that no connection is refused in between.
-    let listener = listener.into_std()?;
     let (end, ended) = oneshot::channel::<()>();
     let ended = async {
         let _ = ended.await;
     };
     let application = Waiting { min_password_length: settings.password_length.into() };
-    let waiting_listener = TcpListener::from_std(listener.try_clone()?)?;
-    let server = tokio::spawn(http::serve(application, waiting_listener, settings.server_settings(), ended));
+    // Both servers accept from the same socket, one after the other, so that no connection is refused in between.
+    let waiting_listener = listener.try_clone()?;
+    let server = tokio::spawn(http::serve(application, waiting_listener, settings.server_settings(&public_url), ended));
     println!("Roster waits for its database; it answers {url}/health/live and {url}/health/ready.");
     let connected = tokio::select! {
         connected = connect(settings) => Some(connected),
@@ -126,7 +125,7 @@ impl Application for Waiting {
         Err(HttpError::overloaded(RETRY_AFTER))
     }
 
-    async fn avatar(&self, _: Caller, _: &str, _: impl Fn(&str) -> bool + Send) -> Result<Avatar, HttpError> {
+    async fn avatar(&self, _: Caller, _: &str, _: &str, _: impl Fn(&str) -> bool + Send) -> Result<Avatar, HttpError> {
         Err(HttpError::overloaded(RETRY_AFTER))
     }
 

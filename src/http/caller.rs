@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use poem::{
-    Request,
+    Addr, Request,
     http::{HeaderMap, HeaderValue, header},
 };
 
@@ -12,6 +12,8 @@ use crate::i18n::language::Language;
 
 const MAX_USER_AGENT: usize = 256;
 const MAX_TOKEN: usize = 1024;
+/// The kind of address that the peers of a Unix socket have.
+pub const UNIX_PEER: &str = "unix";
 
 /// The sender of a request, as far as HTTP tells. Not `Debug`, because it holds a secret.
 #[derive(Clone)]
@@ -31,11 +33,15 @@ impl Caller {
     /// # Errors
     /// 401 for a malformed Authorization header.
     pub fn from_request(request: &Request, request_id: &str, proxies: &Proxies) -> Result<Self, HttpError> {
-        let peer = request.remote_addr().as_socket_addr().ok_or_else(HttpError::internal)?;
+        let peer = match &**request.remote_addr() {
+            Addr::SocketAddr(peer) => Some(peer.ip()),
+            Addr::Custom(UNIX_PEER, _) => None,
+            _ => return Err(HttpError::internal()),
+        };
         let user_agent = request.header(header::USER_AGENT).map(|text| text.chars().take(MAX_USER_AGENT).collect());
         Ok(Self {
             token: token(request.headers())?,
-            address: proxies.address(peer.ip(), request.headers()),
+            address: proxies.address(peer, request.headers()),
             user_agent,
             language: Language::of_headers(request.headers()).unwrap_or_default(),
             request_id: request_id.to_owned(),

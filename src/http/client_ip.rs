@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,9 +32,10 @@ impl Proxies {
     }
 
     /// Returns the address that a request comes from, as [`address`] does. If an untrusted peer sends X-Forwarded-For, a warning
-    /// is logged: a proxy that is not configured makes all clients behind it share one address.
-    pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let peer = peer.to_canonical();
+    /// is logged: a proxy that is not configured makes all clients behind it share one address. `None` is the peer of a Unix socket,
+    /// which is trusted: only a proxy that may write to the file can connect.
+    pub fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
+        let Some(peer) = peer.map(|peer| peer.to_canonical()) else { return address(None, headers, &self.trusted) };
         let is_trusted = self.trusted.iter().any(|network| network.contains(&peer));
         if headers.contains_key(FORWARDED_FOR) && !is_trusted && self.must_warn(peer, Instant::now()) {
             tracing::warn!(
@@ -42,7 +43,7 @@ impl Proxies {
                 "X-Forwarded-For is ignored, because the peer is not a trusted proxy; if it is yours, add it to --trusted-proxies"
             );
         }
-        address(peer, headers, &self.trusted)
+        address(Some(peer), headers, &self.trusted)
     }
 
     fn must_warn(&self, peer: IpAddr, now: Instant) -> bool {
@@ -79,18 +80,21 @@ pub fn network(text: &str) -> Result<IpNet, &'static str> {
 }
 
 /// Returns the address that a request comes from: the peer or, if that is a trusted proxy, the last forwarded address that is not
-/// a trusted proxy itself. Addresses before that one may be forged.
-fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+/// a trusted proxy itself. Addresses before that one may be forged. The peer of a Unix socket, `None`, counts as a trusted proxy of
+/// this machine.
+fn address(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_in_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let lines: Vec<&HeaderValue> = headers.get_all(FORWARDED_FOR).iter().collect();
     let mut forwarded =
         lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(',').map(entry));
-    let mut last = peer.to_canonical();
-    while is_trusted(last) {
+    let mut last = peer.map_or(Ipv4Addr::LOCALHOST.into(), |peer| peer.to_canonical());
+    let mut is_trusted = peer.is_none() || is_in_trusted(last);
+    while is_trusted {
         match forwarded.next().flatten() {
             Some(before) => last = before,
             None => break,
         }
+        is_trusted = is_in_trusted(last);
     }
     last
 }
@@ -115,7 +119,21 @@ mod tests {
         for line in lines {
             headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
-        address(peer.parse().unwrap(), &headers, &trusted).to_string()
+        let peer = (peer != "unix").then(|| peer.parse().unwrap());
+        address(peer, &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn the_peer_of_a_unix_socket_is_a_trusted_proxy() {
+        let cases: [(&[&str], &str); 4] = [
+            (&[], "127.0.0.1"),
+            (&["unknown"], "127.0.0.1"),
+            (&["1.2.3.4, 203.0.113.9"], "203.0.113.9"),
+            (&["203.0.113.9, 10.1.2.3"], "203.0.113.9"),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(of("unix", lines), expected, "{lines:?}");
+        }
     }
 
     #[test]

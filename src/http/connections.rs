@@ -18,7 +18,8 @@ use ipnet::IpNet;
 use poem::{Addr, Request};
 
 use self::connection::microseconds;
-pub use self::connection::{Connection, Phase};
+pub use self::connection::{Connection, Phase, UnderWay};
+use super::body;
 use crate::client::client_network;
 
 /// Number of connections beyond the limit, for health checks only.
@@ -76,10 +77,10 @@ impl ConnectionRegistry {
         Self { limits: Arc::new(limits), state: Arc::new(Mutex::new(state)), started: Instant::now() }
     }
 
-    /// Registers a connection from an address, and closes another one if that makes room. Returns `None` if there is no room:
-    /// every connection that it could replace is executing a request.
-    pub fn admit(&self, peer: IpAddr) -> Option<Arc<Connection>> {
-        let network = self.limited_network(peer);
+    /// Registers a connection from an address, or through the Unix socket, and closes another one if that makes room. Returns
+    /// `None` if there is no room: every connection that it could replace is executing a request.
+    pub fn admit(&self, peer: Option<IpAddr>) -> Option<Arc<Connection>> {
+        let network = peer.and_then(|peer| self.limited_network(peer));
         let now = microseconds(self.started);
         let mut state = self.lock();
         let is_reserved = !state.make_room(false, network, now);
@@ -107,8 +108,15 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Returns the connection of a request.
-    pub fn connection_of(&self, request: &Request) -> Option<Arc<Connection>> {
+    /// Returns the connection of a request, which is under way until the guard is dropped; `None` if the connection is being closed.
+    pub fn begin_request(&self, request: &Request) -> Option<(Arc<Connection>, UnderWay)> {
+        let connection = self.connection_of(request)?;
+        let under_way = connection.count_request();
+        let has_body = body::is_announced(request.headers());
+        connection.request_started(has_body).then_some((connection, under_way))
+    }
+
+    fn connection_of(&self, request: &Request) -> Option<Arc<Connection>> {
         match &**request.local_addr() {
             Addr::Custom(_, id) => self.lock().open.get(&id.parse().ok()?).cloned(),
             _ => None,

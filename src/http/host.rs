@@ -9,6 +9,17 @@ use poem::{
 
 use super::error::HttpError;
 
+/// Adds the Host header to a request by HTTP/2, which names its host as a part of the URL instead (RFC 9113, 8.3.1).
+pub fn add_of_http2(request: &mut Request) {
+    if request.version() < Version::HTTP_2 || request.headers().contains_key(header::HOST) {
+        return;
+    }
+    let host = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let Some(host) = host {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
 /// Checks that a request names one host: in HTTP/1.1 exactly once, in HTTP/1.0 at most once.
 ///
 /// # Errors

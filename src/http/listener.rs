@@ -8,18 +8,17 @@ use std::{
 };
 
 use poem::{
+    Addr,
     http::uri::Scheme,
     listener::Acceptor,
     web::{LocalAddr, RemoteAddr},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::sleep,
-};
+use tokio::{sync::Semaphore, time::sleep};
 
 use super::{
+    caller::UNIX_PEER,
     connections::{Connection, ConnectionRegistry, Limits, RESERVED},
+    socket::{Listener, Socket},
     stream::{Stream, Timeouts},
 };
 
@@ -30,10 +29,9 @@ const SHORT_PAUSE: Duration = Duration::from_millis(1);
 /// Maximum number of connections that are being closed and have not ended yet; each ends as soon as its task runs.
 const MAX_CLOSING: usize = 64;
 
-/// A listener that accepts a limited number of TCP connections.
+/// A listener that accepts a limited number of connections.
 pub struct LimitedListener {
-    listener: TcpListener,
-    local: SocketAddr,
+    listener: Listener,
     /// Limits the file descriptors, including those of connections that are being closed.
     descriptors: Arc<Semaphore>,
     timeouts: Timeouts,
@@ -41,11 +39,10 @@ pub struct LimitedListener {
 }
 
 impl LimitedListener {
-    pub fn new(listener: TcpListener, limits: Limits, timeouts: Timeouts) -> Result<Self> {
-        let local = listener.local_addr()?;
+    pub fn new(listener: Listener, limits: Limits, timeouts: Timeouts) -> Self {
         let descriptors = limits.max.saturating_add(RESERVED + MAX_CLOSING).min(Semaphore::MAX_PERMITS);
         let descriptors = Arc::new(Semaphore::new(descriptors));
-        Ok(Self { listener, local, descriptors, timeouts, connections: ConnectionRegistry::new(limits) })
+        Self { listener, descriptors, timeouts, connections: ConnectionRegistry::new(limits) }
     }
 
     pub fn connections(&self) -> ConnectionRegistry {
@@ -53,7 +50,7 @@ impl LimitedListener {
     }
 
     /// Returns the next connection. poem's loop would spin on an error, so this waits instead.
-    async fn next(&self) -> (TcpStream, SocketAddr) {
+    async fn next(&self) -> (Socket, Option<SocketAddr>) {
         let mut is_failing = false;
         loop {
             match self.listener.accept().await {
@@ -71,13 +68,13 @@ impl LimitedListener {
     }
 
     /// Returns the next connection for which there is room; closes the others.
-    async fn next_admitted(&self) -> (TcpStream, SocketAddr, Arc<Connection>) {
+    async fn next_admitted(&self) -> (Socket, Option<SocketAddr>, Arc<Connection>) {
         loop {
             let (stream, peer) = self.next().await;
-            if let Some(connection) = self.connections.admit(peer.ip()) {
+            if let Some(connection) = self.connections.admit(peer.map(|peer| peer.ip())) {
                 return (stream, peer, connection);
             }
-            tracing::debug!(%peer, "the connection limit is reached; closing a new connection");
+            tracing::debug!(?peer, "the connection limit is reached; closing a new connection");
         }
     }
 }
@@ -97,17 +94,15 @@ impl Acceptor for LimitedListener {
     type Io = Stream;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
-        vec![LocalAddr(self.local.into())]
+        self.listener.local_addr().into_iter().map(|address| LocalAddr(address.into())).collect()
     }
 
     async fn accept(&mut self) -> Result<(Stream, LocalAddr, RemoteAddr, Scheme)> {
         let descriptor = Arc::clone(&self.descriptors).acquire_owned().await.map_err(Error::other)?;
         let (stream, peer, connection) = self.next_admitted().await;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "failed to set TCP_NODELAY"); // the peer has already disconnected
-        }
         let local = connection.address();
         let stream = Stream::new(stream, self.timeouts, connection, self.connections(), descriptor);
-        Ok((stream, local, RemoteAddr(peer.into()), Scheme::HTTP))
+        let peer = peer.map_or(Addr::Custom(UNIX_PEER, "".into()), Addr::SocketAddr);
+        Ok((stream, local, RemoteAddr(peer), Scheme::HTTP))
     }
 }

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    HEALTH, body,
+    HEALTH,
     connections::{Connection, ConnectionRegistry},
     error::HttpError,
     host,
@@ -42,11 +42,11 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
         let id = Uuid::now_v7().to_string();
         let media = Media::accepted(request.headers()).unwrap_or(Media::Json);
         let mut log_line = LogLine::new(&request, &id);
+        host::add_of_http2(&mut request);
         request.set_data(RequestId(id.clone()));
-        let Some(connection) = self.connections.connection_of(&request) else { return Err(disconnected()) };
-        if !connection.request_started(body::is_announced(request.headers())) {
+        let Some((connection, _under_way)) = self.connections.begin_request(&request) else {
             return Err(disconnected());
-        }
+        };
         request.set_data(Arc::clone(&connection));
 
         let span = tracing::info_span!("request", %id);

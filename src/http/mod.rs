@@ -26,6 +26,8 @@ mod request;
 mod response;
 pub mod selection;
 mod socket;
+#[cfg(unix)]
+mod socket_file;
 mod spacing;
 mod stream;
 mod subscription_root;
@@ -45,11 +47,12 @@ use poem::{
     http::{Method, StatusCode},
 };
 use tokio::{
-    net::TcpListener,
     sync::{RwLock, Semaphore, watch},
     time::timeout,
 };
 
+#[cfg(unix)]
+pub use self::socket::bind_unix;
 pub use self::{
     application::{Application, Event, Events, ExecutionResult, LONG_RESPONSE},
     avatar::{Avatar, AvatarContent, PREFIX as AVATARS},
@@ -58,7 +61,7 @@ pub use self::{
     document_limits::{TooLarge, check_text, measure, operation_type, selected_operation},
     error::HttpError,
     origin::Origin,
-    socket::{allow_descriptors, bind, listen},
+    socket::{BoundSocket, Listener, allow_descriptors, bind, listen},
     subscriptions::{MAX_HANDSHAKES, MAX_STREAMS, MAX_SUBSCRIPTIONS, SubscriptionTimeouts},
     websocket::MAX_MESSAGE,
 };
@@ -80,6 +83,8 @@ use crate::share::{ShareLimits, Shares};
 /// The path prefix of the health checks.
 const HEALTH: &str = "/health/";
 const IDLE: Duration = Duration::from_secs(75);
+/// Maximum number of requests at once on one HTTP/2 connection. poem limits the streams that a client opens and resets at once.
+const MAX_HTTP2_STREAMS: u32 = 100;
 /// Maximum number of requests with a file that are read or executed at once; each is kept in memory as a whole.
 const MAX_UPLOADS: usize = 16;
 /// The limit for the requests with a file of one user.
@@ -106,7 +111,7 @@ pub struct ServerSettings {
 /// Serves requests until `shutdown` resolves, then lets the requests under way finish.
 pub async fn serve<A: Application>(
     app: A,
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     settings: ServerSettings,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
@@ -116,7 +121,7 @@ pub async fn serve<A: Application>(
         max_per_address: settings.max_connections_per_address,
         exempt: settings.trusted_proxies.clone(),
     };
-    let listener = LimitedListener::new(listener, limits, timeouts)?;
+    let listener = LimitedListener::new(listener.into(), limits, timeouts);
     let mutations = Arc::new(RwLock::new(()));
     let (stop, stopping) = watch::channel(false);
     let shutdown = async move {
@@ -141,6 +146,7 @@ pub async fn serve<A: Application>(
     let inner = Middleware { inner, connections, deadline: settings.request_deadline };
     let endpoint = CrossOrigin { inner, origins };
     Server::new_with_acceptor(listener)
+        .http2_max_concurrent_streams(MAX_HTTP2_STREAMS)
         .run_with_graceful_shutdown(endpoint, shutdown, Some(settings.shutdown_grace))
         .await?;
     finish(&mutations, &subscriptions, settings.shutdown_grace).await;

@@ -11,12 +11,14 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
-use super::connections::{Connection, ConnectionRegistry};
+use super::{
+    connections::{Connection, ConnectionRegistry},
+    socket::Socket,
+};
 
 /// The time left to the handler to respond after the deadline of a request.
 const GRACE: Duration = Duration::from_secs(1);
@@ -25,7 +27,8 @@ const UPGRADED_GRACE: Duration = Duration::from_secs(5);
 /// Maximum number of bytes that are read and discarded after the response to a request that was not read to its end.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 const DISCARD_BUFFER: usize = 16 * 1024;
-/// HTTP/2 is rejected: its frames would need deadlines of another kind.
+/// The bytes with which a client begins HTTP/2. It is rejected unless the peer is a trusted proxy: frames, such as pings, extend the
+/// deadlines of a connection, and streams multiply its requests.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
 
@@ -41,7 +44,7 @@ pub struct Timeouts {
 /// The byte stream of a connection. It ends when the peer keeps it waiting for too long, or when the connection is closed to make
 /// room.
 pub struct Stream {
-    socket: TcpStream,
+    socket: Socket,
     timeouts: Timeouts,
     read_deadline: Pin<Box<Sleep>>,
     write_deadline: Pin<Box<Sleep>>,
@@ -70,7 +73,7 @@ fn closed_to_make_room() -> Error {
 impl Stream {
     /// Creates the stream of a connection that was accepted just now.
     pub fn new(
-        socket: TcpStream,
+        socket: Socket,
         timeouts: Timeouts,
         connection: Arc<Connection>,
         connections: ConnectionRegistry,
@@ -93,8 +96,12 @@ impl Stream {
     fn after_read(&mut self, bytes: &[u8]) -> Result<()> {
         for byte in bytes {
             match self.preface.split_first() {
-                Some((expected, [])) if expected == byte => return Err(ErrorKind::Unsupported.into()),
-                Some((expected, rest)) if expected == byte => self.preface = rest,
+                Some((expected, rest)) if expected == byte => {
+                    self.preface = rest;
+                    if rest.is_empty() && !self.connection.multiplex() {
+                        return Err(ErrorKind::Unsupported.into());
+                    }
+                }
                 _ => {
                     self.preface = &[];
                     break;
@@ -102,8 +109,8 @@ impl Stream {
             }
         }
         let now = Instant::now();
-        if self.state.upgraded {
-            self.read_deadline.as_mut().reset(now + self.timeouts.idle);
+        if self.state.upgraded || self.connection.is_multiplexed() {
+            self.read_deadline.as_mut().reset(now + self.idle());
         } else if !self.state.in_request {
             self.state.in_request = true;
             self.read_deadline.as_mut().reset(now + self.timeouts.request + GRACE);
@@ -116,11 +123,21 @@ impl Stream {
         Ok(())
     }
 
+    /// Returns the time for which both sides may be silent. The requests of HTTP/2 have deadlines of their own, and other frames
+    /// come and go in the meantime.
+    fn idle(&self) -> Duration {
+        if self.connection.is_multiplexed() {
+            self.timeouts.idle.max(self.timeouts.request + GRACE)
+        } else {
+            self.timeouts.idle
+        }
+    }
+
     fn after_write(&mut self, bytes: &[u8], count: usize) {
         self.state.upgraded |= bytes.starts_with(SWITCHING_PROTOCOLS);
         self.state.in_request = false;
         self.state.in_write = false;
-        self.read_deadline.as_mut().reset(Instant::now() + self.timeouts.idle);
+        self.read_deadline.as_mut().reset(Instant::now() + self.idle());
         if count == bytes.len() {
             self.connection.bytes_written();
         }

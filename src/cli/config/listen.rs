@@ -3,21 +3,25 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use url::Host;
 
 const EXPECTED: &str = "expected an address and a port (127.0.0.1:8000, [::1]:8000), a host name and a port (localhost:8000), \
-                        or a port (8000) of 127.0.0.1";
+                        a port (8000) of 127.0.0.1, or a Unix socket (unix:/run/roster/roster.sock)";
+/// The prefix of the path of a Unix socket.
+const UNIX: &str = "unix:";
 
-/// A host, as an address or a name, and a port.
+/// A host, as an address or a name, and a port; or the path of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     Address(SocketAddr),
     Name { host: String, port: u16 },
+    Unix(PathBuf),
 }
 
 impl Listen {
-    /// Parses `ADDRESS:PORT`, `NAME:PORT` or `PORT`.
+    /// Parses `ADDRESS:PORT`, `NAME:PORT`, `PORT` or `unix:PATH`.
     ///
     /// # Errors
     /// The expected format.
@@ -28,6 +32,10 @@ impl Listen {
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
+        if let Some(path) = text.strip_prefix(UNIX) {
+            let is_path = cfg!(unix) && !path.is_empty() && !path.contains('\0');
+            return if is_path { Ok(Self::Unix(path.into())) } else { Err(EXPECTED) };
+        }
         let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
         let port = port.parse().map_err(|_| EXPECTED)?;
         match Host::parse(host).map_err(|_| EXPECTED)? {
@@ -36,7 +44,7 @@ impl Listen {
         }
     }
 
-    /// Returns the addresses to try, IPv4 first.
+    /// Returns the addresses to try, IPv4 first. None for a Unix socket.
     ///
     /// # Errors
     /// The host name cannot be resolved.
@@ -48,7 +56,15 @@ impl Listen {
                 addresses.sort_by_key(SocketAddr::is_ipv6);
                 Ok(addresses)
             }
+            Self::Unix(_) => Ok(Vec::new()),
         }
+    }
+
+    /// Returns whether the address does not tell by which URL other machines reach the server: it listens on all addresses of this
+    /// machine, or on a Unix socket.
+    #[must_use]
+    pub fn has_no_own_url(&self) -> bool {
+        self.is_unspecified() || matches!(self, Self::Unix(_))
     }
 
     /// Returns whether this is the unspecified address: all addresses of the machine.
@@ -63,6 +79,8 @@ impl Listen {
         match self {
             // The unspecified address cannot be connected to; a server that listens on all addresses also listens on localhost.
             Self::Address(address) if self.is_unspecified() => format!("http://localhost:{}", address.port()),
+            // A proxy on the same machine, most likely.
+            Self::Unix(_) => "http://localhost".to_owned(),
             _ => format!("http://{self}"),
         }
     }
@@ -84,6 +102,7 @@ impl fmt::Display for Listen {
         match self {
             Self::Address(address) => address.fmt(formatter),
             Self::Name { host, port } => write!(formatter, "{host}:{port}"),
+            Self::Unix(path) => write!(formatter, "{UNIX}{}", path.display()),
         }
     }
 }
@@ -103,6 +122,8 @@ mod tests {
             ("[::]:80", "[::]:80", "http://localhost:80"),
             ("[::ffff:0.0.0.0]:80", "[::ffff:0.0.0.0]:80", "http://localhost:80"),
             ("localhost:8000", "localhost:8000", "http://localhost:8000"),
+            ("unix:/run/roster.sock", "unix:/run/roster.sock", "http://localhost"),
+            ("unix:roster.sock", "unix:roster.sock", "http://localhost"),
             ("Roster.example.org:443", "roster.example.org:443", "http://roster.example.org:443"),
         ];
         for (text, shown, url) in good {
@@ -128,6 +149,8 @@ mod tests {
             "a b:80",
             "http://localhost:80",
             "ann@localhost:80",
+            "unix:",
+            "unix:a\0b",
         ];
         for text in bad {
             assert!(Listen::parse(text).is_err(), "{text}");

@@ -31,7 +31,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
-    /// Address to listen on: an IP address or host name with a port, or only a port of 127.0.0.1.
+    /// Address to listen on: an IP address or host name with a port, only a port of 127.0.0.1, or a Unix socket as unix:PATH.
     #[arg(long, env = "ROSTER_LISTEN", default_value = DEFAULT_LISTEN, global = true, value_name = "ADDRESS:PORT",
           value_parser = Listen::parse)]
     pub listen: Listen,

@@ -1,7 +1,10 @@
 //! One connection, with the phase that tells which side waits for the other.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -28,8 +31,21 @@ pub struct Connection {
     has_unread: AtomicBool,
     /// Whether the connection is an event stream.
     is_streaming: AtomicBool,
+    /// Whether the connection carries several requests at once (HTTP/2). Its phase is then that of the last event of any of them.
+    is_multiplexed: AtomicBool,
+    /// The number of requests that have no response yet.
+    under_way: AtomicUsize,
     closing: AtomicWaker,
     disconnected: watch::Sender<bool>,
+}
+
+/// Counts a request as under way until it is dropped.
+pub struct UnderWay(Arc<Connection>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// The phase of a connection: which side waits for the other.
@@ -73,6 +89,8 @@ impl Connection {
             phase: AtomicU64::new(Phase::Idle.since(microseconds(started))),
             has_unread: AtomicBool::new(false),
             is_streaming: AtomicBool::new(false),
+            is_multiplexed: AtomicBool::new(false),
+            under_way: AtomicUsize::new(0),
             closing: AtomicWaker::new(),
             disconnected: watch::Sender::new(false),
         }
@@ -82,6 +100,9 @@ impl Connection {
     /// if the connection must not be closed.
     pub fn closing_order(&self, now: u64) -> Option<(ClosingOrder, u64)> {
         let word = self.phase.load(Ordering::Acquire);
+        if self.is_multiplexed() && self.under_way.load(Ordering::Acquire) > 0 {
+            return None;
+        }
         let (is_recent, is_under_way, since) = closing_order(word, now)?;
         // Between two events, a stream is under way although both sides wait.
         let is_under_way = is_under_way || self.is_streaming.load(Ordering::Acquire);
@@ -97,14 +118,36 @@ impl Connection {
         Phase::from_word(self.phase.load(Ordering::Acquire))
     }
 
+    /// Records that the peer speaks HTTP/2; returns `false` if it may not. Only peers that are exempt from the limit per address,
+    /// the trusted proxies, may: one connection stands for as many requests as there are streams.
+    pub fn multiplex(&self) -> bool {
+        let may_multiplex = self.network.is_none() && !self.is_reserved;
+        self.is_multiplexed.store(may_multiplex, Ordering::Release);
+        self.has_unread.store(false, Ordering::Release);
+        may_multiplex
+    }
+
+    pub fn is_multiplexed(&self) -> bool {
+        self.is_multiplexed.load(Ordering::Acquire)
+    }
+
+    /// Counts a request as under way until the guard is dropped.
+    pub fn count_request(self: &Arc<Self>) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        UnderWay(Arc::clone(self))
+    }
+
     /// Records that bytes have arrived; returns `false` if the connection is being closed.
     pub fn bytes_read(&self) -> bool {
-        self.has_unread.store(true, Ordering::Release);
+        self.has_unread.store(!self.is_multiplexed(), Ordering::Release);
         self.enter(Phase::Idle, |phase| phase == Phase::Idle)
     }
 
     /// Records that the head of a request has arrived; returns `false` if the connection is being closed.
     pub fn request_started(&self, has_body: bool) -> bool {
+        if self.is_multiplexed() {
+            return self.enter(Phase::Working, |_| true);
+        }
         self.has_unread.store(has_body, Ordering::Release);
         self.is_streaming.store(false, Ordering::Release);
         self.enter(if has_body { Phase::Receiving } else { Phase::Working }, |_| true)

@@ -7,7 +7,7 @@ fn registry(max: usize, max_per_address: usize, exempt: &[&str]) -> ConnectionRe
 }
 
 fn admit(registry: &ConnectionRegistry, peer: &str) -> Option<Arc<Connection>> {
-    registry.admit(peer.parse().unwrap())
+    registry.admit(Some(peer.parse().unwrap()))
 }
 
 #[test]
@@ -97,4 +97,23 @@ fn no_connection_is_admitted_while_every_other_one_executes_a_request() {
     let state = registry.lock();
     assert!(state.open.is_empty() && state.general.per_address.is_empty() && state.reserved.per_address.is_empty());
     assert_eq!((state.general.used, state.reserved.used), (0, 0));
+}
+
+#[test]
+fn a_connection_with_several_requests_is_closed_only_between_them() {
+    let registry = registry(2, 1, &["10.0.0.0/8"]);
+    assert!(!admit(&registry, "192.0.2.1").unwrap().multiplex(), "only trusted proxies speak HTTP/2");
+    let proxy = admit(&registry, "10.0.0.1").unwrap();
+    assert!(proxy.multiplex());
+    let first = proxy.count_request();
+    assert!(proxy.request_started(true));
+    let second = proxy.count_request();
+    assert!(proxy.request_started(false));
+    drop(second);
+    proxy.bytes_written();
+    assert_eq!(proxy.phase(), Phase::Idle);
+    assert!(proxy.closing_order(microseconds(registry.started)).is_none(), "a request is under way");
+    drop(first);
+    assert!(proxy.closing_order(microseconds(registry.started)).is_some());
+    assert!(!proxy.has_unread());
 }
