@@ -255,6 +255,11 @@ async fn an_invalid_setting_is_named_before_anything_is_created() {
         ("--next-urls", "ROSTER_NEXT_URLS", "https://app.example.org,javascript:alert(1)"),
         ("--next-urls", "ROSTER_NEXT_URLS", "https://app.example.org, https://example.org"),
         ("--next-urls", "ROSTER_NEXT_URLS", "https://app.example.org/?next"),
+        ("--allowed-origins", "ROSTER_ALLOWED_ORIGINS", "*"),
+        ("--allowed-origins", "ROSTER_ALLOWED_ORIGINS", "https://app.example.org,https://*.example.org"),
+        ("--allowed-origins", "ROSTER_ALLOWED_ORIGINS", "https://app.example.org/"),
+        ("--allowed-origins", "ROSTER_ALLOWED_ORIGINS", "app.example.org"),
+        ("--listen", "ROSTER_LISTEN", "unix:"),
         ("--smtp-url", "ROSTER_SMTP_URL", "mail.example.org"),
         ("--smtp-url", "ROSTER_SMTP_URL", "http://mail.example.org"),
         ("--smtp-url", "ROSTER_SMTP_URL", "smtp://mail.example.org?tls=perhaps"),
@@ -285,14 +290,24 @@ async fn an_invalid_setting_is_named_before_anything_is_created() {
         assert!(!(by_flag.err + &process.err()).contains("c2VjcmV0"), "a key or a password was printed");
         assert_eq!((by_flag.out, process.out()), (String::new(), String::new()), "{flag}={value}");
     }
-    for flag in
-        ["--listen", "--data-dir", "--database-url", "--key", "--key-file", "--smtp-url", "--mail-from", "--next-urls"]
-    {
+    for flag in [
+        "--listen",
+        "--data-dir",
+        "--database-url",
+        "--key",
+        "--key-file",
+        "--smtp-url",
+        "--mail-from",
+        "--next-urls",
+        "--allowed-origins",
+    ] {
         let empty = sandbox.run(&[&format!("{flag}=")]).await;
         assert!(empty.code == 2 && empty.err.contains(flag), "{flag}: {empty:?}");
     }
-    let unreachable = sandbox.run(&["--listen", "0.0.0.0:0", "--smtp-url", "smtp://mail.example.org"]).await;
-    assert!(unreachable.code == 2 && unreachable.err.contains("--public-url"), "{unreachable:?}");
+    for listen in ["0.0.0.0:0", "unix:roster.sock"] {
+        let unreachable = sandbox.run(&["--listen", listen, "--smtp-url", "smtp://mail.example.org"]).await;
+        assert!(unreachable.code == 2 && unreachable.err.contains("--public-url"), "{unreachable:?}");
+    }
     assert!(!sandbox.path("roster-data").exists());
     assert_eq!(sandbox.run(&["--no-such-setting"]).await.code, 2);
     assert_eq!(sandbox.run(&["demo", "--users", "9"]).await.code, 2);
@@ -449,7 +464,7 @@ async fn the_schema_command_prints_the_committed_schema() {
 }
 
 /// Every setting with its variable and its default, as in `--help`.
-const SETTINGS: [(&str, &str, &str); 26] = [
+const SETTINGS: [(&str, &str, &str); 27] = [
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
     ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
     ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
@@ -465,6 +480,7 @@ const SETTINGS: [(&str, &str, &str); 26] = [
     ("--wrong-secrets-per-address", "ROSTER_WRONG_SECRETS_PER_ADDRESS", "100"),
     ("--public-url", "ROSTER_PUBLIC_URL", "http:// and the value of --listen"),
     ("--next-urls", "ROSTER_NEXT_URLS", "the public URL"),
+    ("--allowed-origins", "ROSTER_ALLOWED_ORIGINS", "none"),
     ("--registration", "ROSTER_REGISTRATION", "none, registration is disabled"),
     ("--smtp-url", "ROSTER_SMTP_URL", "none, emails are written to mail in the data directory"),
     ("--smtp-url-file", "ROSTER_SMTP_URL_FILE", "none"),
