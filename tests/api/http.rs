@@ -561,3 +561,28 @@ async fn an_error_nulls_only_its_own_field() {
     assert_eq!(response["data"], json!({ "viewer": null, "node": null, "group": null }), "{response:#}");
     assert_eq!(response["errors"].as_array().unwrap().len(), 2, "{response:#}");
 }
+
+#[tokio::test]
+async fn an_unknown_field_is_reported_once_with_what_was_probably_meant() {
+    let app = App::on_sqlite().await;
+    let client = RawClient(app.address);
+    for (query, meant) in [
+        ("{viewer{fristName}}", Some("Did you mean `firstName`?")),
+        ("{viwer{id}}", Some("Did you mean `viewer`?")),
+        ("mutation{lgoin{token}}", Some("Did you mean `login`?")),
+        ("{viewer{favouriteColour}}", None),
+        ("subscription{x}", None),
+        ("{viewer{... on User{x}}}", None),
+    ] {
+        let response = client.query(query).await;
+        assert_eq!((response.status, response.code().as_str()), (400, "GRAPHQL_VALIDATION_FAILED"), "{query}");
+        let errors = response.json()["errors"].as_array().unwrap().clone();
+        let [error] = errors.as_slice() else { panic!("{query}: {errors:#?}") };
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("does not exist on type"), "{message}");
+        match meant {
+            Some(meant) => assert!(message.ends_with(meant), "{message}"),
+            None => assert!(!message.contains("Did you mean"), "{message}"),
+        }
+    }
+}
