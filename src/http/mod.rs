@@ -108,6 +108,16 @@ pub struct ServerSettings {
     pub playground: bool,
 }
 
+impl ServerSettings {
+    fn limits(&self) -> Limits {
+        Limits {
+            max: self.max_connections,
+            max_per_address: self.max_connections_per_address,
+            exempt: self.trusted_proxies.clone(),
+        }
+    }
+}
+
 /// Serves requests until `shutdown` resolves, then lets the requests under way finish.
 pub async fn serve<A: Application>(
     app: A,
@@ -116,12 +126,7 @@ pub async fn serve<A: Application>(
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let timeouts = Timeouts { request: settings.request_deadline, idle: IDLE };
-    let limits = Limits {
-        max: settings.max_connections,
-        max_per_address: settings.max_connections_per_address,
-        exempt: settings.trusted_proxies.clone(),
-    };
-    let listener = LimitedListener::new(listener.into(), limits, timeouts);
+    let listener = LimitedListener::new(listener.into(), settings.limits(), timeouts);
     let mutations = Arc::new(RwLock::new(()));
     let (stop, stopping) = watch::channel(false);
     let shutdown = async move {
