@@ -1,18 +1,21 @@
 //! The application behind the HTTP server: authenticates the caller and gives resolvers what they need.
 
+mod admission;
 mod authentication;
+mod documents;
 mod errors;
 mod execution;
 mod follower;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::Request;
 use async_graphql::parser::types::ExecutableDocument;
 use futures_util::{StreamExt, stream};
 use poem::Route;
 
+use self::admission::{LONG_RESPONSES, catching_up, expensive_requests};
+pub use self::documents::IntrospectionPolicy;
 use self::execution::{check_size, is_mutation, who};
 use self::follower::{Follower, Subscription};
 use crate::access::Viewer;
@@ -25,31 +28,22 @@ use crate::budget::{Budget, Limit, Size};
 use crate::change::feed::Feed;
 use crate::change::follow::{Execution, Start};
 use crate::db::Db;
+use crate::document::PublishedDocuments;
 use crate::error::Error;
 use crate::graphql::cost::{self, Costs};
 use crate::graphql::credential_use::CredentialUses;
 use crate::graphql::pagination::CursorKey;
 use crate::graphql::projection::SelectedFields;
-use crate::http::{self, Application, AvatarContent, Caller, Event, Events, ExecutionResult, HttpError, introspection};
+use crate::http::{
+    self, Application, AvatarContent, Caller, Event, Events, ExecutionResult, HttpError, PublishedSchema,
+    TrustedDocument, introspection,
+};
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
-use crate::session::{self, TokenUse};
-use crate::share::{Requester, Share, ShareLimits, Shares};
+use crate::session::TokenUse;
+use crate::share::{Requester, Shares};
 use crate::web::{pages, playground};
 use crate::{background, user};
-
-/// Returns the limits for the expensive requests of one caller.
-fn expensive_requests() -> ShareLimits {
-    ShareLimits { at_once: background::threads(), waiting: 64, max_wait: Duration::from_secs(3), rest: 4 }
-}
-
-/// Returns the limits for the subscriptions of one caller that catch up with changes they missed.
-fn catching_up() -> ShareLimits {
-    ShareLimits { at_once: background::threads(), waiting: 400, max_wait: Duration::from_secs(10), rest: 4 }
-}
-
-/// The long responses that one caller has under way: each is kept in memory until the caller has read it.
-const LONG_RESPONSES: ShareLimits = ShareLimits { at_once: 4, waiting: 8, max_wait: Duration::from_secs(3), rest: 0 };
 
 /// The running application; cheap to clone.
 #[derive(Clone)]
@@ -60,6 +54,8 @@ pub struct App {
     cursor_key: CursorKey,
     avatar_links: AvatarLinks,
     feed: Feed,
+    documents: PublishedDocuments,
+    introspection: IntrospectionPolicy,
     costs: Arc<Costs>,
     expensive_requests: Shares<Requester>,
     long_responses: Shares<Requester>,
@@ -93,6 +89,8 @@ impl App {
             .finish();
         Ok(Self {
             feed: Feed::new(db.clone()),
+            documents: PublishedDocuments::new(db.clone()),
+            introspection: IntrospectionPolicy::default(),
             db,
             policy,
             schema,
@@ -119,26 +117,6 @@ impl App {
         cost::check(cost).map(|()| cost)
     }
 
-    /// Waits for a slot of the caller if a request is expensive; other requests need none.
-    async fn admit_expensive(&self, who: Requester, cost: usize) -> Result<Option<Share<Requester>>, HttpError> {
-        if cost < cost::EXPENSIVE {
-            self.expensive_requests.pass();
-            return Ok(None);
-        }
-        self.expensive_requests.take(who).await.map(Some).ok_or_else(HttpError::too_many_expensive_requests)
-    }
-
-    /// Returns the permit of a long response, which is held until the caller has read it.
-    async fn admit_long_response(
-        &self,
-        who: Requester,
-        bytes: usize,
-        is_mutation: bool,
-    ) -> Result<Option<Share<Requester>>, HttpError> {
-        if bytes <= http::LONG_RESPONSE {
-            return Ok(None);
-        }
-        self.long_responses.take(who).await.map(Some).ok_or_else(|| HttpError::unread_responses(is_mutation))
     }
 }
 
@@ -171,6 +149,7 @@ impl Application for App {
         info: &DocumentInfo,
     ) -> Result<ExecutionResult, HttpError> {
         let viewer = self.viewer_of(&caller, &mut request).await?;
+        self.check_document(&viewer, &request, info)?;
         if info.credential_uses.are_many(&request.variables) {
             return Ok(errors::error_response(errors::too_many_credential_uses()).into());
         }
@@ -201,6 +180,7 @@ impl Application for App {
         last_event_id: Option<String>,
     ) -> Result<Events, HttpError> {
         let viewer = self.viewer(&caller, TokenUse::Request).await?;
+        self.check_document(&viewer, &request, info)?;
         let cost = self.cost(&mut request, info, &Budget::default()).and_then(cost::check_event);
         cost.map_err(errors::http_error)?;
         let (fields, start) = (Arc::clone(&info.selected_fields), Arc::new(Start::new(last_event_id)));
@@ -251,6 +231,18 @@ impl Application for App {
         let hash = avatar.hash();
         let content = AvatarContent { content_type: avatar.content_type.name(), bytes: avatar.content };
         Ok(http::Avatar { hash, content: Some(content) })
+    }
+
+    async fn trusted_document(&self, key: &str) -> Result<Option<Arc<TrustedDocument>>, HttpError> {
+        self.documents.find(key).await.map_err(errors::log_without_caller)
+    }
+
+    async fn authorize_document(&self, caller: &Caller, text: &str) -> Result<(), HttpError> {
+        self.authorize_untrusted(caller, text).await
+    }
+
+    async fn published_schema(&self, caller: Caller) -> Result<&'static PublishedSchema, HttpError> {
+        self.check_reader(&caller).await.map(|()| schema::published())
     }
 
     fn sdl(&self) -> String {

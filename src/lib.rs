@@ -6,9 +6,9 @@
 //! - [`cli`]: the commands of the binary and their settings
 //! - [`app`]: the application behind HTTP; [`schema`]: the API, merged from the features
 //! - the features [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`],
-//!   [`audit_event`] and [`change`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/` and `session/`, a
-//!   file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API (in `user/`, also `filter.rs` and `order.rs`). No
-//!   feature imports another
+//!   [`audit_event`], [`change`] and [`document`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/`
+//!   and `session/`, a file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API (in `user/`, also `filter.rs`
+//!   and `order.rs`). No feature imports another
 //! - [`graphql`]: what every resolver stands on, from the request context to pagination and costs; [`web`]: the pages that
 //!   links lead to, and the playground; [`startup`]: opens and migrates the database
 //! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one
@@ -44,6 +44,7 @@ pub mod change;
 pub mod cli;
 pub mod client;
 pub mod db;
+pub mod document;
 pub mod entity;
 pub mod error;
 pub mod graphql;

@@ -10,11 +10,12 @@ use roster::cli::audit_command::verify;
 use roster::cli::config::{Admin, Audit, Cli, Command, LogFormat, Settings};
 use roster::cli::demo_command::serve_demo;
 use roster::cli::doctor_command::examine;
+use roster::cli::documents_command::manage_documents;
 use roster::cli::import_command::import_file;
 use roster::cli::license_command::manage_licenses;
 use roster::cli::migrate_command::migrate;
 use roster::cli::open::WrongSetting;
-use roster::cli::schema_command::write_schema;
+use roster::cli::schema_command::run_schema;
 use roster::cli::serve::serve;
 
 #[global_allocator]
@@ -36,12 +37,13 @@ async fn main() -> ExitCode {
     let result = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&settings).await,
         Command::Demo(demo) => serve_demo(&settings, &demo).await,
-        Command::Schema => write_schema(),
+        Command::Schema(schema) => run_schema(&schema).await,
         Command::Migrate => migrate(&settings).await,
         Command::Import(import) => import_file(&settings, &import).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
         Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
         Command::License(license) => manage_licenses(&settings, license).await,
+        Command::Documents(documents) => manage_documents(&settings, documents).await,
         Command::Audit(Audit::Verify) => verify(&settings).await,
         Command::Doctor => examine(&settings).await,
     };

@@ -1,6 +1,7 @@
 //! The GraphQL schema, merged from the features.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
@@ -25,7 +26,7 @@ use crate::graphql::payload::{ReceiptPayload, UserPayload};
 use crate::graphql::projection::is_accounted_for;
 use crate::group::mutation::{DeleteGroupPayload, GroupMutation, GroupPayload};
 use crate::group::query::{GroupQuery, MemberConnection};
-use crate::http::introspection;
+use crate::http::{self, PublishedSchema, introspection};
 use crate::institution::mutation::{DeleteInstitutionPayload, InstitutionMutation, InstitutionPayload};
 use crate::institution::query::InstitutionQuery;
 use crate::license::query::LicenseQuery;
@@ -165,6 +166,15 @@ pub fn check() -> Result<(), Error> {
 pub fn described_sdl() -> String {
     let description = format!("{QUOTES}\n{}\n{QUOTES}\nschema {{", introspection::DESCRIPTION);
     sdl().replacen("\nschema {", &format!("\n{description}"), 1)
+}
+
+/// Returns the schema as it is published for clients, with an entity tag.
+pub fn published() -> &'static PublishedSchema {
+    static PUBLISHED: LazyLock<PublishedSchema> = LazyLock::new(|| {
+        let sdl = described_sdl();
+        PublishedSchema { etag: format!("\"{}\"", http::hash_of(&sdl)), sdl }
+    });
+    &PUBLISHED
 }
 
 /// Returns the schema in the schema definition language.

@@ -85,6 +85,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261130_000015_inbox/sqlite.sql"),
         postgres: include_str!("m20261130_000015_inbox/postgres.sql"),
     },
+    Step {
+        name: "m20261130_000020_documents",
+        sqlite: include_str!("m20261130_000020_documents/sqlite.sql"),
+        postgres: include_str!("m20261130_000020_documents/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

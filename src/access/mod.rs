@@ -202,6 +202,14 @@ impl Viewer {
         }
     }
 
+    /// Returns whether the viewer may send documents that are not trusted, on a server that allows it to administrators in the
+    /// playground. Programs with an API key may not.
+    #[must_use]
+    pub fn may_send_documents(&self) -> bool {
+        let has_session = self.signed_in().is_ok_and(|viewer| viewer.session_id().is_some());
+        has_session && self.may(Action::UseDeveloperTools).is_ok()
+    }
+
     /// Checks that the viewer may create an API key with a role.
     ///
     /// # Errors

@@ -59,6 +59,8 @@ pub enum Action {
     UseApiKeys,
     /// Read the audit trail.
     ReadAudit,
+    /// Read the schema, and send documents of one's own in the playground, where the settings reserve both to administrators.
+    UseDeveloperTools,
 }
 
 /// The scope of an action: how far it reaches.
@@ -111,6 +113,7 @@ pub const fn scopes_of(action: Action) -> [Scope; 5] {
         Action::DefineAttributes  => [Nothing,  Nothing, License, License, License],
         Action::UseApiKeys        => [Nothing,  Nothing, Own,     License, All],
         Action::ReadAudit         => [Nothing,  Own,     License, License, All],
+        Action::UseDeveloperTools => [Nothing,  Nothing, All,     All,     All],
     }
 }
 

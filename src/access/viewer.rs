@@ -112,13 +112,16 @@ pub struct SignedIn {
     pub rank: Rank,
     pub rights: AdminRights,
     pub full_site_access: bool,
+    /// The set of trusted documents to which the API key is bound.
+    pub document_set: Option<String>,
     /// The ID of the request, for the audit trail; `None` for the command line.
     pub request_id: Option<String>,
 }
 
 impl SignedIn {
     /// Creates the viewer for a user with a session, or for a program with an API key of a role that the user created. The
-    /// program has no rights besides the key's role, and no higher rank than the user has now.
+    /// program has no rights besides the key's role, and no higher rank than the user has now. The key is bound to no set of
+    /// documents.
     #[must_use]
     pub fn new(user: &ViewerRow, auth_method: AuthMethod, request_id: Option<String>) -> Self {
         let rank = Rank::of(user.role, user.is_staff, user.rights);
@@ -127,7 +130,7 @@ impl SignedIn {
             AuthMethod::ApiKey(_, role) => (Rank::of_role(role).min(rank), AdminRights::default()),
         };
         let ViewerRow { user_id, license_id, full_site_access, .. } = *user;
-        Self { user_id, auth_method, license_id, rank, rights, full_site_access, request_id }
+        Self { user_id, auth_method, license_id, rank, rights, full_site_access, document_set: None, request_id }
     }
 
     /// Returns the session of the request; `None` if it uses an API key.

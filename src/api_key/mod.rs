@@ -17,9 +17,10 @@ use crate::db::{Db, rows};
 use crate::entity::api_key::{self, MAX_KEYS_OF_A_LICENSE};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::license;
+use crate::entity::trusted_document::{MAX_SET_NAME, is_set_name};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, Instant, now};
-use crate::validation::{Validator, rule};
+use crate::validation::{ValidationError, Validator, rule};
 use input::CreateApiKeyInput;
 
 /// The number of stored characters of the secret, which tell keys apart: the prefix, and 30 of 256 random bits.
@@ -52,6 +53,7 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
         created_at: now(),
         last_used_at: None,
         expires_at: None,
+        document_set: None,
     };
     let mut new = empty.clone();
     let mut validator = Validator::creating();
@@ -60,6 +62,8 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     if new.expires_at.is_some_and(|instant| !is_valid_expiry(instant)) {
         validator.add_error("expiresAt", ErrorCode::Invalid, "Must be in the future and before the year 10000.");
     }
+    let document_set = input.document_set.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
+    validator.text("documentSet", document_set, &mut new.document_set, set_name);
     validator.finish()?;
 
     let (transaction, viewer, _) = actor::begin_on_oneself(db, viewer).await?;
@@ -110,6 +114,13 @@ pub async fn list(db: &Db, viewer: &Viewer, license_id: Option<Id>) -> Result<Ve
         .order_by_asc(api_key::Column::Id)
         .limit(MAX_KEYS_OF_A_LICENSE);
     Ok(keys.all(db.read()).await?)
+}
+
+fn set_name(text: &str) -> Result<String, ValidationError> {
+    if is_set_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(ValidationError::invalid(format!("Must have at most {MAX_SET_NAME} letters, digits, `.`, `_` or `-`.")))
 }
 
 fn is_valid_expiry(instant: DateTime<Utc>) -> bool {

@@ -35,6 +35,16 @@ pub fn log(error: Error, caller: &Caller, what: &str) -> HttpError {
     HttpError::internal()
 }
 
+/// Logs an error of the application itself, and returns the HTTP error for it.
+pub fn log_without_caller(error: Error) -> HttpError {
+    if let Error::Unavailable(cause) = error {
+        tracing::warn!(%cause, "the database cannot be reached");
+        return HttpError::overloaded(1);
+    }
+    tracing::error!(?error, "failed to read the trusted documents");
+    HttpError::internal()
+}
+
 /// Returns the response to a document of which nothing was executed.
 pub fn error_response(error: Error) -> Response {
     let error = async_graphql::Error::from(error).into_server_error(Pos::default());

@@ -97,7 +97,9 @@ impl ChangeKind {
             | AuditAction::ApiKeyRevoked
             | AuditAction::AttributeDefined
             | AuditAction::AttributeChanged
-            | AuditAction::AttributeRemoved => None,
+            | AuditAction::AttributeRemoved
+            | AuditAction::DocumentsPublished
+            | AuditAction::DocumentsWithdrawn => None,
         }
     }
 }

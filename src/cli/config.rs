@@ -1,6 +1,7 @@
 //! The command line: the commands with their options, and the settings.
 
 mod commands;
+mod documents;
 mod environment;
 mod listen;
 mod mail;
@@ -10,9 +11,10 @@ mod settings;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use self::commands::{
-    Admin, AdminCreate, AdminLink, Audit, Command, Demo, Import, License, LicenseCreate, LicenseExtend,
-    LicenseKindArgument,
+    Admin, AdminCreate, AdminLink, Audit, Command, Demo, Documents, DocumentsPublish, DocumentsWithdraw, Import,
+    License, LicenseCreate, LicenseExtend, LicenseKindArgument, Schema, SchemaFormat,
 };
+pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::listen::Listen;
 pub use self::mail::Mail;
 pub use self::settings::{LogFormat, Settings};

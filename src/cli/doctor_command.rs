@@ -1,10 +1,11 @@
 //! `roster doctor`: prints the settings and the state of the database.
 
-use super::config::{LogFormat, Settings};
+use super::config::{LogFormat, SchemaReaders, Settings};
 use super::doctor;
 use super::open::DATA_DIR;
 use crate::auth::server_key::{self, Key};
 use crate::db::{self, Db};
+use crate::http::DocumentPolicy;
 use crate::{private_file, startup};
 
 /// Returns the path of a file or directory, with a remark if users other than its owner may access it.
@@ -47,6 +48,8 @@ fn print_server_settings(settings: &Settings) {
     println!("listen                {}", settings.listen);
     println!("public URL            {}", settings.public_url(&settings.listen));
     println!("playground            {}", settings.playground);
+    println!("documents             {}", describe_documents(settings));
+    println!("introspection         {}", describe_readers(settings));
     let (connections, per_address) = (settings.max_connections, settings.max_connections_per_address());
     println!("max connections       {connections}, {per_address} per address");
     let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
@@ -55,6 +58,22 @@ fn print_server_settings(settings: &Settings) {
     println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
     println!("wrong secrets         {} per address within 15 minutes", settings.wrong_secrets_per_address);
     println!("password length       at least {} characters", settings.password_length);
+}
+
+fn describe_documents(settings: &Settings) -> &'static str {
+    match settings.documents.policy(settings.playground) {
+        DocumentPolicy::Any => "any",
+        DocumentPolicy::TrustedOnly { for_playground: false } => "trusted only",
+        DocumentPolicy::TrustedOnly { for_playground: true } => "trusted only, and any for administrators",
+    }
+}
+
+fn describe_readers(settings: &Settings) -> &'static str {
+    match settings.documents.introspection {
+        SchemaReaders::Everyone => "everyone",
+        SchemaReaders::Administrators => "administrators",
+        SchemaReaders::Nobody => "nobody",
+    }
 }
 
 fn print_log_settings(settings: &Settings) {

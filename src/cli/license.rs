@@ -35,8 +35,7 @@ pub fn extended(Extended { license, before }: &Extended) -> String {
 /// Formats licenses with their number of users as a table.
 #[must_use]
 pub fn table(licenses: Vec<(Model, i64)>) -> String {
-    let mut rows = vec![HEADERS.map(str::to_owned)];
-    rows.extend(licenses.into_iter().map(|(license, users)| {
+    let rows = licenses.into_iter().map(|(license, users)| {
         let expired = if license.has_expired() { "yes" } else { "no" };
         let kind = match license.kind {
             LicenseKind::Commercial => "commercial",
@@ -45,17 +44,8 @@ pub fn table(licenses: Vec<(Model, i64)>) -> String {
         let last = license.expires_on.map_or_else(|| "none".to_owned(), |last| last.0.to_string());
         let first = license.starts_on.0.to_string();
         [license.number, license.holder, kind.to_owned(), first, last, expired.to_owned(), users.to_string()]
-    }));
-    let mut widths = [0; 7];
-    for row in &rows {
-        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
-    }
-    let line = |row: [String; 7]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let lines: Vec<String> = rows.into_iter().map(line).collect();
-    lines.join("\n")
+    });
+    super::table::format(HEADERS, rows)
 }
 
 fn describe_end(last: Option<Date>) -> String {

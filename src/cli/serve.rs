@@ -61,7 +61,8 @@ pub(super) async fn run(
         println!("No SMTP server configured: emails are written to {}.", settings.mail_dir(default_dir).display());
     }
     let server_settings = settings.server_settings(&public_url);
-    let app = App::new(db.clone(), settings.sign_in_policy(), hasher, public_url, self_service)?;
+    let app = App::new(db.clone(), settings.sign_in_policy(), hasher, public_url, self_service)?
+        .with_introspection(settings.documents.introspection());
     let (stop, stopping) = watch::channel(false);
     let mail_task = tokio::spawn(mail_worker.run(stopping.clone()));
     let sealer_task = SealerTask::start(db.clone());

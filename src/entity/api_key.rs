@@ -38,6 +38,9 @@ pub struct Model {
     pub last_used_at: Option<DateTime<Utc>>,
     /// The date and time when the API key expires. Null if it never expires.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The set of trusted documents to which the API key is bound: it can execute nothing else. Null if it is bound to
+    /// none.
+    pub document_set: Option<String>,
 }
 
 /// Returns the condition that an API key has not expired.

@@ -89,6 +89,10 @@ pub enum AuditAction {
     AttributeChanged,
     /// A custom attribute was removed, together with the values of all users.
     AttributeRemoved,
+    /// Trusted documents were published on the command line. Recorded in each license.
+    DocumentsPublished,
+    /// Trusted documents were withdrawn on the command line. Recorded in each license.
+    DocumentsWithdrawn,
 }
 
 /// The kind of the subject of an audit event.

@@ -1,10 +1,12 @@
 //! The interface between the HTTP server and the application behind it.
 
+use std::sync::Arc;
+
 use async_graphql::{Request, Response, parser::types::ExecutableDocument};
 use futures_util::stream::BoxStream;
 use poem::Route;
 
-use super::{avatar::Avatar, caller::Caller, error::HttpError};
+use super::{avatar::Avatar, caller::Caller, document_source::TrustedDocument, error::HttpError};
 use crate::client::client_network;
 use crate::scalar::Id;
 use crate::share::{Requester, Share};
@@ -17,6 +19,14 @@ pub struct ExecutionResult {
     pub response: Response,
     /// Held by a response of more than [`LONG_RESPONSE`] bytes until it is read.
     pub send_permit: Option<Share<Requester>>,
+}
+
+/// The schema for its readers, with an entity tag.
+pub struct PublishedSchema {
+    /// The text in the schema definition language.
+    pub sdl: String,
+    /// The entity tag, with its quotation marks.
+    pub etag: String,
 }
 
 /// A short response, which is serialized at once.
@@ -97,7 +107,32 @@ pub trait Application: Clone + Send + Sync + 'static {
         async { Err(HttpError::not_found()) }
     }
 
-    /// Returns the schema in the schema definition language.
+    /// Returns the trusted document with this ID, or with this SHA-256 hash in hexadecimal; `None` if there is none.
+    fn trusted_document(
+        &self,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<Arc<TrustedDocument>>, HttpError>> + Send {
+        let _ = key;
+        async { Ok(None) }
+    }
+
+    /// Checks whether the caller may send a document that is not trusted, on a server that executes only trusted documents and
+    /// serves a playground.
+    fn authorize_document(&self, caller: &Caller, text: &str) -> impl Future<Output = Result<(), HttpError>> + Send {
+        let _ = (caller, text);
+        async { Err(HttpError::document_not_trusted()) }
+    }
+
+    /// Returns the schema for its readers, if the caller may read it.
+    fn published_schema(
+        &self,
+        caller: Caller,
+    ) -> impl Future<Output = Result<&'static PublishedSchema, HttpError>> + Send {
+        let _ = caller;
+        async { Err(HttpError::not_found()) }
+    }
+
+    /// Returns the schema in the schema definition language, by which documents are validated.
     fn sdl(&self) -> String;
 
     /// Returns whether requests can be answered: the database is available and migrated.

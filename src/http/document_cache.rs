@@ -94,16 +94,31 @@ impl<R> DocumentCache<R> {
         if let Some(document) = self.documents.get(text) {
             return Ok(document);
         }
-        let tidy = tidy(text);
-        let parsed = parse(&tidy)?;
-        let non_null_uses = validation::check(self.schema, &tidy)?;
-        subscription_root::check(&parsed)?;
+        let (parsed, non_null_uses) = check(self.schema, text)?;
         let document = Arc::new(Document { info: analyze(&parsed), parsed, non_null_uses });
         if text.len() <= MAX_DOCUMENT_LENGTH && !may_hold_secret(text, &document.parsed) {
             self.documents.insert(text.to_owned(), Arc::clone(&document));
         }
         Ok(document)
     }
+}
+
+/// Checks a document against a schema, as it is checked before it is executed.
+///
+/// # Errors
+/// The errors of the document.
+pub fn check_document(sdl: &str, text: &str) -> Result<(), HttpError> {
+    let schema = validation::schema(sdl).map_err(|_| HttpError::internal())?;
+    check(schema, text).map(|_| ())
+}
+
+fn check(schema: &Schema, text: &str) -> Result<(ExecutableDocument, Vec<NonNullUse>), HttpError> {
+    tracing::trace!(bytes = text.len(), "a document is parsed");
+    let tidy = tidy(text);
+    let parsed = parse(&tidy)?;
+    let non_null_uses = validation::check(schema, &tidy)?;
+    subscription_root::check(&parsed)?;
+    Ok((parsed, non_null_uses))
 }
 
 /// Returns whether the document itself may contain a password; such a document is not cached.

@@ -19,7 +19,7 @@ use super::{
     error::HttpError,
     error_response, etag, event_stream,
     media::{Accepted, Media},
-    middleware::{OperationName, id_of},
+    middleware::id_of,
     origin::{self, Origin},
     request::{self, Prepared, Reader, UploadPermit},
     response::{self, ResponseFormat},
@@ -70,15 +70,13 @@ impl<A: Application> Endpoint for GraphQl<A> {
             }
             Err(error) => return Ok(error_response(&mut request, error, accepted.media(), &id).await),
         };
-        let operation = prepared.operation.take();
+        let description = std::mem::take(&mut prepared.description);
         let mut response = match self.respond(&request, caller, prepared, accepted).await {
             Ok(response) => response,
             Err(error) if error.of_document && accepted.only_events() => event_stream::of_error(&error, &id),
             Err(error) => error.into_response(accepted.media(), &id),
         };
-        if let Some(name) = operation {
-            response.set_data(OperationName(name));
-        }
+        response.set_data(description);
         Ok(response)
     }
 }
@@ -92,14 +90,14 @@ impl<A: Application> GraphQl<A> {
         accepted: Accepted,
     ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
         if !upload::is_multipart(request) {
-            return request::read(request, &self.reader, caller.address, accepted.events).await;
+            return request::read(request, &self.reader, caller, accepted.events).await;
         }
         upload::check(request.headers())?;
         let user_id = self.app.authorize_upload(caller).await?;
         let user_share = self.uploads_per_user.take(user_id).await.ok_or_else(HttpError::one_upload_at_a_time)?;
         let permit = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| HttpError::overloaded(1))?;
         let upload_permit = Some(UploadPermit::new(user_share, permit));
-        Ok(Prepared { upload_permit, ..upload::read(request, &self.reader, caller.address).await? })
+        Ok(Prepared { upload_permit, ..upload::read(request, &self.reader, caller).await? })
     }
 
     /// Executes a request and returns its response.

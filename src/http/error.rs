@@ -53,6 +53,16 @@ impl HttpError {
         Some(Self { others: errors.take(MAX_ERRORS - 1).collect(), ..first })
     }
 
+    /// Returns the error for a caller who lacks a right.
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, TopLevelCode::Forbidden, message)
+    }
+
+    /// Returns the error, and the others in the same document.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
     /// Returns the error for a token that is malformed, unknown or no longer valid. A request without a token is merely
     /// anonymous.
     #[must_use]
@@ -61,11 +71,18 @@ impl HttpError {
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// Returns the error for a document that is given by its hash. The message, the code and the status are those of Apollo
-    /// Server, which tell clients to send the document itself.
+    /// Returns the error for a hash that no document is registered under. The message, the code and the status are those of
+    /// Apollo Server, which tell clients to send the document itself.
     #[must_use]
-    pub fn persisted_query_not_supported() -> Self {
-        Self::new(StatusCode::OK, TopLevelCode::PersistedQueryNotSupported, "PersistedQueryNotSupported")
+    pub fn persisted_query_not_found() -> Self {
+        Self::new(StatusCode::OK, TopLevelCode::PersistedQueryNotFound, "PersistedQueryNotFound")
+    }
+
+    /// Returns the error for a document that is not among the trusted ones.
+    #[must_use]
+    pub fn document_not_trusted() -> Self {
+        let message = "The document is not trusted: it was not published on this server, or was withdrawn";
+        Self::bad_document(TopLevelCode::DocumentNotTrusted, message)
     }
 
     #[must_use]

@@ -22,6 +22,7 @@ use super::{
     error::HttpError,
     host,
     media::Media,
+    request::RequestDescription,
     response::security_headers,
 };
 use crate::error::TopLevelCode;
@@ -75,7 +76,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
         }
         connection.response_ready();
         log_line.status = Some(response.status());
-        log_line.operation = response.data::<OperationName>().map(|name| name.0.chars().take(MAX_LOGGED).collect());
+        log_line.description = response.data::<RequestDescription>().cloned().unwrap_or_default();
         Ok(response)
     }
 }
@@ -115,10 +116,6 @@ pub fn id_of(request: &Request) -> String {
     request.data::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
 }
 
-/// The name of the operation, which the response carries to the log.
-#[derive(Clone)]
-pub struct OperationName(pub String);
-
 /// Returns the ID that the caller gave the request. It is logged beside the server's own, because two callers may send the same.
 fn client_request_id(headers: &HeaderMap) -> Option<String> {
     let mut ids = headers.get_all("x-request-id").iter();
@@ -135,7 +132,7 @@ struct LogLine {
     client_request_id: Option<String>,
     started: Instant,
     status: Option<StatusCode>,
-    operation: Option<String>,
+    description: RequestDescription,
 }
 
 impl LogLine {
@@ -147,13 +144,15 @@ impl LogLine {
             client_request_id: client_request_id(request.headers()),
             started: Instant::now(),
             status: None,
-            operation: None,
+            description: RequestDescription::default(),
         }
     }
 }
 
 impl Drop for LogLine {
     fn drop(&mut self) {
+        let shortened =
+            |text: &Option<String>| text.as_ref().map(|text| text.chars().take(MAX_LOGGED).collect::<String>());
         tracing::info!(
             method = self.method.as_str().get(..MAX_LOGGED).unwrap_or(self.method.as_str()),
             path = self.path,
@@ -161,7 +160,8 @@ impl Drop for LogLine {
             milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             request_id = self.request_id,
             client_request_id = self.client_request_id,
-            operation = self.operation,
+            operation = shortened(&self.description.operation),
+            document = shortened(&self.description.document),
             "request"
         );
     }

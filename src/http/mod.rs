@@ -11,6 +11,7 @@ mod connections;
 mod cors;
 mod document_cache;
 mod document_limits;
+mod document_source;
 mod endpoint;
 mod error;
 pub mod etag;
@@ -22,8 +23,10 @@ mod media;
 mod middleware;
 mod origin;
 mod parameters;
+mod persisted_queries;
 mod request;
 mod response;
+mod schema;
 pub mod selection;
 mod socket;
 #[cfg(unix)]
@@ -54,11 +57,13 @@ use tokio::{
 #[cfg(unix)]
 pub use self::socket::bind_unix;
 pub use self::{
-    application::{Application, Event, Events, ExecutionResult, LONG_RESPONSE},
+    application::{Application, Event, Events, ExecutionResult, LONG_RESPONSE, PublishedSchema},
     avatar::{Avatar, AvatarContent, PREFIX as AVATARS},
     caller::Caller,
     client_ip::network,
+    document_cache::check_document,
     document_limits::{TooLarge, check_text, measure, operation_type, selected_operation},
+    document_source::{DocumentPolicy, HASH_PREFIX, TrustedDocument, hash_of, trusted_document},
     error::HttpError,
     origin::Origin,
     socket::{BoundSocket, Listener, allow_descriptors, bind, listen},
@@ -75,6 +80,7 @@ use self::{
     media::Media,
     middleware::{Middleware, id_of},
     request::Reader,
+    schema::SchemaEndpoint,
     stream::Timeouts,
     subscriptions::Subscriptions,
 };
@@ -106,6 +112,7 @@ pub struct ServerSettings {
     pub shutdown_grace: Duration,
     pub subscriptions: SubscriptionTimeouts,
     pub playground: bool,
+    pub documents: DocumentPolicy,
 }
 
 impl ServerSettings {
@@ -138,7 +145,7 @@ pub async fn serve<A: Application>(
     let graphql = GraphQl {
         app: app.clone(),
         origins: Arc::clone(&origins),
-        reader: Reader::new(app.clone())?,
+        reader: Reader::new(app.clone(), settings.documents)?,
         proxies: Arc::new(Proxies::new(settings.trusted_proxies)),
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
@@ -199,9 +206,11 @@ fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Rou
         async move { health(&request, app.is_ready().await) }
     });
     let avatars = AvatarEndpoint { app: app.clone(), proxies: Arc::clone(&graphql.proxies) };
+    let schema = SchemaEndpoint { app: app.clone(), proxies: Arc::clone(&graphql.proxies) };
     let graphql = Arc::new(graphql);
     let route = app.pages(Route::new()).at("/graphql", Arc::clone(&graphql)).at("/graphql/", graphql);
-    let route = route.at("/health/live", live).at("/health/ready", ready).at(avatar::ROUTE, avatars);
+    let route =
+        route.at("/health/live", live).at("/health/ready", ready).at(avatar::ROUTE, avatars).at(schema::ROUTE, schema);
     if playground { app.playground(route) } else { route }
 }
 

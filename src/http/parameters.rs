@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::error::HttpError;
+use super::{document_source::GivenDocument, error::HttpError};
 
 /// Maximum number of objects in the JSON of a request, at any depth.
 const MAX_OBJECTS: usize = 1_000;
@@ -13,7 +13,7 @@ pub const UPLOAD_MARK: &str = "#__graphql_file__:";
 
 /// The parameters of a request; other members of the JSON object are ignored.
 pub struct Parameters {
-    pub query: String,
+    pub document: GivenDocument,
     pub operation_name: Option<String>,
     pub variables: Map<String, Value>,
 }
@@ -48,16 +48,12 @@ pub fn from_query(query: &str) -> Result<Parameters, HttpError> {
 }
 
 pub fn from_object(mut members: Map<String, Value>) -> Result<Parameters, HttpError> {
-    let extensions = object(members.remove("extensions"), "extensions")?; // ignored if there is a query
-    let query = string(members.remove("query"), "query")?.unwrap_or_default();
-    if query.is_empty() && extensions.get("persistedQuery").is_some_and(Value::is_object) {
-        return Err(HttpError::persisted_query_not_supported());
-    }
-    Ok(Parameters {
-        query,
-        operation_name: string(members.remove("operationName"), "operationName")?,
-        variables: object(members.remove("variables"), "variables")?,
-    })
+    let extensions = object(members.remove("extensions"), "extensions")?;
+    let query = string(members.remove("query"), "query")?;
+    let operation_name = string(members.remove("operationName"), "operationName")?;
+    let variables = object(members.remove("variables"), "variables")?;
+    let document = GivenDocument::take(&mut members, query, &extensions)?;
+    Ok(Parameters { document, operation_name, variables })
 }
 
 /// Parses JSON. The parser stops at a depth of 128 and rejects lone surrogates. Its own messages may repeat the source, so they

@@ -13,17 +13,20 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Application, body,
+    caller::Caller,
     document_cache::{Document, DocumentCache},
     document_limits,
+    document_source::{self, DocumentPolicy, Source},
     error::HttpError,
     parameters::{Parameters, UPLOAD_MARK, from_json, from_query},
+    persisted_queries::PersistedQueries,
     subscription_root, variables,
 };
 use crate::background;
 use crate::client::client_network;
 use crate::error::TopLevelCode;
 use crate::scalar::Id;
-use crate::share::{Share, ShareLimits, Shares};
+use crate::share::{Requester, Share, ShareLimits, Shares};
 
 /// Maximum number of bytes of a body, or a message of a WebSocket, that is not parsed in the background.
 pub const LONG_BODY: usize = 16 * 1024;
@@ -47,10 +50,18 @@ pub struct Prepared<R> {
     pub document: Arc<Document<R>>,
     /// The type of the operation; `None` if the document has no such operation, which its execution reports.
     pub operation_type: Option<OperationType>,
-    /// The name of the operation, for the log.
-    pub operation: Option<String>,
+    pub description: RequestDescription,
     /// Held until a request with a file has been executed; `None` without a file.
     pub upload_permit: Option<UploadPermit>,
+}
+
+/// What the log says of a request.
+#[derive(Clone, Debug, Default)]
+pub struct RequestDescription {
+    /// The name of the operation or, without one, that of the trusted document.
+    pub operation: Option<String>,
+    /// The ID of the trusted document.
+    pub document: Option<String>,
 }
 
 /// The slots of a request with a file, released when it is dropped.
@@ -69,38 +80,52 @@ impl UploadPermit {
 /// Reads requests. Work that may take long is done in the background, with the same limit for each network.
 pub struct Reader<A: Application> {
     app: A,
+    policy: DocumentPolicy,
     documents: DocumentCache<A::DocumentInfo>,
+    persisted: PersistedQueries,
     networks: Shares<IpNet>,
 }
 
 impl<A: Application> Clone for Reader<A> {
     fn clone(&self) -> Self {
-        Self { app: self.app.clone(), documents: self.documents.clone(), networks: self.networks.clone() }
+        Self {
+            app: self.app.clone(),
+            policy: self.policy,
+            documents: self.documents.clone(),
+            persisted: self.persisted.clone(),
+            networks: self.networks.clone(),
+        }
     }
 }
 
-/// Reads and checks a request from an address, without executing it. A subscription is allowed if its sender accepts an event
-/// stream.
+/// Reads and checks a request, without executing it. A subscription is allowed if its sender accepts an event stream.
 pub async fn read<A: Application>(
     request: &mut Request,
     reader: &Reader<A>,
-    client_address: IpAddr,
+    caller: &Caller,
     accepts_events: bool,
 ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
     let allowed = Allowed { mutations: *request.method() == Method::POST, subscriptions: accepts_events };
     match *request.method() {
         Method::GET => {
             let parameters = from_query(request.uri().query().unwrap_or_default())?;
-            reader.prepare(parameters, allowed, client_address).await
+            reader.prepare(parameters, allowed, caller).await
         }
         Method::POST => {
             check_content(request.headers())?;
             let body = body::read(request).await?;
             if body.len() <= LONG_BODY {
-                return reader.prepare(from_json(&body, "The body")?, allowed, client_address).await;
+                return reader.prepare(from_json(&body, "The body")?, allowed, caller).await;
             }
-            let read = move |reader: &Reader<A>| reader.prepare_now(from_json(&body, "The body")?, allowed);
-            reader.in_background(client_address, read).await?
+            let (all, sender) = (reader.clone(), caller.clone());
+            let read = async move {
+                let parameters = from_json(&body, "The body")?;
+                let (source, rest) = all.resolve(parameters, &sender).await?;
+                all.prepare_now(&source, rest, allowed).map(|prepared| (source, prepared))
+            };
+            let (source, prepared) = reader.in_background(caller.address, read).await??;
+            reader.register(source, caller).await;
+            Ok(prepared)
         }
         _ => Err(HttpError::method_not_allowed(ALLOW)),
     }
@@ -155,34 +180,63 @@ impl<A: Application> Reader<A> {
     ///
     /// # Errors
     /// If its schema cannot be parsed.
-    pub fn new(app: A) -> std::io::Result<Self> {
-        Ok(Self { documents: DocumentCache::new(&app.sdl())?, app, networks: Shares::new(NETWORK_LIMITS) })
+    pub fn new(app: A, policy: DocumentPolicy) -> std::io::Result<Self> {
+        Ok(Self {
+            documents: DocumentCache::new(&app.sdl())?,
+            app,
+            policy,
+            persisted: PersistedQueries::new()?,
+            networks: Shares::new(NETWORK_LIMITS),
+        })
     }
 
-    /// Checks the parameters of a request from an address.
+    /// Checks the parameters of a request, and registers its document if the caller asks for it.
     pub async fn prepare(
         &self,
         parameters: Parameters,
         allowed: Allowed,
-        client_address: IpAddr,
+        caller: &Caller,
     ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
-        let query = &parameters.query;
-        if query.len() <= LONG_DOCUMENT || self.documents.contains(query) {
-            self.networks.pass();
-            return self.prepare_now(parameters, allowed);
+        let (source, rest) = self.resolve(parameters, caller).await?;
+        if source.text.len() > LONG_DOCUMENT && !self.documents.contains(&source.text) {
+            return self.prepare_source_in_background(source, rest, allowed, caller).await;
         }
-        self.prepare_in_background(parameters, allowed, client_address).await
+        self.networks.pass();
+        let prepared = self.prepare_now(&source, rest, allowed)?;
+        self.register(source, caller).await;
+        Ok(prepared)
     }
 
-    /// Checks the parameters of a request from an address in the background, for a request that is long otherwise than by its
-    /// document.
+    /// Checks the parameters of a request in the background, for a request that is long otherwise than by its document.
     pub async fn prepare_in_background(
         &self,
         parameters: Parameters,
         allowed: Allowed,
-        client_address: IpAddr,
+        caller: &Caller,
     ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
-        self.in_background(client_address, move |reader| reader.prepare_now(parameters, allowed)).await?
+        let (source, rest) = self.resolve(parameters, caller).await?;
+        self.prepare_source_in_background(source, rest, allowed, caller).await
+    }
+
+    async fn prepare_source_in_background(
+        &self,
+        source: Source,
+        rest: Rest,
+        allowed: Allowed,
+        caller: &Caller,
+    ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
+        let reader = self.clone();
+        let work = async move { reader.prepare_now(&source, rest, allowed).map(|prepared| (source, prepared)) };
+        let (source, prepared) = self.in_background(caller.address, work).await??;
+        self.register(source, caller).await;
+        Ok(prepared)
+    }
+
+    /// Finds the document of a request.
+    async fn resolve(&self, parameters: Parameters, caller: &Caller) -> Result<(Source, Rest), HttpError> {
+        let Parameters { document, operation_name, variables } = parameters;
+        let source = document_source::resolve(&self.app, self.policy, &self.persisted, document, caller).await?;
+        Ok((source, Rest { operation_name, variables }))
     }
 
     /// Does work for an address in the background, as soon as its network has no other work there.
@@ -192,24 +246,37 @@ impl<A: Application> Reader<A> {
     pub async fn in_background<T: Send + 'static>(
         &self,
         client_address: IpAddr,
-        work: impl FnOnce(&Self) -> T + Send + 'static,
+        work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, HttpError> {
         let permit = self.networks.take(client_network(client_address)).await;
         let _permit = permit.ok_or_else(HttpError::too_many_expensive_requests)?;
-        let reader = self.clone();
-        Ok(background::run(async move { work(&reader) }).await)
+        Ok(background::run(work).await)
     }
 
-    fn prepare_now(&self, parameters: Parameters, allowed: Allowed) -> Result<Prepared<A::DocumentInfo>, HttpError> {
-        let Parameters { query, operation_name, variables } = parameters;
-        if query.is_empty() {
-            return Err(HttpError::bad_request("The query is missing"));
+    /// Registers a valid document under its hash, if its sender is signed in: so nobody else can fill the memory.
+    async fn register(&self, Source { text, register_as, .. }: Source, caller: &Caller) {
+        let Some(hash) = register_as else { return };
+        // A document that is not cached may hold a secret.
+        if !self.persisted.accepts(&hash, &text) || !self.documents.contains(&text) {
+            return;
         }
+        if let Ok(Requester::User(_)) = self.app.requester(caller).await {
+            self.persisted.insert(hash, &text);
+        }
+    }
+
+    fn prepare_now(
+        &self,
+        source: &Source,
+        rest: Rest,
+        allowed: Allowed,
+    ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
+        let (Source { text: query, trusted, .. }, Rest { operation_name, variables }) = (source, rest);
         // The text is searched for the escape, so that the literals of the document need not be walked.
         if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
             return Err(HttpError::bad_request("query: must not contain U+0000 or the upload marker"));
         }
-        let document = self.documents.get(&query, |parsed| self.app.analyze(parsed))?;
+        let document = self.documents.get(query, |parsed| self.app.analyze(parsed))?;
         let selected = document_limits::selected_operation(&document.parsed, operation_name.as_deref());
         let operation_type = selected.map(|(_, operation)| operation.ty);
         allowed.check(operation_type)?;
@@ -222,10 +289,24 @@ impl<A: Application> Reader<A> {
             values = variables::coerce(self.documents.schema, operation, &document.non_null_uses, variables)?;
             variables::remove_absent(&mut parsed, operation, &values);
         }
-        let operation = selected.and_then(|(name, _)| name).map(str::to_owned);
-        let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(values)));
+        let name = selected.and_then(|(name, _)| name).map(str::to_owned);
+        let description = RequestDescription {
+            operation: name.or_else(|| trusted.as_ref().and_then(|trusted| trusted.name.clone())),
+            document: trusted.as_ref().map(|trusted| trusted.id.clone()),
+        };
+        let mut request =
+            async_graphql::Request::new(query.as_str()).variables(Variables::from_json(Value::Object(values)));
         request.operation_name = operation_name;
         request.set_parsed_query(parsed);
-        Ok(Prepared { request, document, operation_type, operation, upload_permit: None })
+        if let Some(trusted) = trusted {
+            request = request.data(Arc::clone(trusted));
+        }
+        Ok(Prepared { request, document, operation_type, description, upload_permit: None })
     }
+}
+
+/// The parameters of a request besides its document.
+struct Rest {
+    operation_name: Option<String>,
+    variables: Map<String, Value>,
 }

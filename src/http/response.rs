@@ -36,7 +36,7 @@ impl HttpError {
     /// Returns the errors as they are sent.
     #[must_use]
     pub fn server_errors(&self, request_id: &str) -> Vec<ServerError> {
-        std::iter::once(self).chain(&self.others).map(|error| error.to_server_error(request_id)).collect()
+        self.all().map(|error| error.to_server_error(request_id)).collect()
     }
 
     fn to_server_error(&self, request_id: &str) -> ServerError {

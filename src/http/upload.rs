@@ -2,7 +2,6 @@
 //! (<https://github.com/jaydenseric/graphql-multipart-request-spec>), as far as one file needs it.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 
 use async_graphql::UploadValue;
 use async_graphql::parser::types::OperationType;
@@ -16,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Application, body,
+    caller::Caller,
     error::HttpError,
     parameters::{self, Parameters},
     request::{self, Allowed, Prepared, Reader},
@@ -57,14 +57,14 @@ pub fn check(headers: &HeaderMap) -> Result<(), HttpError> {
 pub async fn read<A: Application>(
     request: &mut Request,
     reader: &Reader<A>,
-    client_address: IpAddr,
+    caller: &Caller,
 ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
     let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed())?;
     let body = body::read(request).await?;
     let (parameters, file) = parse(body, boundary).await?;
     let allowed = Allowed { mutations: true, subscriptions: false };
-    let mut prepared = reader.prepare(parameters, allowed, client_address).await?;
+    let mut prepared = reader.prepare(parameters, allowed, caller).await?;
     if prepared.operation_type != Some(OperationType::Mutation) {
         return Err(HttpError::bad_request("A query must be sent as application/json"));
     }

@@ -46,6 +46,7 @@ struct SessionOwner {
     id: Id,
     seen_at: Option<DateTime<Utc>>,
     key_role: Option<Role>,
+    document_set: Option<String>,
     #[sea_orm(nested)]
     user: ViewerRow,
 }
@@ -126,7 +127,7 @@ fn record_use(db: &Db, owner: &SessionOwner) {
 impl SessionOwner {
     fn signed_in(self, request_id: Option<String>) -> SignedIn {
         let auth_method = self.key_role.map_or(AuthMethod::Session(self.id), |role| AuthMethod::ApiKey(self.id, role));
-        SignedIn::new(&self.user, auth_method, request_id)
+        SignedIn { document_set: self.document_set, ..SignedIn::new(&self.user, auth_method, request_id) }
     }
 }
 
@@ -140,6 +141,7 @@ async fn find_session(
         .column(session::Column::Id)
         .column_as(session::Column::LastSeenAt, "seen_at")
         .column_as(Expr::val(None::<String>), "key_role")
+        .column_as(Expr::val(None::<String>), "document_set")
         .column(session::Column::UserId)
         .join(JoinType::InnerJoin, session::Relation::User.def())
         .filter(condition)
@@ -153,6 +155,7 @@ async fn find_api_key(db: &Db, condition: impl IntoCondition) -> Result<Option<S
         .column(api_key::Column::Id)
         .column_as(api_key::Column::LastUsedAt, "seen_at")
         .column_as(api_key::Column::Role, "key_role")
+        .column(api_key::Column::DocumentSet)
         .column(api_key::Column::UserId)
         .join(JoinType::InnerJoin, api_key::Relation::User.def())
         .filter(condition)

@@ -13,6 +13,13 @@ use crate::http::etag;
 
 const PAGE: &str = include_str!("../../playground/index.html");
 
+/// The documents that the page itself sends, such as the one that signs in.
+pub const DOCUMENTS: [&str; 3] = [
+    "query Viewer { viewer { fullName role } }",
+    "mutation SignIn($input: LoginInput!) { login(input: $input) { success message token user { fullName } errors { message } } }",
+    "mutation SignOut { logout { success } }",
+];
+
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
@@ -165,5 +172,15 @@ mod tests {
             assert!(is_current, "{}: run `node playground/compress.mjs`", file.path);
             assert!(PAGE.contains(&file.link("")), "{}", file.path);
         }
+    }
+
+    #[test]
+    fn the_documents_are_those_of_the_page() {
+        let script = include_str!("../../playground/playground.js");
+        let sent = script.lines().filter_map(|line| {
+            let value = line.trim().strip_prefix("const ")?.split_once(" = \"")?.1.strip_suffix("\";")?;
+            (value.starts_with("query ") || value.starts_with("mutation ")).then_some(value)
+        });
+        assert_eq!(sent.collect::<Vec<_>>(), DOCUMENTS);
     }
 }

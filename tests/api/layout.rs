@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
         "api_key",
         "audit_event",
         "change",
+        "document",
     ],
     &["graphql", "web", "startup"],
     &["ownership", "mail"],

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::document;
 use crate::scalar::Date;
 
 /// The command to run. Defaults to `serve`.
@@ -13,8 +14,8 @@ pub enum Command {
     Serve,
     /// Serve a synthetic hospital group for trying things out. Its database must not hold other licenses.
     Demo(Demo),
-    /// Print the GraphQL schema (SDL) to standard output.
-    Schema,
+    /// Print the GraphQL schema, how it has changed, or whether the operations of a client are valid.
+    Schema(Schema),
     /// Apply pending database migrations and exit.
     Migrate,
     /// Import users, groups and institutions from an NDJSON file. May be repeated: existing records are updated.
@@ -25,6 +26,9 @@ pub enum Command {
     /// Manage licenses. Each license is a tenant with its own users, groups and institutions.
     #[command(subcommand)]
     License(License),
+    /// Manage trusted documents: the operations of clients that the server executes by their IDs.
+    #[command(subcommand)]
+    Documents(Documents),
     /// Verify the audit trail.
     #[command(subcommand)]
     Audit(Audit),
@@ -62,6 +66,63 @@ pub struct Import {
     /// Number of the license to import into. Required only if there are several licenses.
     #[arg(long, value_name = "NUMBER")]
     pub license: Option<String>,
+}
+
+/// Options of `roster schema`. Without options, prints the schema in the schema definition language.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Print the changes since an older schema, in the schema definition language. The exit code is 1 if any is breaking.
+    #[arg(long, value_name = "OLD.graphql", conflicts_with = "check_operations")]
+    pub diff: Option<PathBuf>,
+    /// Validate the operations of a client: a directory of .graphql and .gql files, one such file, or a manifest of trusted
+    /// documents (.json). The exit code is 1 if any is invalid.
+    #[arg(long, value_name = "PATH")]
+    pub check_operations: Option<PathBuf>,
+    /// Format of the output. json is the result of introspection, or a list of changes or errors. github is annotations of a
+    /// GitHub workflow, for --diff and --check-operations.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: SchemaFormat,
+}
+
+/// The format of the output of `roster schema`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFormat {
+    Text,
+    Json,
+    Github,
+}
+
+/// Manage trusted documents.
+#[derive(Debug, Subcommand)]
+pub enum Documents {
+    /// Publish the documents of a manifest. Servers of the same database execute them within seconds.
+    Publish(DocumentsPublish),
+    /// List the published documents: set, ID, name, length in bytes, and when they were published.
+    List,
+    /// Withdraw documents. Servers of the same database refuse them within seconds.
+    Withdraw(DocumentsWithdraw),
+}
+
+/// Options of `roster documents publish`.
+#[derive(Debug, Args)]
+pub struct DocumentsPublish {
+    /// Manifest in JSON: an object from IDs to documents, as the client preset of graphql-codegen writes it, or a persisted
+    /// query manifest of Apollo. Every document is checked against the schema; if any is invalid, none is published.
+    pub manifest: PathBuf,
+    /// Name of the set that the documents are added to, to which API keys can be bound.
+    #[arg(long, value_name = "NAME", default_value = document::DEFAULT_SET)]
+    pub set: String,
+}
+
+/// Options of `roster documents withdraw`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("withdrawn").required(true).args(["id", "set"]))]
+pub struct DocumentsWithdraw {
+    /// ID of the document, which is withdrawn from all sets.
+    pub id: Option<String>,
+    /// Name of a set, of which all documents are withdrawn.
+    #[arg(long, value_name = "NAME")]
+    pub set: Option<String>,
 }
 
 /// Create or recover administrators.

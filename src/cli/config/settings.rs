@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::documents::DocumentSettings;
 use super::listen::Listen;
 use super::mail::Mail;
 use super::secret::Secret;
@@ -96,6 +97,8 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_PLAYGROUND", default_value_t = true, global = true, value_name = "BOOL", action = clap::ArgAction::Set,
           value_parser = BoolishValueParser::new())]
     pub playground: bool,
+    #[command(flatten)]
+    pub documents: DocumentSettings,
     /// Maximum lifetime of a session, in days, however much it is used.
     #[arg(long, env = "ROSTER_SESSION_DAYS", default_value_t = 30, global = true, value_name = "DAYS",
           value_parser = clap::value_parser!(u64).range(1..=365))]
@@ -190,6 +193,7 @@ impl Settings {
             shutdown_grace: Duration::from_secs(4),
             subscriptions: http::SubscriptionTimeouts::default(),
             playground: self.playground,
+            documents: self.documents.policy(self.playground),
         }
     }
 

@@ -43,7 +43,7 @@ impl<A: Application> Inbound<A> {
     fn parse_in_background(&self, text: String) -> BoxFuture<'static, Result<ClientMessage, Close>> {
         let (reader, client_address) = (self.reader.clone(), self.client_address);
         let parse = async move {
-            let parsed = reader.in_background(client_address, move |_| ClientMessage::parse(&text)).await;
+            let parsed = reader.in_background(client_address, async move { ClientMessage::parse(&text) }).await;
             parsed.unwrap_or_else(|_| Err(Close::new(CloseCode::TryAgain, "Too many long messages are being read")))
         };
         parse.boxed()

@@ -63,11 +63,10 @@ impl<A: Application> Operation<A> {
     async fn open(&self, payload: Map<String, Value>) -> Result<Events, HttpError> {
         let parameters = parameters::from_object(payload)?;
         let allowed = Allowed { mutations: true, subscriptions: true };
-        let (reader, address) = (&self.reader, self.caller.address);
         let prepared = if self.is_long {
-            reader.prepare_in_background(parameters, allowed, address).await?
+            self.reader.prepare_in_background(parameters, allowed, &self.caller).await?
         } else {
-            reader.prepare(parameters, allowed, address).await?
+            self.reader.prepare(parameters, allowed, &self.caller).await?
         };
         match prepared.operation_type {
             Some(OperationType::Subscription) => {}

@@ -254,6 +254,7 @@ pub fn new_key(user_id: Id, license_id: Id) -> api_key::Model {
         created_at: now(),
         last_used_at: None,
         expires_at: None,
+        document_set: None,
     }
 }
 

@@ -48,6 +48,7 @@ table! {
     DefineAttributes:  Nothing Nothing License License License,
     UseApiKeys:        Nothing Nothing Own     License All,
     ReadAudit:         Nothing Own     License License All,
+    UseDeveloperTools: Nothing Nothing All     All     All,
 }
 
 /// The width of a scope; wider scopes have larger numbers.

@@ -1,0 +1,80 @@
+//! Which documents a caller may execute, and who may read the schema.
+
+use async_graphql::Request;
+
+use super::{App, DocumentInfo};
+use crate::access::{Action, Viewer};
+use crate::error::TopLevelCode;
+use crate::http::{self, Caller, HttpError};
+use crate::session::TokenUse;
+use crate::web::playground;
+
+/// Who may read the schema, by introspection and as a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IntrospectionPolicy {
+    #[default]
+    Everyone,
+    Administrators,
+    Nobody,
+}
+
+impl App {
+    /// Sets who may read the schema. Defaults to everyone.
+    #[must_use]
+    pub fn with_introspection(self, introspection: IntrospectionPolicy) -> Self {
+        Self { introspection, ..self }
+    }
+
+    /// Checks that a viewer may execute a document: an API key that is bound to a set only the documents of the set, and
+    /// introspection only who may read the schema.
+    pub(super) fn check_document(
+        &self,
+        viewer: &Viewer,
+        request: &Request,
+        info: &DocumentInfo,
+    ) -> Result<(), HttpError> {
+        let set = viewer.signed_in().ok().and_then(|viewer| viewer.document_set.as_deref());
+        if let Some(set) = set {
+            let trusted = http::trusted_document(request);
+            if !trusted.is_some_and(|trusted| trusted.sets.iter().any(|name| name == set)) {
+                return Err(HttpError::document_not_trusted());
+            }
+        }
+        let introspects = info.introspection.as_ref().map_or(true, |size| size.fields > 0);
+        if introspects { self.check_introspection(viewer) } else { Ok(()) }
+    }
+
+    fn check_introspection(&self, viewer: &Viewer) -> Result<(), HttpError> {
+        let is_allowed = match self.introspection {
+            IntrospectionPolicy::Everyone => true,
+            IntrospectionPolicy::Administrators => viewer.may(Action::UseDeveloperTools).is_ok(),
+            IntrospectionPolicy::Nobody => false,
+        };
+        if is_allowed {
+            return Ok(());
+        }
+        Err(HttpError::bad_document(TopLevelCode::Forbidden, "You may not read the schema of this server"))
+    }
+
+    /// Checks that a caller may read the schema as a file.
+    pub(super) async fn check_reader(&self, caller: &Caller) -> Result<(), HttpError> {
+        if self.introspection == IntrospectionPolicy::Everyone {
+            return Ok(());
+        }
+        let viewer = self.viewer(caller, TokenUse::Request).await?;
+        self.check_introspection(&viewer).map_err(|_| HttpError::forbidden("You may not read the schema of this server"))
+    }
+
+    /// Checks that a caller may send a document that is not trusted, which the settings allow for the playground: its own
+    /// documents, with which users sign in, and what a signed-in administrator writes.
+    pub(super) async fn authorize_untrusted(&self, caller: &Caller, text: &str) -> Result<(), HttpError> {
+        if playground::DOCUMENTS.contains(&text) {
+            return Ok(());
+        }
+        let is_allowed = match self.viewer(caller, TokenUse::Request).await? {
+            Viewer::Anonymous => false,
+            viewer @ Viewer::SignedIn(_) => viewer.may_send_documents(),
+        };
+        if is_allowed { Ok(()) } else { Err(HttpError::document_not_trusted()) }
+    }
+}
