@@ -19,11 +19,16 @@ pub(super) fn catching_up() -> ShareLimits {
 }
 
 /// The long responses that one caller has under way: each is kept in memory until the caller has read it.
-pub(super) const LONG_RESPONSES: ShareLimits = ShareLimits { at_once: 4, waiting: 8, max_wait: Duration::from_secs(3), rest: 0 };
+pub(super) const LONG_RESPONSES: ShareLimits =
+    ShareLimits { at_once: 4, waiting: 8, max_wait: Duration::from_secs(3), rest: 0 };
 
 impl App {
     /// Waits for a slot of the caller if a request is expensive; other requests need none.
-    pub(super) async fn admit_expensive(&self, who: Requester, cost: usize) -> Result<Option<Share<Requester>>, HttpError> {
+    pub(super) async fn admit_expensive(
+        &self,
+        who: Requester,
+        cost: usize,
+    ) -> Result<Option<Share<Requester>>, HttpError> {
         if cost < cost::EXPENSIVE {
             self.expensive_requests.pass();
             return Ok(None);

@@ -62,7 +62,8 @@ impl App {
             return Ok(());
         }
         let viewer = self.viewer(caller, TokenUse::Request).await?;
-        self.check_introspection(&viewer).map_err(|_| HttpError::forbidden("You may not read the schema of this server"))
+        self.check_introspection(&viewer)
+            .map_err(|_| HttpError::forbidden("You may not read the schema of this server"))
     }
 
     /// Checks that a caller may send a document that is not trusted, which the settings allow for the playground: its own

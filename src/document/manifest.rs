@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn both_formats_are_read() {
         let plain = r#"{ "1f": "query Me { viewer { id } }", "2f": "{ viewer { id } }" }"#;
-        let expected = [document("1f", Some("Me"), "query Me { viewer { id } }"), document("2f", None, "{ viewer { id } }")];
+        let expected =
+            [document("1f", Some("Me"), "query Me { viewer { id } }"), document("2f", None, "{ viewer { id } }")];
         assert_eq!(parse(plain).unwrap(), expected);
         let apollo = r#"{ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [
             { "id": "1f", "name": "Me", "type": "query", "body": "query Me { viewer { id } }" }] }"#;

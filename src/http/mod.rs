@@ -67,6 +67,7 @@ pub use self::{
     error::HttpError,
     origin::Origin,
     socket::{BoundSocket, Listener, allow_descriptors, bind, listen},
+    spacing::tidy as without_descriptions,
     subscriptions::{MAX_HANDSHAKES, MAX_STREAMS, MAX_SUBSCRIPTIONS, SubscriptionTimeouts},
     websocket::MAX_MESSAGE,
 };

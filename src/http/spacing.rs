@@ -59,7 +59,7 @@ fn begins_definition(text: &[u8]) -> bool {
     }
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let name = rest.get(..rest.iter().take_while(|byte| is_name(byte)).count()).unwrap_or_default();
-    matches!(name, b"query" | b"mutation" | b"subscription" | b"fragment")
+    matches!(name, b"query" | b"mutation" | b"subscription" | b"fragment" | b"schema")
 }
 
 /// Returns a space, or the end of a line as it is, so that the lines of the document stay.

@@ -28,7 +28,14 @@ pub enum SchemaReaders {
 #[command(next_help_heading = "Settings")]
 pub struct DocumentSettings {
     /// Documents that are executed: any, or only those that were published with `roster documents publish`.
-    #[arg(long, env = "ROSTER_DOCUMENTS", default_value = "any", global = true, value_name = "DOCUMENTS", ignore_case = true)]
+    #[arg(
+        long,
+        env = "ROSTER_DOCUMENTS",
+        default_value = "any",
+        global = true,
+        value_name = "DOCUMENTS",
+        ignore_case = true
+    )]
     pub documents: AllowedDocuments,
     /// Whether administrators may also send other documents with --documents trusted-only, as the playground does. Needs a
     /// session; API keys may not.
@@ -36,7 +43,14 @@ pub struct DocumentSettings {
           action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub playground_documents: bool,
     /// Who may read the schema, by introspection and at /schema.graphql.
-    #[arg(long, env = "ROSTER_INTROSPECTION", default_value = "everyone", global = true, value_name = "READERS", ignore_case = true)]
+    #[arg(
+        long,
+        env = "ROSTER_INTROSPECTION",
+        default_value = "everyone",
+        global = true,
+        value_name = "READERS",
+        ignore_case = true
+    )]
     pub introspection: SchemaReaders,
 }
 
