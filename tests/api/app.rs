@@ -210,6 +210,7 @@ impl App {
                 ..http::SubscriptionTimeouts::default()
             },
             playground: true,
+            documents: http::DocumentPolicy::Any,
         };
         let stopped = async {
             let _ = stopped.await;

@@ -240,6 +240,9 @@ async fn an_invalid_setting_is_named_before_anything_is_created() {
         ("--smtp-url-file", "ROSTER_SMTP_URL_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
         ("--playground", "ROSTER_PLAYGROUND", "2"),
         ("--playground", "ROSTER_PLAYGROUND", "perhaps"),
+        ("--documents", "ROSTER_DOCUMENTS", "some"),
+        ("--playground-documents", "ROSTER_PLAYGROUND_DOCUMENTS", "perhaps"),
+        ("--introspection", "ROSTER_INTROSPECTION", "some"),
         ("--request-seconds", "ROSTER_REQUEST_SECONDS", "-1"),
         ("--playground", "ROSTER_PLAYGROUND", "maybe"),
         ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "10.0.0.0/33"),
@@ -464,7 +467,7 @@ async fn the_schema_command_prints_the_committed_schema() {
 }
 
 /// Every setting with its variable and its default, as in `--help`.
-const SETTINGS: [(&str, &str, &str); 27] = [
+const SETTINGS: [(&str, &str, &str); 30] = [
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
     ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
     ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
@@ -475,6 +478,9 @@ const SETTINGS: [(&str, &str, &str); 27] = [
     ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "none"),
     ("--request-seconds", "ROSTER_REQUEST_SECONDS", "10"),
     ("--playground", "ROSTER_PLAYGROUND", "true"),
+    ("--documents", "ROSTER_DOCUMENTS", "any"),
+    ("--playground-documents", "ROSTER_PLAYGROUND_DOCUMENTS", "false"),
+    ("--introspection", "ROSTER_INTROSPECTION", "everyone"),
     ("--session-days", "ROSTER_SESSION_DAYS", "30"),
     ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "12"),
     ("--wrong-secrets-per-address", "ROSTER_WRONG_SECRETS_PER_ADDRESS", "100"),

@@ -280,29 +280,6 @@ on_every_database! {
         assert_eq!(license_admin.data(users, json!({ "f": null })).await, all);
     }
 
-    async fn persisted_queries_are_reported_as_not_supported(app: App) {
-        let client = RawClient(app.address);
-        let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38" } });
-        for accept in ["", "Accept: application/json\r\n", "Accept: application/graphql-response+json,application/json;q=0.9\r\n"] {
-            for query in [json!({ "extensions": extensions }), json!({ "extensions": extensions, "query": "", "variables": {} }), json!({ "extensions": extensions, "query": null })] {
-                let response = client.post(accept, query.to_string().as_bytes()).await;
-                let expected = json!({ "errors": [{ "message": "PersistedQueryNotSupported", "extensions": { "code": "PERSISTED_QUERY_NOT_SUPPORTED" } }] });
-                assert_eq!((response.status, response.json()), (200, expected), "{accept}");
-            }
-            let both = json!({ "extensions": extensions, "query": "{ __typename }" });
-            let response = client.post(accept, both.to_string().as_bytes()).await;
-            assert_eq!(response.json(), json!({ "data": { "__typename": "Query" } }));
-        }
-        let encoded = extensions.to_string().replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
-        let response = client.get(&format!("/graphql?extensions={encoded}")).await;
-        assert_eq!((response.status, response.code().as_str()), (200, "PERSISTED_QUERY_NOT_SUPPORTED"));
-        let response = client.get(&format!("/graphql?query=%7B__typename%7D&extensions={encoded}")).await;
-        assert_eq!(response.json(), json!({ "data": { "__typename": "Query" } }));
-        for other in [json!({}), json!({ "extensions": {} }), json!({ "extensions": { "persistedQuery": null } })] {
-            assert_eq!(client.post("", other.to_string().as_bytes()).await.code(), "BAD_REQUEST");
-        }
-    }
-
     async fn requests_with_an_empty_authorization_header_are_anonymous(app: App) {
         let client = RawClient(app.address);
         let body = br#"{"query":"{ viewer { id } }"}"#;

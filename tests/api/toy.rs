@@ -11,7 +11,8 @@ use async_graphql::{
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use roster::http::{
-    Application, Caller, Event, Events, ExecutionResult, HttpError, Origin, ServerSettings, SubscriptionTimeouts, serve,
+    Application, Caller, DocumentPolicy, Event, Events, ExecutionResult, HttpError, Origin, ServerSettings,
+    SubscriptionTimeouts, serve,
 };
 use roster::scalar::Id;
 use roster::share::Requester;
@@ -76,6 +77,7 @@ pub fn settings() -> ServerSettings {
         shutdown_grace: TIMEOUT,
         subscriptions: SubscriptionTimeouts::default(),
         playground: false,
+        documents: DocumentPolicy::Any,
     }
 }
 

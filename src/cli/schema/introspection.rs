@@ -7,7 +7,7 @@ use crate::http::introspection;
 use crate::schema;
 
 /// The query of graphql-js, with everything that its options add.
-const QUERY: &str = include_str!("introspection.graphql");
+const QUERY: &str = include_str!("../../graphql/cost/full_introspection.graphql");
 
 /// Returns the schema as the JSON of an introspection.
 ///
