@@ -36,7 +36,7 @@ async fn publish(app: &App, set: &str, documents: Vec<NewDocument>) {
 
 /// Sends a request until it has this error code; empty for none.
 async fn answered_with(caller: &Caller<'_>, body: &Value, expected: &str) {
-    let answered = until(async || (code_of(caller, body).await == expected).then_some(())).await;
+    let answered = until(|| async { (code_of(caller, body).await == expected).then_some(()) }).await;
     assert!(answered.is_some(), "{body}: {:#}", caller.post(body).await.1);
 }
 
@@ -133,17 +133,19 @@ on_every_database! {
 
     async fn subscriptions_take_the_id_of_a_document(app: App) {
         let ann = app.user().await;
-        let follow = "subscription Follow { changes(types: [GROUP]) { type nodeId } }";
+        let follow = "subscription Follow($after: String) { changes(after: $after, types: [GROUP]) { type nodeId } }";
         publish(&app, "web", vec![new("follow", follow)]).await;
+        let after = ann.data("{ users { position } }", json!({})).await["users"]["position"].clone();
+        let by_id = json!({ "documentId": "follow", "variables": { "after": after } });
         let mut socket = ann.socket().await;
-        socket.send(&json!({ "type": "subscribe", "id": "1", "payload": { "documentId": "follow" } })).await;
-        socket.send(&json!({ "type": "subscribe", "id": "2", "payload": { "documentId": "unknown" } })).await;
-        assert_eq!(socket.failure_of("2").await, "DOCUMENT_NOT_TRUSTED");
+        socket.send(&json!({ "type": "subscribe", "id": "1", "payload": { "documentId": "unknown" } })).await;
+        assert_eq!(socket.failure_of("1").await, "DOCUMENT_NOT_TRUSTED");
         let url = format!("{}/graphql", app.url());
-        let mut stream = EventStream::open(&url, ann.token.as_deref(), &json!({ "documentId": "follow" }), None).await;
+        let mut stream = EventStream::open(&url, ann.token.as_deref(), &by_id, None).await;
         stream.begin().await;
-        // Another subscription on the socket: its error comes after the first one has begun.
         let group = ann.mutate("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
+        socket.send(&json!({ "type": "subscribe", "id": "2", "payload": by_id })).await;
+        assert_eq!(socket.next_of("2").await["changes"]["nodeId"], group);
         assert_eq!(stream.next().await.1["changes"]["nodeId"], group);
         let mut unknown = EventStream::open(&url, ann.token.as_deref(), &json!({ "documentId": "unknown" }), None).await;
         assert_eq!(unknown.failure().await, "DOCUMENT_NOT_TRUSTED");

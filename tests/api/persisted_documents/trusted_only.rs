@@ -68,11 +68,11 @@ in_every_sandbox! {
         std::fs::write(sandbox.path("later.json"), later.to_string()).unwrap();
         assert_eq!(sandbox.run(&["documents", "publish", "later.json", "--set", "later"]).await.code, 0);
         let kind = json!({ "documentId": "kind" });
-        let found = until(async || json_of(&server, token, kind.clone()).await.get("data").cloned()).await;
+        let found = until(|| async { json_of(&server, token, kind.clone()).await.get("data").cloned() }).await;
         assert_eq!(found, Some(json!({ "__typename": "Query" })));
         assert!(server.err().contains("operation=\"Kind\" document=\"kind\""), "{}", server.err());
         assert_eq!(sandbox.run(&["documents", "withdraw", "--set", "later"]).await.code, 0);
-        let refused = until(async || (code(&json_of(&server, token, kind.clone()).await) == "DOCUMENT_NOT_TRUSTED").then_some(())).await;
+        let refused = until(|| async { (code(&json_of(&server, token, kind.clone()).await) == "DOCUMENT_NOT_TRUSTED").then_some(()) }).await;
         assert!(refused.is_some());
     }
 
