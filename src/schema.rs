@@ -169,6 +169,7 @@ pub fn described_sdl() -> String {
 }
 
 /// Returns the schema as it is published for clients, with an entity tag.
+#[must_use]
 pub fn published() -> &'static PublishedSchema {
     static PUBLISHED: LazyLock<PublishedSchema> = LazyLock::new(|| {
         let sdl = described_sdl();

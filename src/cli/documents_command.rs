@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::config::{Documents, Settings};
+use super::config::{Documents, DocumentsPublish, DocumentsWithdraw, Settings};
 use super::open::{DATA_DIR, close, open};
 use super::table;
 use crate::document::{self, Withdrawal, manifest};
@@ -10,42 +10,47 @@ use crate::schema;
 
 pub async fn manage_documents(settings: &Settings, documents: Documents) -> anyhow::Result<()> {
     let report = match documents {
-        Documents::Publish(publish) => {
-            let name = || publish.manifest.display().to_string();
-            let text = std::fs::read_to_string(&publish.manifest).with_context(name)?;
-            let new = manifest::parse(&text).map_err(anyhow::Error::msg).with_context(name)?;
-            let db = open(settings, DATA_DIR).await?;
-            let published = document::publish(&db, &schema::sdl(), &publish.set, new).await?;
-            close(db).await?;
-            format!(
-                "Published {} documents in the set {}; {} were there already.",
-                published.added, publish.set, published.unchanged
-            )
-        }
-        Documents::List => {
-            let db = open(settings, DATA_DIR).await?;
-            let documents = document::list(&db).await?;
-            close(db).await?;
-            let rows = documents.into_iter().map(|document| {
-                let (name, bytes) = (document.name.unwrap_or_default(), document.body.len().to_string());
-                [document.set_name, document.id, name, bytes, document.published_at.format("%F %T").to_string()]
-            });
-            table::format(["SET", "ID", "NAME", "BYTES", "PUBLISHED (UTC)"], rows)
-        }
-        Documents::Withdraw(withdraw) => {
-            let withdrawal = match (withdraw.id, withdraw.set) {
-                (Some(id), _) => Withdrawal::Document(id),
-                (None, set) => Withdrawal::Set(set.unwrap_or_default()),
-            };
-            let db = open(settings, DATA_DIR).await?;
-            let withdrawn = document::withdraw(&db, &withdrawal).await?;
-            close(db).await?;
-            match withdrawal {
-                Withdrawal::Document(id) => format!("Withdrew the document {id} from {withdrawn} sets."),
-                Withdrawal::Set(set) => format!("Withdrew {withdrawn} documents of the set {set}."),
-            }
-        }
+        Documents::Publish(arguments) => publish(settings, &arguments).await?,
+        Documents::List => list(settings).await?,
+        Documents::Withdraw(arguments) => withdraw(settings, arguments).await?,
     };
     println!("{report}");
     Ok(())
+}
+
+async fn publish(settings: &Settings, arguments: &DocumentsPublish) -> anyhow::Result<String> {
+    let DocumentsPublish { manifest: path, set } = arguments;
+    let name = || path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(name)?;
+    let new = manifest::parse(&text).map_err(anyhow::Error::msg).with_context(name)?;
+    let db = open(settings, DATA_DIR).await?;
+    let published = document::publish(&db, &schema::sdl(), set, new).await?;
+    close(db).await?;
+    let document::Published { added, unchanged } = published;
+    Ok(format!("Published {added} documents in the set {set}; {unchanged} were there already."))
+}
+
+async fn list(settings: &Settings) -> anyhow::Result<String> {
+    let db = open(settings, DATA_DIR).await?;
+    let documents = document::list(&db).await?;
+    close(db).await?;
+    let rows = documents.into_iter().map(|document| {
+        let (name, bytes) = (document.name.unwrap_or_default(), document.body.len().to_string());
+        [document.set_name, document.id, name, bytes, document.published_at.format("%F %T").to_string()]
+    });
+    Ok(table::format(["SET", "ID", "NAME", "BYTES", "PUBLISHED (UTC)"], rows))
+}
+
+async fn withdraw(settings: &Settings, arguments: DocumentsWithdraw) -> anyhow::Result<String> {
+    let withdrawal = match (arguments.id, arguments.set) {
+        (Some(id), _) => Withdrawal::Document(id),
+        (None, set) => Withdrawal::Set(set.unwrap_or_default()),
+    };
+    let db = open(settings, DATA_DIR).await?;
+    let withdrawn = document::withdraw(&db, &withdrawal).await?;
+    close(db).await?;
+    Ok(match withdrawal {
+        Withdrawal::Document(id) => format!("Withdrew the document {id} from {withdrawn} sets."),
+        Withdrawal::Set(set) => format!("Withdrew {withdrawn} documents of the set {set}."),
+    })
 }

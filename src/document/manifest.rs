@@ -27,9 +27,10 @@ pub struct NewDocument {
 pub fn parse(text: &str) -> Result<Vec<NewDocument>, String> {
     let members: Map<String, Value> = serde_json::from_str(text)
         .map_err(|error| format!("not a JSON object at line {}, column {}", error.line(), error.column()))?;
-    let documents = match members.get("format") {
-        Some(Value::String(format)) if format == APOLLO => of_apollo(members)?,
-        _ => members.into_iter().map(of_member).collect::<Result<_, _>>()?,
+    let documents: Vec<NewDocument> = if members.get("format").and_then(Value::as_str) == Some(APOLLO) {
+        of_apollo(members)?
+    } else {
+        members.into_iter().map(of_member).collect::<Result<_, _>>()?
     };
     if documents.is_empty() { Err("the manifest has no documents".to_owned()) } else { Ok(documents) }
 }
