@@ -9,7 +9,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::sea_query::LockType;
 use sea_orm::{EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::access::{Action, Viewer, of_license};
+use crate::access::{Action, SignedIn, Viewer, of_license};
 use crate::actor;
 use crate::audit::{self, Entry, difference};
 use crate::auth::token::{self, TokenKind};
@@ -18,6 +18,7 @@ use crate::entity::api_key::{self, MAX_KEYS_OF_A_LICENSE};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::license;
 use crate::entity::trusted_document::{MAX_SET_NAME, is_set_name};
+use crate::entity::user::Role;
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, Instant, now};
 use crate::validation::{ValidationError, Validator, rule};
@@ -42,19 +43,7 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     viewer.may_create_api_key(input.role)?;
     let signed_in = viewer.signed_in()?;
     let secret = token::new(TokenKind::ApiKey)?;
-    let empty = api_key::Model {
-        id: Id::new(),
-        user_id: signed_in.user_id,
-        license_id: signed_in.license_id,
-        name: String::new(),
-        role: input.role,
-        prefix: secret.chars().take(PREFIX_LENGTH).collect(),
-        token_hash: token::hash(&secret),
-        created_at: now(),
-        last_used_at: None,
-        expires_at: None,
-        document_set: None,
-    };
+    let empty = empty(signed_in, input.role, &secret);
     let mut new = empty.clone();
     let mut validator = Validator::creating();
     validator.required("name", MaybeUndefined::Value(input.name), &mut new.name, rule::text(100));
@@ -80,6 +69,23 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     let event = event.with([audit::Change::of("role", None, audit::recorded(&new, api_key::Column::Role))]);
     audit::commit(transaction, [event]).await?;
     Ok(NewApiKey { key: new, secret })
+}
+
+/// Returns a new API key of a viewer without what the input gives.
+fn empty(viewer: &SignedIn, role: Role, secret: &str) -> api_key::Model {
+    api_key::Model {
+        id: Id::new(),
+        user_id: viewer.user_id,
+        license_id: viewer.license_id,
+        name: String::new(),
+        role,
+        prefix: secret.chars().take(PREFIX_LENGTH).collect(),
+        token_hash: token::hash(secret),
+        created_at: now(),
+        last_used_at: None,
+        expires_at: None,
+        document_set: None,
+    }
 }
 
 /// Revokes an API key, and returns it as it was.
