@@ -116,8 +116,6 @@ impl App {
         let cost = self.costs.cost(document, operation, &variables).saturating_add(cost::of_introspection(schema));
         cost::check(cost).map(|()| cost)
     }
-
-    }
 }
 
 /// The facts about a document that are collected before execution.

@@ -15,7 +15,6 @@ use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::auth::policy::SelfServicePolicy;
 use crate::db::Db;
-use crate::http::BoundSocket;
 use crate::mail::worker::MailWorker;
 use crate::scalar::Id;
 use crate::{http, license};

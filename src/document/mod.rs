@@ -11,6 +11,7 @@ use serde_json::Value;
 pub use self::manifest::NewDocument;
 pub use self::published::PublishedDocuments;
 use crate::audit::{self, Change, Entry};
+use crate::db::batch::{self, IfExists};
 use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::trusted_document::{self, is_set_name};
@@ -72,10 +73,15 @@ pub async fn publish(db: &Db, sdl: &str, set: &str, documents: Vec<NewDocument>)
         return Ok(published);
     }
     let published_at = now();
-    let row = |NewDocument { id, name, body }: NewDocument| {
-        rows::active(trusted_document::Model { set_name: set.to_owned(), id, name, body, published_at })
+    let row = |NewDocument { id, name, body }: NewDocument| trusted_document::Model {
+        set_name: set.to_owned(),
+        id,
+        name,
+        body,
+        published_at,
     };
-    rows::insert_all(&transaction, new.into_iter().map(row).collect()).await?;
+    let rows: Vec<_> = new.into_iter().map(row).collect();
+    batch::insert(&transaction, &rows, IfExists::Fail).await?;
     let changes = [Change::of("documentSet", None, Value::from(set)), count(None, Some(published.added))];
     commit(transaction, revision, AuditAction::DocumentsPublished, &changes).await?;
     Ok(published)
@@ -143,8 +149,8 @@ async fn commit(
     action: AuditAction,
     changes: &[Change],
 ) -> Result<(), Error> {
-    let revision = document_revision::Model { revision: revision.revision.wrapping_add(1), ..revision };
-    rows::update(&transaction, revision).await?;
+    let next = document_revision::Model { revision: revision.revision.wrapping_add(1), ..revision.clone() };
+    rows::update(&transaction, &revision, next).await?;
     let licenses = license::Entity::find().order_by_asc(license::Column::Id).all(&transaction).await?;
     let events = licenses.iter().map(|license| Entry::new(action, license).with(changes.to_vec()));
     audit::commit(transaction, events.collect::<Vec<_>>()).await

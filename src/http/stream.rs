@@ -110,7 +110,8 @@ impl Stream {
         }
         let now = Instant::now();
         if self.state.upgraded || self.connection.is_multiplexed() {
-            self.read_deadline.as_mut().reset(now + self.idle());
+            let idle = self.idle();
+            self.read_deadline.as_mut().reset(now + idle);
         } else if !self.state.in_request {
             self.state.in_request = true;
             self.read_deadline.as_mut().reset(now + self.timeouts.request + GRACE);
@@ -137,7 +138,8 @@ impl Stream {
         self.state.upgraded |= bytes.starts_with(SWITCHING_PROTOCOLS);
         self.state.in_request = false;
         self.state.in_write = false;
-        self.read_deadline.as_mut().reset(Instant::now() + self.idle());
+        let idle = self.idle();
+        self.read_deadline.as_mut().reset(Instant::now() + idle);
         if count == bytes.len() {
             self.connection.bytes_written();
         }

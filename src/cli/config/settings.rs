@@ -165,7 +165,7 @@ impl Settings {
     }
 
     /// Returns the data directory: the one that is set, or the default one of the command.
-    pub(super) fn data_dir(&self, default_dir: &str) -> PathBuf {
+    pub(in crate::cli) fn data_dir(&self, default_dir: &str) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir))
     }
 
