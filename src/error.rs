@@ -1,11 +1,19 @@
 //! Errors: their codes, and the only conversion into GraphQL errors.
 
+mod code;
+
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ErrorExtensionValues, PathSegment, ServerError, SimpleObject, Value};
+use async_graphql::{Context, Enum, EnumType, ErrorExtensionValues, PathSegment, ServerError, SimpleObject, Value};
 use sea_orm::sqlx::Error as Sqlx;
 use sea_orm::sqlx::sqlite::SqliteError;
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
+
+pub use self::code::TopLevelCode;
+use crate::repeated::Repeated;
+
+/// Requests that failed because the database cannot be reached.
+static UNREACHABLE: Repeated = Repeated::new();
 
 /// The reason why an input was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -56,62 +64,6 @@ impl MutationError {
     pub fn at(field: &str, code: ErrorCode, message: impl Into<String>) -> Self {
         let path = std::iter::once("input").chain(field.split('.')).map(str::to_owned).collect();
         Self { code, path, message: message.into() }
-    }
-}
-
-/// The code of a top-level error, sent as `extensions.code`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TopLevelCode {
-    AnswerTooLarge,
-    BadRequest,
-    BadUserInput,
-    DeadlineExceeded,
-    DocumentNotTrusted,
-    DocumentTooLarge,
-    Forbidden,
-    GraphqlParseFailed,
-    GraphqlValidationFailed,
-    Internal,
-    MethodNotAllowed,
-    NotAcceptable,
-    NotFound,
-    OperationResolutionFailure,
-    PayloadTooLarge,
-    PersistedQueryNotFound,
-    RateLimited,
-    SnapshotRequired,
-    Unauthenticated,
-    Unavailable,
-    UnsupportedMediaType,
-}
-
-impl TopLevelCode {
-    /// Returns the code as it is sent.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
-            Self::BadRequest => "BAD_REQUEST",
-            Self::BadUserInput => "BAD_USER_INPUT",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
-            Self::DocumentTooLarge => "DOCUMENT_TOO_LARGE",
-            Self::Forbidden => "FORBIDDEN",
-            Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
-            Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
-            Self::Internal => "INTERNAL",
-            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
-            Self::NotAcceptable => "NOT_ACCEPTABLE",
-            Self::NotFound => "NOT_FOUND",
-            Self::OperationResolutionFailure => "OPERATION_RESOLUTION_FAILURE",
-            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
-            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
-            Self::RateLimited => "RATE_LIMITED",
-            Self::SnapshotRequired => "SNAPSHOT_REQUIRED",
-            Self::Unauthenticated => "UNAUTHENTICATED",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
-        }
     }
 }
 
@@ -166,6 +118,14 @@ impl Error {
     }
 }
 
+impl ErrorCode {
+    /// Returns the code as it is sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::items().iter().find(|item| item.value == self).map_or("", |item| item.name)
+    }
+}
+
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let is_unreachable = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
@@ -211,6 +171,13 @@ fn is_temporary(error: &Sqlx) -> bool {
     }
 }
 
+/// Logs that the database cannot be reached, at most once a minute, with the number of requests that failed for it meanwhile.
+pub fn log_unreachable(cause: &dyn std::error::Error) {
+    if let Some(times) = UNREACHABLE.count() {
+        tracing::warn!(%cause, times, "the database cannot be reached");
+    }
+}
+
 /// The message of [`Error::SnapshotRequired`].
 const SNAPSHOT_REQUIRED: &str = "after: the directory does not know this position, because it was restored from a \
                                  backup; read everything again, and follow the changes after the position in the \
@@ -253,7 +220,7 @@ impl From<Error> for async_graphql::Error {
                 (TopLevelCode::SnapshotRequired, SNAPSHOT_REQUIRED.to_owned())
             }
             Error::Unavailable(cause) => {
-                tracing::warn!(%cause, "the database cannot be reached");
+                log_unreachable(&cause);
                 let message = "The service is temporarily unavailable; try again later.".to_owned();
                 (TopLevelCode::Unavailable, message)
             }

@@ -27,6 +27,7 @@
 //! - [`client`]: the sender of a request; [`i18n`]: languages and messages; [`private_file`]: files that only their owner can read
 //! - [`scalar`], [`text`]: IDs, dates and other scalars; the forms in which text is compared
 //! - [`error`]: errors and their codes
+//! - [`measure`], [`repeated`]: what metrics are made of; messages of the log that recur
 
 pub mod access;
 pub mod actor;
@@ -55,8 +56,10 @@ pub mod institution;
 pub mod license;
 pub mod login;
 pub mod mail;
+pub mod measure;
 pub mod ownership;
 pub mod private_file;
+pub mod repeated;
 pub mod scalar;
 pub mod schema;
 pub mod search_index;

@@ -16,6 +16,7 @@ use std::{
 
 use ipnet::IpNet;
 use poem::{Addr, Request};
+use prometheus_client::metrics::counter::Counter;
 
 use self::connection::microseconds;
 pub use self::connection::{Connection, Phase, UnderWay};
@@ -51,7 +52,7 @@ struct State {
     last_id: u64,
     general: Pool,
     reserved: Pool,
-    closed_for_room: u64,
+    closed_for_room: Counter,
     warned: Option<Instant>,
 }
 
@@ -64,14 +65,15 @@ struct Pool {
 }
 
 impl ConnectionRegistry {
-    pub fn new(limits: Limits) -> Self {
+    /// Creates a registry that counts the connections that are closed to make room.
+    pub fn new(limits: Limits, closed_for_room: Counter) -> Self {
         let pool = |max, max_per_address| Pool { max, max_per_address, used: 0, per_address: HashMap::new() };
         let state = State {
             open: HashMap::new(),
             last_id: 0,
             general: pool(limits.max, limits.max_per_address),
             reserved: pool(RESERVED, RESERVED_PER_ADDRESS),
-            closed_for_room: 0,
+            closed_for_room,
             warned: None,
         };
         Self { limits: Arc::new(limits), state: Arc::new(Mutex::new(state)), started: Instant::now() }
@@ -171,11 +173,10 @@ impl State {
     }
 
     fn record_closed(&mut self) {
-        self.closed_for_room += 1;
+        let total = self.closed_for_room.inc() + 1;
         if self.warned.is_none_or(|warned| warned.elapsed() > WARN_INTERVAL) {
             self.warned = Some(Instant::now());
-            let (used, total) = (self.general.used, self.closed_for_room);
-            tracing::warn!(connections = used, total, "closing connections to make room for new ones");
+            tracing::warn!(connections = self.general.used, total, "closing connections to make room for new ones");
         }
     }
 }

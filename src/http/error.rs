@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use async_graphql::Pos;
 use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::outcome::Bound;
 use crate::error::TopLevelCode;
 
 /// Maximum number of errors in one response; a hostile document can cause thousands.
@@ -22,6 +23,8 @@ pub struct HttpError {
     /// Whether the error is in the document or its variables; with `application/json` its status is 200.
     pub of_document: bool,
     pub header: Option<Box<(HeaderName, HeaderValue)>>,
+    /// The limit that was reached, for the metrics, if the code does not tell it.
+    pub bound: Option<Bound>,
 }
 
 impl HttpError {
@@ -34,6 +37,7 @@ impl HttpError {
             others: Vec::new(),
             of_document: false,
             header: None,
+            bound: None,
         }
     }
 
@@ -108,15 +112,14 @@ impl HttpError {
     #[must_use]
     pub fn one_upload_at_a_time() -> Self {
         let message = "You are already uploading a file; a user can upload only one file at a time";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, TopLevelCode::RateLimited, message)
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        Self::too_many(Bound::Uploads, message).with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// Returns the error for a caller with too many expensive requests under way.
     #[must_use]
     pub fn too_many_expensive_requests() -> Self {
         let message = "Too many of your expensive requests are running; wait until some of them have finished";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, TopLevelCode::RateLimited, message)
+        Self::too_many(Bound::ExpensiveRequests, message)
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
@@ -125,23 +128,25 @@ impl HttpError {
     pub fn unread_responses(is_mutation: bool) -> Self {
         let suffix = if is_mutation { "; changes may still have been saved" } else { "" };
         let message = format!("Too many of your large responses are still being sent; read them first{suffix}");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, TopLevelCode::RateLimited, message)
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        Self::too_many(Bound::UnreadResponses, message).with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// Returns the error for a caller with as many subscriptions as allowed.
     #[must_use]
     pub fn too_many_subscriptions(max: usize) -> Self {
         let message = format!("A user can have at most {max} subscriptions at once; complete some of them first");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, TopLevelCode::RateLimited, message)
+        Self::too_many(Bound::Subscriptions, message)
     }
 
     /// Returns the error for a caller who has as many event streams and sockets open as allowed.
     #[must_use]
     pub fn too_many_streams() -> Self {
         let message = "Too many of your event streams and sockets are open; close some of them first";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, TopLevelCode::RateLimited, message)
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        Self::too_many(Bound::Streams, message).with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    fn too_many(bound: Bound, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { bound: Some(bound), ..Self::new(StatusCode::TOO_MANY_REQUESTS, TopLevelCode::RateLimited, message) }
     }
 
     #[must_use]

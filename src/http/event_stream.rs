@@ -19,6 +19,7 @@ use super::{
     caller::Caller,
     error::HttpError,
     media::EVENT_STREAM,
+    outcome::Outcome,
     response::Body,
     subscriptions::{Subscriptions, catching_panics},
 };
@@ -44,12 +45,13 @@ pub fn of_subscription<A: Application>(
     shares: [Share<Requester>; 2],
 ) -> Response {
     let keep_alive = subscriptions.timeouts.keep_alive;
+    let under_way = [subscriptions.metrics.open_event_stream(), subscriptions.metrics.begin_subscription()];
     let (sender, receiver) = mpsc::channel(1);
     // A task of its own, so that no statement stops halfway, with its database connection, while the client does not read. At
     // most two events wait for the client.
     let send = async move {
         send_events(&app, &caller, events, &subscriptions, &sender).await;
-        drop(shares);
+        drop((shares, under_way));
     };
     tokio::spawn(send.in_current_span());
     let keep_alive = interval_at(Instant::now() + keep_alive, keep_alive);
@@ -128,13 +130,15 @@ fn single_error(error: &HttpError, request_id: &str) -> String {
 }
 
 /// Returns the response that sends the result of a query or a mutation.
-pub fn of_result(response: async_graphql::Response, request_id: &str) -> Response {
-    builder().body(single_result(response, request_id))
+pub fn of_result(mut response: async_graphql::Response, request_id: &str) -> Response {
+    let body = Body::of_response(&mut response, request_id);
+    let outcome = Outcome::of_errors(body.errors);
+    builder().extension(outcome).body(format!("{}{COMPLETE}", next(None, &body)))
 }
 
 /// Returns the response that sends an error of a document: a browser tells its page nothing of a status other than 200.
 pub fn of_error(error: &HttpError, request_id: &str) -> Response {
-    builder().body(single_error(error, request_id))
+    builder().extension(Outcome::of_error(error)).body(single_error(error, request_id))
 }
 
 fn builder() -> ResponseBuilder {

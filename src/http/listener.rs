@@ -18,6 +18,8 @@ use tokio::{sync::Semaphore, time::sleep};
 use super::{
     caller::UNIX_PEER,
     connections::{Connection, ConnectionRegistry, Limits, RESERVED},
+    metrics::HttpMetrics,
+    outcome::Bound,
     socket::{Listener, Socket},
     stream::{Stream, Timeouts},
 };
@@ -36,13 +38,15 @@ pub struct LimitedListener {
     descriptors: Arc<Semaphore>,
     timeouts: Timeouts,
     connections: ConnectionRegistry,
+    metrics: HttpMetrics,
 }
 
 impl LimitedListener {
-    pub fn new(listener: Listener, limits: Limits, timeouts: Timeouts) -> Self {
+    pub fn new(listener: Listener, limits: Limits, timeouts: Timeouts, metrics: HttpMetrics) -> Self {
         let descriptors = limits.max.saturating_add(RESERVED + MAX_CLOSING).min(Semaphore::MAX_PERMITS);
         let descriptors = Arc::new(Semaphore::new(descriptors));
-        Self { listener, descriptors, timeouts, connections: ConnectionRegistry::new(limits) }
+        let connections = ConnectionRegistry::new(limits, metrics.connections_closed());
+        Self { listener, descriptors, timeouts, connections, metrics }
     }
 
     pub fn connections(&self) -> ConnectionRegistry {
@@ -74,6 +78,7 @@ impl LimitedListener {
             if let Some(connection) = self.connections.admit(peer.map(|peer| peer.ip())) {
                 return (stream, peer, connection);
             }
+            self.metrics.count_refusal(Bound::Connections);
             tracing::debug!(?peer, "the connection limit is reached; closing a new connection");
         }
     }
@@ -101,7 +106,8 @@ impl Acceptor for LimitedListener {
         let descriptor = Arc::clone(&self.descriptors).acquire_owned().await.map_err(Error::other)?;
         let (stream, peer, connection) = self.next_admitted().await;
         let local = connection.address();
-        let stream = Stream::new(stream, self.timeouts, connection, self.connections(), descriptor);
+        let held = (descriptor, self.metrics.open_connection());
+        let stream = Stream::new(stream, self.timeouts, connection, self.connections(), held);
         let peer = peer.map_or(Addr::Custom(UNIX_PEER, "".into()), Addr::SocketAddr);
         Ok((stream, local, RemoteAddr(peer), Scheme::HTTP))
     }

@@ -1,5 +1,5 @@
-//! The middleware around every request: its ID, its deadline, the handling of panics, the headers of the response, and a log
-//! line.
+//! The middleware around every request: its ID and its trace, its deadline, the handling of panics, the headers of the response, and
+//! a log line.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -13,7 +13,7 @@ use poem::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 use tokio::time::timeout;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::{
@@ -22,8 +22,11 @@ use super::{
     error::HttpError,
     host,
     media::Media,
+    metrics::HttpMetrics,
+    outcome::{Outcome, kind_of},
     request::RequestDescription,
     response::security_headers,
+    trace::TraceContext,
 };
 use crate::error::TopLevelCode;
 
@@ -34,6 +37,7 @@ pub struct Middleware<E> {
     pub inner: E,
     pub connections: ConnectionRegistry,
     pub deadline: Duration,
+    pub metrics: HttpMetrics,
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
@@ -42,7 +46,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
     async fn call(&self, mut request: Request) -> Result<Response> {
         let id = Uuid::now_v7().to_string();
         let media = Media::accepted(request.headers()).unwrap_or(Media::Json);
-        let mut log_line = LogLine::new(&request, &id);
+        let mut log_line = LogLine::new(&request, &id, self.metrics.clone());
         host::add_of_http2(&mut request);
         request.set_data(RequestId(id.clone()));
         let Some((connection, _under_way)) = self.connections.begin_request(&request) else {
@@ -50,7 +54,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
         };
         request.set_data(Arc::clone(&connection));
 
-        let span = tracing::info_span!("request", %id);
+        let span = log_line.span();
         let call = async {
             check(&request, &connection)?;
             self.inner.call(request).await.map_err(|error| from_poem(&error, &id))
@@ -70,13 +74,13 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
         };
         let mut response = result.unwrap_or_else(|error| error.into_response(media, &id));
         security_headers(response.headers_mut(), &id);
+        log_line.trace.add_to(response.headers_mut());
         // Reading the rest of a body would cost more than another connection.
         if connection.is_reserved || connection.has_unread() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         connection.response_ready();
-        log_line.status = Some(response.status());
-        log_line.description = response.data::<RequestDescription>().cloned().unwrap_or_default();
+        log_line.finish(&response);
         Ok(response)
     }
 }
@@ -124,27 +128,50 @@ fn client_request_id(headers: &HeaderMap) -> Option<String> {
     (is_plain && (1..=MAX_ID).contains(&id.len())).then(|| id.to_owned())
 }
 
-/// The log line of a request, written even if its caller disconnects before the response.
+/// The log line of a request, which is also counted then; even if its caller disconnects before the response.
 struct LogLine {
     method: Method,
     path: String,
     request_id: String,
     client_request_id: Option<String>,
+    trace: TraceContext,
     started: Instant,
     status: Option<StatusCode>,
     description: RequestDescription,
+    /// `None` if the caller disconnected.
+    outcome: Option<Outcome>,
+    metrics: HttpMetrics,
 }
 
 impl LogLine {
-    fn new(request: &Request, request_id: &str) -> Self {
+    fn new(request: &Request, request_id: &str, metrics: HttpMetrics) -> Self {
         Self {
             method: request.method().clone(),
             path: request.uri().path().chars().take(MAX_LOGGED).collect(),
             request_id: request_id.to_owned(),
             client_request_id: client_request_id(request.headers()),
+            trace: TraceContext::of_headers(request.headers()),
             started: Instant::now(),
             status: None,
             description: RequestDescription::default(),
+            outcome: None,
+            metrics,
+        }
+    }
+
+    /// Returns the span of the request, whose fields are in all its log lines.
+    fn span(&self) -> Span {
+        let (trace_id, span_id) = (self.trace.trace_id(), self.trace.span_id());
+        tracing::info_span!("request", id = %self.request_id, %trace_id, %span_id)
+    }
+
+    /// Takes what there is to say about the request from its response.
+    fn finish(&mut self, response: &Response) {
+        let status = response.status();
+        let outcome = response.data::<Outcome>().copied();
+        (self.status, self.outcome) = (Some(status), Some(outcome.unwrap_or_else(|| Outcome::of_status(status))));
+        if let Some(description) = response.data::<RequestDescription>() {
+            self.description = description.clone();
         }
     }
 }
@@ -153,15 +180,19 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         let shortened =
             |text: &Option<String>| text.as_ref().map(|text| text.chars().take(MAX_LOGGED).collect::<String>());
+        let duration = self.started.elapsed();
+        self.metrics.count_request(kind_of(self.description.operation_type), self.outcome, duration);
         tracing::info!(
             method = self.method.as_str().get(..MAX_LOGGED).unwrap_or(self.method.as_str()),
             path = self.path,
             status = self.status.map(|status| status.as_u16()), // `None` if the caller disconnected
-            milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             request_id = self.request_id,
             client_request_id = self.client_request_id,
             operation = shortened(&self.description.operation),
             document = shortened(&self.description.document),
+            trace_id = self.trace.trace_id(),
+            span_id = self.trace.span_id(),
             "request"
         );
     }

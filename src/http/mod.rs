@@ -20,8 +20,11 @@ mod host;
 pub mod introspection;
 mod listener;
 mod media;
+mod metrics;
+mod metrics_listener;
 mod middleware;
 mod origin;
+mod outcome;
 mod parameters;
 mod persisted_queries;
 mod request;
@@ -36,6 +39,7 @@ mod stream;
 mod subscription_root;
 mod subscriptions;
 mod suggestion;
+mod trace;
 mod upload;
 mod validation;
 mod variables;
@@ -65,6 +69,8 @@ pub use self::{
     document_limits::{TooLarge, check_text, measure, operation_type, selected_operation},
     document_source::{DocumentPolicy, HASH_PREFIX, TrustedDocument, hash_of, trusted_document},
     error::HttpError,
+    metrics::HttpMetrics,
+    metrics_listener::serve_metrics,
     origin::Origin,
     socket::{BoundSocket, Listener, allow_descriptors, bind, listen},
     spacing::tidy as without_descriptions,
@@ -114,6 +120,8 @@ pub struct ServerSettings {
     pub subscriptions: SubscriptionTimeouts,
     pub playground: bool,
     pub documents: DocumentPolicy,
+    /// What the server counts.
+    pub metrics: HttpMetrics,
 }
 
 impl ServerSettings {
@@ -134,14 +142,15 @@ pub async fn serve<A: Application>(
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let timeouts = Timeouts { request: settings.request_deadline, idle: IDLE };
-    let listener = LimitedListener::new(listener.into(), settings.limits(), timeouts);
+    let listener = LimitedListener::new(listener.into(), settings.limits(), timeouts, settings.metrics.clone());
     let mutations = Arc::new(RwLock::new(()));
     let (stop, stopping) = watch::channel(false);
     let shutdown = async move {
         shutdown.await;
         stop.send_replace(true);
     };
-    let subscriptions = Subscriptions::new(settings.subscriptions.within(settings.request_deadline), stopping);
+    let timeouts = settings.subscriptions.within(settings.request_deadline);
+    let subscriptions = Subscriptions::new(timeouts, settings.metrics.clone(), stopping);
     let origins: Arc<[Origin]> = settings.allowed_origins.into();
     let graphql = GraphQl {
         app: app.clone(),
@@ -155,8 +164,9 @@ pub async fn serve<A: Application>(
     };
     let routes = routes(&app, graphql, settings.playground);
     let connections = listener.connections();
+    let (deadline, metrics) = (settings.request_deadline, settings.metrics);
     let inner = Preflight { inner: routes, origins: Arc::clone(&origins) };
-    let inner = Middleware { inner, connections, deadline: settings.request_deadline };
+    let inner = Middleware { inner, connections, deadline, metrics };
     let endpoint = CrossOrigin { inner, origins };
     Server::new_with_acceptor(listener)
         .http2_max_concurrent_streams(MAX_HTTP2_STREAMS)

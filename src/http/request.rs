@@ -55,9 +55,11 @@ pub struct Prepared<R> {
     pub upload_permit: Option<UploadPermit>,
 }
 
-/// What the log says of a request.
+/// What the log and the metrics say of a request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestDescription {
+    /// The type of the operation; `None` if there is no operation.
+    pub operation_type: Option<OperationType>,
     /// The name of the operation or, without one, that of the trusted document.
     pub operation: Option<String>,
     /// The ID of the trusted document.
@@ -291,6 +293,7 @@ impl<A: Application> Reader<A> {
         }
         let name = selected.and_then(|(name, _)| name).map(str::to_owned);
         let description = RequestDescription {
+            operation_type,
             operation: name.or_else(|| trusted.as_ref().and_then(|trusted| trusted.name.clone())),
             document: trusted.as_ref().map(|trusted| trusted.id.clone()),
         };

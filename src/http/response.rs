@@ -15,6 +15,7 @@ use super::{
     error::{HttpError, MAX_ERRORS},
     etag,
     media::Media,
+    outcome::Outcome,
 };
 use crate::error::{PATH, TopLevelCode};
 
@@ -27,6 +28,7 @@ impl HttpError {
         let status = if self.of_document && media == Media::Json { StatusCode::OK } else { self.status };
         let errors = self.server_errors(request_id);
         let mut response = json(status, media, &Body::of_errors(&errors));
+        response.set_data(Outcome::of_error(&self));
         if let Some(header) = self.header {
             response.headers_mut().insert(header.0, header.1);
         }
@@ -99,12 +101,14 @@ pub fn from_graphql(mut response: async_graphql::Response, format: ResponseForma
     let is_rejected = body.data.is_none();
     let is_cacheable = is_cacheable && body.errors.is_empty();
     let status = if is_rejected && media == Media::GraphQl { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let outcome = Outcome::of_errors(body.errors);
     let (status, bytes) = serialize(status, &body);
     let etag = is_cacheable.then(|| etag::of(&bytes)).and_then(|etag| etag::weak(&etag));
     let is_long = bytes.len() >= compression::MIN_LENGTH;
     let (bytes, encoding) = compression::encode(bytes, encoding);
     let mut http_response =
         Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type()).body(bytes);
+    http_response.set_data(outcome);
     let headers = http_response.headers_mut();
     headers.extend(response.http_headers);
     if let Some(etag) = etag {

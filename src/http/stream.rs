@@ -19,6 +19,7 @@ use super::{
     connections::{Connection, ConnectionRegistry},
     socket::Socket,
 };
+use crate::measure::UnderWay;
 
 /// The time left to the handler to respond after the deadline of a request.
 const GRACE: Duration = Duration::from_secs(1);
@@ -54,8 +55,11 @@ pub struct Stream {
     discarded: Option<usize>,
     connection: Arc<Connection>,
     connections: ConnectionRegistry,
-    _descriptor: OwnedSemaphorePermit,
+    _held: Held,
 }
+
+/// What an open connection holds until it ends: a file descriptor, and its count in the metrics.
+pub type Held = (OwnedSemaphorePermit, UnderWay);
 
 struct State {
     /// Whether bytes have been read since the last write.
@@ -77,7 +81,7 @@ impl Stream {
         timeouts: Timeouts,
         connection: Arc<Connection>,
         connections: ConnectionRegistry,
-        descriptor: OwnedSemaphorePermit,
+        held: Held,
     ) -> Self {
         Self {
             socket,
@@ -89,7 +93,7 @@ impl Stream {
             discarded: None,
             connection,
             connections,
-            _descriptor: descriptor,
+            _held: held,
         }
     }
 

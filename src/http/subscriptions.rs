@@ -15,6 +15,7 @@ use super::{
     application::{Event, Events},
     caller::Caller,
     error::HttpError,
+    metrics::HttpMetrics,
 };
 use crate::share::{Requester, Share, ShareLimits, Shares};
 
@@ -68,6 +69,7 @@ pub struct Subscriptions {
     under_way: Shares<Requester>,
     handshakes: Shares<IpNet>,
     pub timeouts: SubscriptionTimeouts,
+    pub metrics: HttpMetrics,
     stopping: watch::Receiver<bool>,
     /// Held as a shared lock by each open socket.
     sockets: Arc<RwLock<()>>,
@@ -75,13 +77,14 @@ pub struct Subscriptions {
 
 impl Subscriptions {
     /// Creates the shared state of a server's subscriptions; they end when `stopping` becomes `true`.
-    pub fn new(timeouts: SubscriptionTimeouts, stopping: watch::Receiver<bool>) -> Self {
+    pub fn new(timeouts: SubscriptionTimeouts, metrics: HttpMetrics, stopping: watch::Receiver<bool>) -> Self {
         let limits = |at_once| ShareLimits { at_once, waiting: 0, max_wait: Duration::ZERO, rest: 0 };
         Self {
             streams: Shares::new(limits(MAX_STREAMS)),
             under_way: Shares::new(limits(MAX_SUBSCRIPTIONS)),
             handshakes: Shares::new(limits(MAX_HANDSHAKES)),
             timeouts,
+            metrics,
             stopping,
             sockets: Arc::default(),
         }

@@ -1,5 +1,6 @@
 //! Emails: queued in the transaction that causes them, and sent afterwards by the [`worker`].
 
+mod metrics;
 mod prepare;
 pub mod smtp;
 pub mod smtp_url;
@@ -10,6 +11,7 @@ pub mod worker;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, EntityTrait, Iterable};
 
+pub use self::metrics::MailMetrics;
 use crate::audit::Change;
 use crate::auth::server_key::Key;
 use crate::auth::{one_time_link, token};

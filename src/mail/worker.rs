@@ -3,6 +3,7 @@
 //! recording that, or if the database is unavailable for as long.
 
 mod outcome;
+mod queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use sea_orm::{
 use tokio::sync::watch;
 
 use super::SendError;
+use super::metrics::{MailMetrics, MailOutcome};
 use super::prepare::{Link, MailPreparer, PreparedMail};
 use super::template::{self, EmailTemplate};
 use super::transport::{Outgoing, Transport};
@@ -23,6 +25,7 @@ use crate::auth::{one_time_link, token};
 use crate::db::Db;
 use crate::entity::{mail, registration};
 use crate::error::Error;
+use crate::repeated::Repeated;
 use crate::scalar::{Id, now};
 use crate::text;
 
@@ -32,6 +35,8 @@ const SENDERS: usize = 2;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The interval at which expired registrations are deleted.
 const CLEANUP_INTERVAL: Duration = Duration::from_hours(1);
+/// Failures of the queue because the database cannot be reached.
+static UNAVAILABLE: Repeated = Repeated::new();
 /// The time after the longest time of sending an email before another sender may claim it.
 const CLAIM_MARGIN: TimeDelta = TimeDelta::seconds(30);
 
@@ -57,6 +62,9 @@ pub struct MailWorker {
     max_send_duration: TimeDelta,
     /// Whether links are written to the log: in a demo that sends no emails.
     logs_links: bool,
+    metrics: MailMetrics,
+    /// Whether the length of the queue is measured.
+    measures_queue: bool,
 }
 
 impl MailWorker {
@@ -65,7 +73,14 @@ impl MailWorker {
     #[must_use]
     pub fn new(db: Db, key: &Key, public_url: &str, transport: Transport, max_send_duration: TimeDelta) -> Self {
         let (key, public_url) = (Arc::new(key.clone()), public_url.into());
-        Self { db, key, public_url, transport, max_send_duration, logs_links: false }
+        let metrics = MailMetrics::default();
+        Self { db, key, public_url, transport, max_send_duration, logs_links: false, metrics, measures_queue: false }
+    }
+
+    /// Also counts in these metrics, and measures the queue.
+    #[must_use]
+    pub fn measuring(self, metrics: MailMetrics) -> Self {
+        Self { metrics, measures_queue: true, ..self }
     }
 
     /// Also writes links to the log.
@@ -77,7 +92,9 @@ impl MailWorker {
     /// Sends queued emails until `stopped`; an email that is being sent then is finished.
     pub async fn run(self, stopped: watch::Receiver<bool>) {
         let senders = (0..SENDERS).map(|_| self.supervise_sender(stopped.clone()));
-        tokio::join!(join_all(senders), self.delete_expired_registrations(stopped.clone()));
+        let (deleted, measured) =
+            (self.delete_expired_registrations(stopped.clone()), self.measure_queue(stopped.clone()));
+        tokio::join!(join_all(senders), deleted, measured);
     }
 
     /// Runs a sender until `stopped`, and starts another one if it panics.
@@ -96,7 +113,11 @@ impl MailWorker {
             match self.send_next().await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(Error::Unavailable(cause)) => tracing::warn!(%cause, "failed to send emails"),
+                Err(Error::Unavailable(cause)) => {
+                    if let Some(times) = UNAVAILABLE.count() {
+                        tracing::warn!(%cause, times, "failed to send emails");
+                    }
+                }
                 Err(error) => tracing::error!(?error, "failed to send emails"),
             }
             let _ = tokio::time::timeout(POLL_INTERVAL, stopped.wait_for(|stopped| *stopped)).await;
@@ -128,10 +149,14 @@ impl MailWorker {
         db.settle().await?;
         match prepared {
             Ok(Some(outgoing)) => match self.send(&outgoing).await {
-                Ok(()) => self.record_sent(&outgoing.mail).await?,
+                Ok(()) => {
+                    self.metrics.count(MailOutcome::Sent);
+                    self.record_sent(&outgoing.mail).await?;
+                }
                 Err(error) => self.record_failure(&outgoing.mail, error).await?,
             },
             Ok(None) => {
+                self.metrics.count(MailOutcome::Discarded);
                 mail::Entity::delete_by_id(mail.id).exec(self.db.write()).await?;
             }
             Err(error @ Error::Unavailable(_)) => return Err(error),

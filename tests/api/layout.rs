@@ -40,6 +40,7 @@ const LAYERS: &[&[&str]] = &[
     &["i18n", "private_file"],
     &["scalar", "text"],
     &["error"],
+    &["measure", "repeated"],
 ];
 
 /// The `SeaORM` items that a resolver may import: enough to filter a list, not to run a statement.

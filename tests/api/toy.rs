@@ -11,7 +11,7 @@ use async_graphql::{
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use roster::http::{
-    Application, Caller, DocumentPolicy, Event, Events, ExecutionResult, HttpError, Origin, ServerSettings,
+    Application, Caller, DocumentPolicy, Event, Events, ExecutionResult, HttpError, HttpMetrics, Origin, ServerSettings,
     SubscriptionTimeouts, serve,
 };
 use roster::scalar::Id;
@@ -78,6 +78,7 @@ pub fn settings() -> ServerSettings {
         subscriptions: SubscriptionTimeouts::default(),
         playground: false,
         documents: DocumentPolicy::Any,
+        metrics: HttpMetrics::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod hash;
 mod imported;
+mod metrics;
 mod normal;
 mod pool;
 mod strength;
@@ -11,13 +12,14 @@ mod strength;
 mod tests;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::hash::PasswordHash;
 pub use self::imported::{Imported, format_counts, is_keyed, parse_imported, weakness};
+pub use self::metrics::{HashLoad, HashMetrics};
 pub use self::normal::normalize;
 use self::pool::Pool;
 use crate::auth::server_key::Key;
@@ -55,6 +57,7 @@ pub struct Hasher {
     admitted: Arc<Semaphore>,
     user_shares: Shares<Id>,
     pool: Arc<OnceLock<Pool>>,
+    metrics: HashMetrics,
 }
 
 /// A permit to compute one hash. It is reserved until it is used or dropped, so that the work before the hash, such as counting
@@ -105,7 +108,22 @@ impl Hasher {
             admitted: Arc::new(Semaphore::new(MAX_ADMITTED)),
             user_shares: Shares::new(LIMITS_OF_A_USER),
             pool: Arc::default(),
+            metrics: HashMetrics::default(),
         }
+    }
+
+    /// Returns what the hashing threads have counted.
+    #[must_use]
+    pub fn metrics(&self) -> &HashMetrics {
+        &self.metrics
+    }
+
+    /// Returns the number of hashes under way.
+    #[must_use]
+    pub fn load(&self) -> HashLoad {
+        let running = thread_count().saturating_sub(self.running.available_permits());
+        let admitted = MAX_ADMITTED.saturating_sub(self.admitted.available_permits());
+        HashLoad { running, waiting: admitted.saturating_sub(running) }
     }
 
     /// Returns the key that goes into every hash.
@@ -125,7 +143,11 @@ impl Hasher {
     /// # Errors
     /// `RateLimited`: at once if too many are waiting already, or after a timeout if the user has too many under way.
     pub async fn acquire_permit(&self, user_id: Option<Id>) -> Result<HashPermit, Error> {
-        let rate_limited = |why: &str| Error::RateLimited(format!("Too many {why}; try again in a few seconds."));
+        let begun = Instant::now();
+        let rate_limited = |why: &str| {
+            self.metrics.refused();
+            Error::RateLimited(format!("Too many {why}; try again in a few seconds."))
+        };
         let share = match user_id {
             Some(user_id) => {
                 let share = self.user_shares.take(user_id).await;
@@ -136,6 +158,7 @@ impl Hasher {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned();
         let admitted = admitted.map_err(|_| rate_limited("users are signing in at the moment"))?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
+        self.metrics.waited(begun.elapsed());
         let permits = Permits { _running: running, _admitted: admitted, _share: share };
         Ok(HashPermit { hasher: self.clone(), permits })
     }
@@ -250,9 +273,11 @@ impl HashPermit {
         work: impl FnOnce(&Key) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let Self { hasher, permits } = self;
-        let key = Arc::clone(&hasher.key);
+        let (key, metrics) = (Arc::clone(&hasher.key), hasher.metrics.clone());
         let job = move || {
+            let begun = Instant::now();
             let result = work(&key);
+            metrics.computed(begun.elapsed());
             // Not earlier: if the client disconnects, its hash is still being computed.
             drop(permits);
             result

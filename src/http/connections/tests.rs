@@ -3,7 +3,7 @@ use super::*;
 
 fn registry(max: usize, max_per_address: usize, exempt: &[&str]) -> ConnectionRegistry {
     let exempt = exempt.iter().map(|network| network.parse().unwrap()).collect();
-    ConnectionRegistry::new(Limits { max, max_per_address, exempt })
+    ConnectionRegistry::new(Limits { max, max_per_address, exempt }, Counter::default())
 }
 
 fn admit(registry: &ConnectionRegistry, peer: &str) -> Option<Arc<Connection>> {

@@ -14,6 +14,7 @@ use poem::{
     http::{HeaderMap, Method, header},
     web::websocket::{WebSocket, WebSocketConfig},
 };
+use tracing::{Instrument, Span};
 
 pub use self::message::MAX_MESSAGE;
 use self::socket::Socket;
@@ -49,16 +50,20 @@ pub async fn upgrade<A: Application>(
     let websocket = WebSocket::from_request_without_body(request).await.map_err(malformed)?;
     let handshake = graphql.subscriptions.take_handshake(client_network(caller.address)).await;
     let handshake = handshake.ok_or_else(HttpError::too_many_streams)?;
-    let open = graphql.subscriptions.open_socket().await;
+    let open = (graphql.subscriptions.open_socket().await, graphql.subscriptions.metrics.open_websocket());
     if let Some(connection) = request.data::<Arc<Connection>>() {
         connection.stream_started();
     }
     let (app, reader, subscriptions) = (graphql.app.clone(), graphql.reader.clone(), graphql.subscriptions.clone());
     let offers_protocol = offers_protocol(request.headers());
-    let upgraded = websocket.protocols([PROTOCOL]).config(config()).on_upgrade(move |stream| async move {
-        let socket = Socket::new(app, reader, caller, subscriptions, stream);
-        socket.serve(offers_protocol, handshake).await;
-        drop(open);
+    let span = Span::current();
+    let upgraded = websocket.protocols([PROTOCOL]).config(config()).on_upgrade(move |stream| {
+        let serve = async move {
+            let socket = Socket::new(app, reader, caller, subscriptions, stream);
+            socket.serve(offers_protocol, handshake).await;
+            drop(open);
+        };
+        serve.instrument(span)
     });
     Ok(upgraded.into_response())
 }

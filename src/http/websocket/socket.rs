@@ -23,10 +23,12 @@ use crate::http::{
     Application, Event,
     caller::{Caller, bearer_token},
     error::HttpError,
+    outcome::Outcome,
     request::Reader,
     response::Body,
     subscriptions::Subscriptions,
 };
+use crate::measure::UnderWay;
 use crate::share::{Requester, Share};
 
 /// Maximum number of messages before `connection_init` is complete.
@@ -59,7 +61,7 @@ struct Running {
     serial: u64,
     task: AbortHandle,
     /// Held until the subscription ends.
-    _share: Share<Requester>,
+    _held: (Share<Requester>, UnderWay),
 }
 
 impl<A: Application> Socket<A> {
@@ -206,7 +208,8 @@ impl<A: Application> Socket<A> {
         let (app, reader, caller) = (self.app.clone(), self.reader.clone(), self.caller.clone());
         let operation = Operation { app, reader, caller, id: id.clone(), serial: self.last_serial, is_long };
         let task = self.tasks.spawn(operation.run(payload, self.sender.clone()));
-        self.operations.insert(id, Running { serial: self.last_serial, task, _share: share });
+        let held = (share, self.subscriptions.metrics.begin_subscription());
+        self.operations.insert(id, Running { serial: self.last_serial, task, _held: held });
         Ok(())
     }
 
@@ -259,6 +262,7 @@ impl<A: Application> Socket<A> {
     }
 
     async fn send_error(&mut self, id: &str, error: &HttpError) -> Result<(), Close> {
+        Outcome::of_error(error).bound.into_iter().for_each(|bound| self.subscriptions.metrics.count_refusal(bound));
         let payload = error.server_errors(&self.caller.request_id);
         self.send(&ServerMessage::Error { id, payload: &payload }).await
     }

@@ -11,6 +11,7 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::{invitation, license, mail, registration, user};
 use crate::error::Error;
 use crate::mail::SendError;
+use crate::mail::metrics::MailOutcome;
 use crate::scalar::{Id, now};
 use crate::text;
 
@@ -64,6 +65,7 @@ impl MailWorker {
     pub(super) async fn record_failure(&self, mail: &mail::Model, error: SendError) -> Result<(), Error> {
         let SendError { reason, is_permanent } = error;
         let gives_up = is_permanent || mail.created_at + GIVE_UP_AGE <= now() && mail.tries >= GIVE_UP_TRIES;
+        self.metrics.count(if gives_up { MailOutcome::Failed } else { MailOutcome::Retried });
         tracing::warn!(mail = %mail.id.0, tries = mail.tries, gave_up = gives_up, reason, "failed to send an email");
         let transaction = self.begin_for(mail).await?;
         let failed_at = gives_up.then(now);
