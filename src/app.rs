@@ -40,7 +40,7 @@ use crate::http::{
 };
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
-use crate::session::TokenUse;
+use crate::session::{SignInMetrics, TokenUse};
 use crate::share::{Requester, Shares};
 use crate::web::{pages, playground};
 use crate::{background, user};
@@ -61,6 +61,7 @@ pub struct App {
     long_responses: Shares<Requester>,
     catching_up: Shares<Requester>,
     min_password_length: usize,
+    sign_ins: SignInMetrics,
 }
 
 impl App {
@@ -80,7 +81,9 @@ impl App {
         let avatar_links = AvatarLinks::new(hasher.key(), public_url);
         let min_password_length = hasher.min_length();
         let expensive_requests = Shares::new(expensive_requests());
-        let schema = schema::build().data(db.clone()).data(hasher).data(policy).data(cursor_key.clone());
+        let sign_ins = SignInMetrics::default();
+        let schema =
+            schema::build().data(sign_ins.clone()).data(db.clone()).data(hasher).data(policy).data(cursor_key.clone());
         let schema = schema
             .data(ImageProcessor::default())
             .data(LoginInputs::default())
@@ -101,7 +104,14 @@ impl App {
             expensive_requests,
             long_responses: Shares::new(LONG_RESPONSES),
             min_password_length,
+            sign_ins,
         })
+    }
+
+    /// Returns what is counted of sign-ins.
+    #[must_use]
+    pub fn sign_ins(&self) -> &SignInMetrics {
+        &self.sign_ins
     }
 
     /// Returns the cost of a request unless it is too high, and charges its introspection to the budget.
@@ -253,7 +263,7 @@ impl Application for App {
         match is_ready.await {
             Ok(is_ready) => is_ready,
             Err(error) => {
-                tracing::warn!(?error, "the readiness check failed");
+                errors::log_not_ready(&error);
                 false
             }
         }

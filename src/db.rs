@@ -3,6 +3,7 @@
 pub mod batch;
 mod bulk;
 pub mod conditions;
+mod pool_status;
 mod postgres;
 mod reader;
 pub mod rows;
@@ -26,6 +27,7 @@ use sea_orm::{
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 
+pub use self::pool_status::PoolStatus;
 pub use self::postgres::is_unreachable;
 pub use self::reader::Reader;
 pub use self::settings::{DatabaseSettings, DatabaseTimeouts};

@@ -2,9 +2,10 @@
 
 use async_graphql::{Pos, Response, ServerError};
 
-use crate::error::{Error, TopLevelCode};
+use crate::error::{Error, TopLevelCode, log_unreachable};
 use crate::graphql::credential_use;
 use crate::http::{Caller, HttpError};
+use crate::repeated::Repeated;
 
 /// Returns the error for a request with several mutations that use secrets.
 pub fn too_many_credential_uses() -> Error {
@@ -28,7 +29,7 @@ pub fn http_error(error: Error) -> HttpError {
 /// Logs an error that the caller did not cause, and returns the HTTP error for it.
 pub fn log(error: Error, caller: &Caller, what: &str) -> HttpError {
     if let Error::Unavailable(cause) = error {
-        tracing::warn!(%cause, "the database cannot be reached");
+        log_unreachable(&cause);
         return HttpError::overloaded(1);
     }
     tracing::error!(?error, request_id = caller.request_id, "{what}");
@@ -43,6 +44,14 @@ pub fn log_without_caller(error: Error) -> HttpError {
     }
     tracing::error!(?error, "failed to read the trusted documents");
     HttpError::internal()
+}
+
+/// Logs a readiness check that failed, at most once a minute.
+pub fn log_not_ready(error: &Error) {
+    static NOT_READY: Repeated = Repeated::new();
+    if let Some(times) = NOT_READY.count() {
+        tracing::warn!(?error, times, "the readiness check failed");
+    }
 }
 
 /// Returns the response to a document of which nothing was executed.

@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect, QueryTrait, Statement,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, QueryTrait, Statement,
 };
 
 use super::chain::{changes_match, content_hash_of};
@@ -78,6 +78,11 @@ pub(super) async fn is_empty(connection: &impl ConnectionTrait) -> Result<bool, 
         .await?
         .ok_or_else(|| Error::internal("a statement without a result"))?;
     Ok(row.try_get_by_index(0)?)
+}
+
+/// Returns the number of events in the inbox.
+pub(super) async fn count(connection: &impl ConnectionTrait) -> Result<u64, Error> {
+    Ok(audit_inbox::Entity::find().count(connection).await?)
 }
 
 /// Reads the oldest events after a number, except those with given numbers; at most [`BATCH`].

@@ -15,6 +15,8 @@
 //!
 //! On SQLite writes take turns anyway, and [`super::commit`] appends their events to the chain.
 
+mod log;
+mod metrics;
 mod task;
 
 use std::collections::HashSet;
@@ -24,6 +26,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, timeout};
 
+pub use self::metrics::SealerMetrics;
 pub use self::task::run;
 use super::{chain, inbox};
 use crate::db::Db;

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use self::pool::Connections;
 use super::transaction::SeenGroup;
-use super::{DatabaseTimeouts, StatementCounter};
+use super::{DatabaseTimeouts, PoolStatus, StatementCounter};
 use crate::budget::{Budget, Limit};
 use crate::error::Error;
 use crate::share::{Requester, Share, ShareLimits, Shares};
@@ -114,6 +114,14 @@ impl Reader {
             }
         };
         timeout(most, paused).await.ok()?
+    }
+
+    /// Returns the state of the pool, with a name.
+    pub(super) fn status(&self, name: &'static str) -> PoolStatus {
+        match &self.pool {
+            Pool::Sqlite(connections) => connections.status(name),
+            Pool::Postgres(connections) => connections.status(name),
+        }
     }
 
     /// Closes the connections. Statements fail afterwards.

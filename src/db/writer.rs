@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prometheus_client::metrics::gauge::Gauge;
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement, TransactionTrait,
 };
@@ -11,6 +12,7 @@ use super::sqlite::{CommitGroups, WriteAheadLog};
 use super::transaction::SeenGroup;
 use super::{DatabaseSettings, Transaction};
 use crate::error::is_disconnect;
+use crate::measure::UnderWay;
 
 /// A handle to the connections for writing; cheap to clone.
 ///
@@ -29,6 +31,8 @@ pub struct Writer {
     pub(super) connections: u32,
     /// The number of commits: of transactions, and of SQLite's commit groups.
     pub(super) commits: watch::Sender<u64>,
+    /// The number of callers that wait for a connection or their turn, or whose transaction is just beginning.
+    pub(super) waiting: Gauge,
 }
 
 impl Writer {
@@ -37,10 +41,12 @@ impl Writer {
         let is_sqlite = pool.get_database_backend() == DatabaseBackend::Sqlite;
         let timeout = settings.timeouts.acquire;
         let groups = is_sqlite.then(|| CommitGroups::start(pool.clone(), log.clone(), commits.clone(), timeout));
-        Self { pool, log, groups, seen: None, connections: settings.connections, commits }
+        let connections = settings.connections;
+        Self { pool, log, groups, seen: None, connections, commits, waiting: Gauge::default() }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
+        let _waiting = UnderWay::in_gauge(&self.waiting);
         if let Some(groups) = &self.groups {
             return groups.begin(self.seen.as_ref()).await;
         }

@@ -12,12 +12,14 @@ pub mod mutation;
 pub mod password_reset;
 pub mod query;
 pub mod sign_in;
+mod sign_in_log;
 pub mod start;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, IntoCondition};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select};
 
+pub use self::sign_in_log::SignInMetrics;
 pub use self::start::start;
 use crate::access::{Action, AuthMethod, SignedIn, Viewer, ViewerRow, active_in_valid_license};
 use crate::actor;

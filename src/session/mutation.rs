@@ -10,6 +10,7 @@ use super::input::{
     UnlockUserInput,
 };
 use super::sign_in::Authenticator;
+use super::sign_in_log::SignInMetrics;
 use super::start::NewSession;
 use super::{EndSessionsRequest, Ended, activation};
 use crate::access::{AuthMethod, SignedIn};
@@ -75,6 +76,7 @@ impl SessionMutation {
     ) -> NullableField<LoginPayload> {
         authorized(ctx, async {
             let authenticator = authenticator(ctx)?;
+            let typed_login = input.login.clone();
             let outcome = match validated(input) {
                 Ok(LoginRequest { login, secret: Secret::Password { password, device_token } }) => {
                     Box::pin(authenticator.sign_in_with_password(&login, password, device_token)).await
@@ -84,6 +86,8 @@ impl SessionMutation {
                 }
                 Err(error) => Err(error),
             };
+            authenticator.log_failure(&typed_login, &outcome);
+            ctx.data::<SignInMetrics>()?.count(&outcome);
             login_payload(ctx, outcome)
         })
         .await

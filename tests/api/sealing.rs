@@ -6,7 +6,7 @@ use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
 use migration::{Migrator, MigratorTrait};
 use roster::access::{AuthMethod, SignedIn, Viewer};
-use roster::audit::sealer::{self, IfLocked};
+use roster::audit::sealer::{self, IfLocked, SealerMetrics};
 use roster::audit::verify::verify;
 use roster::audit::{self, Change, Entry};
 use roster::client::Client;
@@ -133,8 +133,10 @@ async fn parallel_writes_are_sealed_in_the_order_of_their_commits() {
     let group = app.license_admin().await.mutate("createGroup", "group { id }", json!({ "name": "Start" })).await;
     let group = group["group"]["id"].as_str().unwrap().to_owned();
     let (stop, stopped) = watch::channel(false);
-    let sealers: Vec<_> =
-        [&app.db, &other].map(|db| tokio::spawn(sealer::run(db.clone(), stopped.clone()))).into_iter().collect();
+    let sealers: Vec<_> = [&app.db, &other]
+        .map(|db| tokio::spawn(sealer::run(db.clone(), SealerMetrics::default(), stopped.clone())))
+        .into_iter()
+        .collect();
     let tasks = users.into_iter().enumerate().map(|(n, user)| {
         let (db, group) = (if n % 2 == 0 { app.db.clone() } else { other.clone() }, group.clone());
         tokio::spawn(async move {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use prometheus_client::registry::Registry;
 
+use super::{Hasher, MAX_ADMITTED, thread_count};
 use crate::measure::durations;
 
 /// The metrics of the hashing threads; cheap to clone.
@@ -22,6 +23,22 @@ pub struct HashLoad {
     pub running: usize,
     /// The number of callers that wait for a permit.
     pub waiting: usize,
+}
+
+impl Hasher {
+    /// Returns what the hashing threads have counted.
+    #[must_use]
+    pub fn metrics(&self) -> &HashMetrics {
+        &self.metrics
+    }
+
+    /// Returns the number of hashes under way.
+    #[must_use]
+    pub fn load(&self) -> HashLoad {
+        let running = thread_count().saturating_sub(self.running.available_permits());
+        let admitted = MAX_ADMITTED.saturating_sub(self.admitted.available_permits());
+        HashLoad { running, waiting: admitted.saturating_sub(running) }
+    }
 }
 
 impl Default for HashMetrics {

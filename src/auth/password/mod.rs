@@ -112,20 +112,6 @@ impl Hasher {
         }
     }
 
-    /// Returns what the hashing threads have counted.
-    #[must_use]
-    pub fn metrics(&self) -> &HashMetrics {
-        &self.metrics
-    }
-
-    /// Returns the number of hashes under way.
-    #[must_use]
-    pub fn load(&self) -> HashLoad {
-        let running = thread_count().saturating_sub(self.running.available_permits());
-        let admitted = MAX_ADMITTED.saturating_sub(self.admitted.available_permits());
-        HashLoad { running, waiting: admitted.saturating_sub(running) }
-    }
-
     /// Returns the key that goes into every hash.
     #[must_use]
     pub fn key(&self) -> &Key {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
+use prometheus_client::metrics::gauge::Gauge;
 use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Database, Executor, IntoArguments, Row};
 use sea_orm::{ConnAcquireErr, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
@@ -14,7 +15,9 @@ use tokio::time::timeout;
 use super::limits::with_inlined_limits;
 use super::{charge, failed};
 use crate::budget::{Budget, Limit};
+use crate::db::PoolStatus;
 use crate::error::is_disconnect;
+use crate::measure::UnderWay;
 
 /// The maximum time that a connection may be idle before it is replaced.
 const MAX_IDLE: Duration = Duration::from_mins(10);
@@ -29,12 +32,23 @@ pub(super) struct Connections<C: Connection> {
     permits: Arc<Semaphore>,
     /// The idle connections and when they were last used, the most recent last.
     idle: Mutex<Vec<(C, Instant)>>,
+    /// The number of callers that wait for a connection.
+    waiting: Gauge,
 }
 
 impl<C: Connection + 'static> Connections<C> {
     pub(super) fn new(options: C::Options, max: u32, max_wait: Duration) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(max as usize));
-        Arc::new(Self { options, max, max_wait, permits, idle: Mutex::default() })
+        Arc::new(Self { options, max, max_wait, permits, idle: Mutex::default(), waiting: Gauge::default() })
+    }
+
+    /// Returns the state of the pool, with a name.
+    pub(super) fn status(&self, name: &'static str) -> PoolStatus {
+        let (max, idle) = (self.max as usize, self.idle().len());
+        let used = max.saturating_sub(self.permits.available_permits());
+        let waiting = usize::try_from(self.waiting.get()).unwrap_or(0);
+        // For a moment, a connection that is given back is both idle and in use.
+        PoolStatus { name, max, open: (used + idle).min(max), idle, waiting }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(C, Instant)>> {
@@ -51,10 +65,13 @@ impl<C: Connection + 'static> Connections<C> {
         let timed_out = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
         let permit = match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => permit,
-            Err(_) => timeout(self.max_wait, Arc::clone(&self.permits).acquire_owned())
-                .await
-                .map_err(timed_out)?
-                .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?,
+            Err(_) => {
+                let _waiting = UnderWay::in_gauge(&self.waiting);
+                timeout(self.max_wait, Arc::clone(&self.permits).acquire_owned())
+                    .await
+                    .map_err(timed_out)?
+                    .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?
+            }
         };
         let idle = self.idle().pop().filter(|(_, since)| since.elapsed() < MAX_IDLE);
         let is_new = idle.is_none();

@@ -29,7 +29,7 @@ impl MailWorker {
         let length = mail::Entity::find().count(self.db.read()).await?;
         let oldest = mail::Entity::find().select_only().column(mail::Column::CreatedAt);
         let oldest = oldest.order_by_asc(mail::Column::CreatedAt).limit(1);
-        let oldest: Option<DateTime<Utc>> = oldest.into_tuple().one(self.db.read()).await?;
+        let oldest = oldest.into_tuple::<DateTime<Utc>>().one(self.db.read()).await?;
         self.metrics.set_queue(length, oldest.map_or(0, |oldest| (now() - oldest).num_seconds()));
         Ok(())
     }
