@@ -1,7 +1,5 @@
 //! The command line: parses it and runs the command.
 
-#![expect(clippy::print_stderr, reason = "a command line prints")]
-
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -15,6 +13,7 @@ use roster::cli::import_command::import_file;
 use roster::cli::license_command::manage_licenses;
 use roster::cli::migrate_command::migrate;
 use roster::cli::open::WrongSetting;
+use roster::cli::output::print_error;
 use roster::cli::schema_command::run_schema;
 use roster::cli::serve::serve;
 
@@ -50,7 +49,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            print_error(settings.log_format, format_args!("error: {error:#}"));
             if error.is::<WrongSetting>() { WRONG_SETTING_EXIT_CODE.into() } else { ExitCode::FAILURE }
         }
     }
@@ -58,9 +57,14 @@ async fn main() -> ExitCode {
 
 fn start_log(settings: &Settings) {
     let filter = tracing_subscriber::EnvFilter::new(format!("{QUIET_LIBRARIES},{}", settings.log));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Otherwise a line that cannot be written causes another one, and a panic.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_env_filter(filter).with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Json => {
+            log.json().init();
+            std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::admin::{self, AdministratorRights, NewAdministrator};
 use super::config::{AdminCreate, AdminLink, Settings};
 use super::open::{DATA_DIR, check_key, close, open, open_with_key};
+use super::output::print_line;
 use super::server_url;
 use crate::auth::one_time_link;
 use crate::entity::link::Purpose;
@@ -28,9 +29,9 @@ pub async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Re
     };
     let (user, token) = admin::create_administrator(&db, &hasher, administrator).await?;
     close(db).await?;
-    println!("{} now {description} and signs in with {}.", user.name(), user.email.unwrap_or_default());
+    print_line!("{} now {description} and signs in with {}.", user.name(), user.email.unwrap_or_default())?;
     if let Some(token) = token {
-        show_link(settings, &token);
+        show_link(settings, &token)?;
     }
     Ok(())
 }
@@ -39,19 +40,21 @@ pub async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Resul
     let db = open(settings, DATA_DIR).await?;
     let token = admin::new_link(&db, &admin.email).await?;
     close(db).await?;
-    show_link(settings, &token);
-    Ok(())
+    Ok(show_link(settings, &token)?)
 }
 
-fn show_link(settings: &Settings, token: &str) {
-    let url = server_url::find(settings).unwrap_or_else(|| {
-        let default = settings.public_url(&settings.listen);
-        println!("The link begins with the default URL of the server, {default}. If the server has another one, pass");
-        println!("--public-url URL (ROSTER_PUBLIC_URL), or the same --listen (ROSTER_LISTEN) as to the server.");
-        default
-    });
-    println!("Open this link to set the password. It works once, within 14 days, while the server is running:");
-    println!("    {}", one_time_link::url(&url, Purpose::Activation, None, token));
+fn show_link(settings: &Settings, token: &str) -> std::io::Result<()> {
+    let url = match server_url::find(settings) {
+        Some(url) => url,
+        None => {
+            let url = settings.public_url(&settings.listen);
+            print_line!("The link begins with the default URL of the server, {url}. If the server has another one, pass")?;
+            print_line!("--public-url URL (ROSTER_PUBLIC_URL), or the same --listen (ROSTER_LISTEN) as to the server.")?;
+            url
+        }
+    };
+    print_line!("Open this link to set the password. It works once, within 14 days, while the server is running:")?;
+    print_line!("    {}", one_time_link::url(&url, Purpose::Activation, None, token))
 }
 
 fn read_password() -> anyhow::Result<String> {

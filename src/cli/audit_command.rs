@@ -4,6 +4,7 @@ use anyhow::Context as _;
 
 use super::config::Settings;
 use super::open::DATA_DIR;
+use super::output::{print_error, print_line};
 use crate::audit;
 use crate::db::{self, Db};
 
@@ -22,12 +23,12 @@ pub async fn verify(settings: &Settings) -> anyhow::Result<()> {
     let report = audit::verify::verify(&db).await?;
     db.close().await?;
     if report.error_count > 0 {
-        report.errors.iter().for_each(|error| eprintln!("{error}"));
+        report.errors.iter().for_each(|error| print_error(settings.log_format, error));
         anyhow::bail!("audit trail verification failed: {} problems", report.error_count);
     }
     match report.events {
-        0 => println!("The audit trail has no events."),
-        events => println!("Verified {events} events. Hash of the last event: {}", report.hash),
+        0 => print_line!("The audit trail has no events.")?,
+        events => print_line!("Verified {events} events. Hash of the last event: {}", report.hash)?,
     }
     Ok(())
 }

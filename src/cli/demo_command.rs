@@ -8,7 +8,8 @@ use super::config::{Demo, Settings};
 use super::demo::busy::Busy;
 use super::demo::{self, DemoViewer};
 use super::open::{DEMO_DIR, check_key, open_with_key};
-use super::port::Port;
+use super::output::announce;
+use super::port::Ports;
 use super::progress::progress_bar;
 use super::serve::run;
 use crate::private_file;
@@ -18,7 +19,7 @@ const ADMINISTRATOR: &str = "license_admin";
 
 pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
     check_key(settings, DEMO_DIR)?;
-    let port = Port::bind(settings).await?;
+    let ports = Ports::bind(settings).await?;
     let (db, hasher) = open_with_key(settings, DEMO_DIR).await?;
     let bar = progress_bar(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left");
     bar.set_message("Creating users");
@@ -31,33 +32,41 @@ pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> 
         private_file::write(file, &serde_json::to_vec_pretty(&object)?)
             .with_context(|| format!("--tokens {}", file.display()))?;
     }
-    println!("Meridian Hospital Group, a demo with {} users. Viewers, with their bearer tokens:", demo.users);
+    let format = settings.log_format;
+    announce(
+        format,
+        format_args!("Meridian Hospital Group, a demo with {} users. Viewers, with their bearer tokens:", demo.users),
+    );
     for DemoViewer { kind, email, token, .. } in &viewers {
-        println!("    {kind:<14} {token}  {email}");
+        announce(format, format_args!("    {kind:<14} {token}  {email}"));
     }
-    println!("They sign in with the password {}", demo::password(&hasher));
-    print_examples(settings, &port.listen(settings)?.url(), &viewers);
+    announce(format, format_args!("They sign in with the password {}", demo::password(&hasher)));
+    print_examples(settings, &ports.public.listen(settings)?.url(), &viewers);
     let mut changes = JoinSet::new();
     if let Some(administrator) = viewers.iter().find(|viewer| demo.busy && viewer.kind == ADMINISTRATOR) {
         changes.spawn(Busy::new(&db, &hasher, settings.session_lifetime(), administrator).await?.run());
     }
-    run(settings, DEMO_DIR, db, hasher, port).await
+    run(settings, DEMO_DIR, db, hasher, ports).await
 }
 
 /// Prints the variables that the examples of the documentation use, a first request and a link to the playground.
 fn print_examples(settings: &Settings, url: &str, viewers: &[DemoViewer]) {
     let Some(administrator) = viewers.iter().find(|viewer| viewer.kind == ADMINISTRATOR) else { return };
     let user_id = viewers.last().unwrap_or(administrator).user_id.0;
-    println!("The license administrator, for the examples of the documentation:");
-    println!("    export URL={url}");
-    println!("    export TOKEN={}", administrator.token);
-    println!("    export USER_ID={user_id}");
-    println!("Send a request:");
-    println!("    {}", demo::first_request(url, &administrator.token));
-    println!("Follow the changes, which the demo makes by itself with --busy:");
-    println!("    {}", demo::subscription(url, &administrator.token));
+    let format = settings.log_format;
+    announce(format, format_args!("The license administrator, for the examples of the documentation:"));
+    announce(format, format_args!("    export URL={url}"));
+    announce(format, format_args!("    export TOKEN={}", administrator.token));
+    announce(format, format_args!("    export USER_ID={user_id}"));
+    announce(format, format_args!("Send a request:"));
+    announce(format, format_args!("    {}", demo::first_request(url, &administrator.token)));
+    announce(format, format_args!("Follow the changes, which the demo makes by itself with --busy:"));
+    announce(format, format_args!("    {}", demo::subscription(url, &administrator.token)));
     if settings.playground {
-        println!("Or open the playground and sign in as the same user: {url}/#token={}", administrator.token);
+        announce(
+            format,
+            format_args!("Or open the playground and sign in as the same user: {url}/#token={}", administrator.token),
+        );
     }
 }
 

@@ -1,8 +1,11 @@
 //! `roster doctor`: prints the settings and the state of the database.
 
+use std::io;
+
 use super::config::{LogFormat, SchemaReaders, Settings};
 use super::doctor;
 use super::open::DATA_DIR;
+use super::output::print_line;
 use crate::auth::server_key::{self, Key};
 use crate::db::{self, Db};
 use crate::http::DocumentPolicy;
@@ -26,38 +29,44 @@ fn exposure_of_key(source: &server_key::Source) -> String {
 }
 
 pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
-    print_server_settings(settings);
-    print_mail_settings(settings);
-    let key = print_key(settings);
+    print_server_settings(settings)?;
+    print_mail_settings(settings)?;
+    let key = print_key(settings)?;
     let database = settings.database(DATA_DIR);
-    print_log_settings(settings);
-    println!("database connections  {} for reading", settings.database_connections);
-    println!("database              {}", db::without_password(&database.url));
+    print_log_settings(settings)?;
+    print_line!("database connections  {} for reading", settings.database_connections)?;
+    print_line!("database              {}", db::without_password(&database.url))?;
     if db::missing_file(&database.url).is_some() {
-        println!("database file         missing, created at the first start");
-        println!("migrations            {} pending", startup::migrations());
+        print_line!("database file         missing, created at the first start")?;
+        print_line!("migrations            {} pending", startup::migrations())?;
         return Ok(());
     }
     if let Some(file) = db::file_of(&database.url) {
-        println!("database file         {}", with_exposure(&file));
+        print_line!("database file         {}", with_exposure(&file))?;
     }
     print_database(&Db::connect(&database).await?, key.as_ref()).await
 }
 
-fn print_server_settings(settings: &Settings) {
-    println!("listen                {}", settings.listen);
-    println!("public URL            {}", settings.public_url(&settings.listen));
-    println!("playground            {}", settings.playground);
-    println!("documents             {}", describe_documents(settings));
-    println!("introspection         {}", describe_readers(settings));
+fn print_server_settings(settings: &Settings) -> io::Result<()> {
+    print_line!("listen                {}", settings.listen)?;
+    let metrics = settings.metrics_listen.as_ref().map_or("off".to_owned(), ToString::to_string);
+    print_line!("metrics listen        {metrics}")?;
+    print_line!("public URL            {}", settings.public_url(&settings.listen))?;
+    print_line!("playground            {}", settings.playground)?;
+    print_line!("documents             {}", describe_documents(settings))?;
+    print_line!("introspection         {}", describe_readers(settings))?;
     let (connections, per_address) = (settings.max_connections, settings.max_connections_per_address());
-    println!("max connections       {connections}, {per_address} per address");
+    print_line!("max connections       {connections}, {per_address} per address")?;
     let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
-    println!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") });
-    println!("request deadline      {} s", settings.request_seconds);
-    println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
-    println!("wrong secrets         {} per address within 15 minutes", settings.wrong_secrets_per_address);
-    println!("password length       at least {} characters", settings.password_length);
+    print_line!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") })?;
+    print_line!("request deadline      {} s", settings.request_seconds)?;
+    print_line!(
+        "sessions              {} days, {} hours without use",
+        settings.session_days,
+        settings.session_idle_hours
+    )?;
+    print_line!("wrong secrets         {} per address within 15 minutes", settings.wrong_secrets_per_address)?;
+    print_line!("password length       at least {} characters", settings.password_length)
 }
 
 fn describe_documents(settings: &Settings) -> &'static str {
@@ -76,48 +85,48 @@ fn describe_readers(settings: &Settings) -> &'static str {
     }
 }
 
-fn print_log_settings(settings: &Settings) {
+fn print_log_settings(settings: &Settings) -> io::Result<()> {
     let format = match settings.log_format {
         LogFormat::Text => "text",
         LogFormat::Json => "json",
     };
-    println!("log                   {}", settings.log);
-    println!("log format            {format}");
+    print_line!("log                   {}", settings.log)?;
+    print_line!("log format            {format}")
 }
 
-fn print_mail_settings(settings: &Settings) {
+fn print_mail_settings(settings: &Settings) -> io::Result<()> {
     let mail = &settings.mail;
     match mail.smtp_url() {
-        Some(url) => println!("mail                  {url}, timeout {} s", mail.smtp_seconds),
-        None => println!("mail                  files in {}", settings.mail_dir(DATA_DIR).display()),
+        Some(url) => print_line!("mail                  {url}, timeout {} s", mail.smtp_seconds)?,
+        None => print_line!("mail                  files in {}", settings.mail_dir(DATA_DIR).display())?,
     }
     if let Some(custom_ca) = &mail.smtp_ca {
-        println!("mail CA               {}", custom_ca.file().display());
+        print_line!("mail CA               {}", custom_ca.file().display())?;
     }
-    println!("mail from             {}", settings.mail_from(&settings.public_url(&settings.listen)));
-    println!("next URLs             {}", settings.next_urls(&settings.public_url(&settings.listen)));
-    println!("registration          {}", settings.registration.as_deref().unwrap_or("disabled"));
+    print_line!("mail from             {}", settings.mail_from(&settings.public_url(&settings.listen)))?;
+    print_line!("next URLs             {}", settings.next_urls(&settings.public_url(&settings.listen)))?;
+    print_line!("registration          {}", settings.registration.as_deref().unwrap_or("disabled"))
 }
 
 /// Prints the data directory and the server key. Returns the key, if it can be used.
-fn print_key(settings: &Settings) -> Option<Key> {
-    println!("data directory        {}", with_exposure(settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref())));
+fn print_key(settings: &Settings) -> io::Result<Option<Key>> {
+    print_line!("data directory        {}", with_exposure(settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref())))?;
     let source = settings.key_source(DATA_DIR);
     let key = source.find();
     match &key {
-        Ok(Some(_)) => println!("key                   {source}{}", exposure_of_key(&source)),
-        Ok(None) => println!("key                   {source}; missing, created at the first start"),
-        Err(error) => println!("key                   {source}: {error}"),
+        Ok(Some(_)) => print_line!("key                   {source}{}", exposure_of_key(&source))?,
+        Ok(None) => print_line!("key                   {source}; missing, created at the first start")?,
+        Err(error) => print_line!("key                   {source}: {error}")?,
     }
-    key.ok().flatten()
+    Ok(key.ok().flatten())
 }
 
 async fn print_database(db: &Db, key: Option<&Key>) -> anyhow::Result<()> {
     for (name, value) in doctor::parameters(db).await? {
-        println!("{name:<21} {value}");
+        print_line!("{name:<21} {value}")?;
     }
     let pending = db.pending_migrations().await?;
-    println!("migrations            {pending} pending");
+    print_line!("migrations            {pending} pending")?;
     if pending > 0 {
         return Ok(());
     }
@@ -127,12 +136,15 @@ async fn print_database(db: &Db, key: Option<&Key>) -> anyhow::Result<()> {
             Some(_) => "does not match",
             None => "none yet",
         };
-        println!("key of the database   {match_text}");
+        print_line!("key of the database   {match_text}")?;
     }
     let duplicates = doctor::duplicate_logins(db).await?;
     let advice = if duplicates.count == 0 { "" } else { "; change one login of each pair" };
-    println!("duplicate logins      {}{advice}", duplicates.count);
-    duplicates.lines().for_each(|line| println!("                      {line}"));
-    println!("weak password hashes  {}", doctor::weak_passwords(db).await?);
+    print_line!("duplicate logins      {}{advice}", duplicates.count)?;
+    for line in duplicates.lines() {
+        print_line!("                      {line}")?;
+    }
+    let weak_passwords = doctor::weak_passwords(db).await?;
+    print_line!("weak password hashes  {weak_passwords}")?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use indicatif::ProgressBar;
 
 use super::config::{Import, Settings};
 use super::open::{DATA_DIR, check_key, close, open_unchanged, open_with_key};
+use super::output::{print_error, print_line};
 use super::progress::progress_bar;
 use super::{bulk, import};
 use crate::db::Db;
@@ -25,12 +26,12 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
         let (db, _dir) = open_unchanged(settings, DATA_DIR).await?;
         let checked = check(&db, import, &source).await?;
         db.close().await?;
-        return report(&checked, "would be");
+        return report(settings, &checked, "would be");
     }
     let (db, _) = open_with_key(settings, DATA_DIR).await?;
     let checked = check(&db, import, &source).await?;
     if !checked.invalid.is_empty() {
-        return report(&checked, "would be");
+        return report(settings, &checked, "would be");
     }
     let license_id = resolve_license(&db, import).await?.id;
     let bar = progress_of(&source, "Writing")?;
@@ -42,7 +43,7 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
     let imported = imported?;
     ended?;
     close(db).await?;
-    report(&imported, "were")
+    report(settings, &imported, "were")
 }
 
 /// Validates every line.
@@ -66,11 +67,10 @@ fn progress_of(source: &import::Source, message: &'static str) -> std::io::Resul
     Ok(bar)
 }
 
-fn report(summary: &import::ImportSummary, verb: &str) -> anyhow::Result<()> {
-    summary.errors().for_each(|error| eprintln!("{error}"));
+fn report(settings: &Settings, summary: &import::ImportSummary, verb: &str) -> anyhow::Result<()> {
+    summary.errors().for_each(|error| print_error(settings.log_format, error));
     if summary.invalid.is_empty() {
-        println!("{}", summary.describe(verb));
-        return Ok(());
+        return Ok(print_line!("{}", summary.describe(verb))?);
     }
     anyhow::bail!("{} invalid lines; nothing was written.", summary.invalid.len())
 }

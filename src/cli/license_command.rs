@@ -3,6 +3,7 @@
 use super::config::{License, LicenseCreate, LicenseKindArgument, Settings};
 use super::license as output;
 use super::open::{DATA_DIR, close, open};
+use super::output::print_line;
 use crate::entity::license::LicenseKind;
 use crate::license::{self, NewLicense};
 
@@ -20,6 +21,5 @@ pub async fn manage_licenses(settings: &Settings, license: License) -> anyhow::R
         License::List => output::table(license::list_with_user_counts(&db).await?),
     };
     close(db).await?;
-    println!("{report}");
-    Ok(())
+    Ok(print_line!("{report}")?)
 }

@@ -3,15 +3,18 @@
 use super::config::Settings;
 use super::doctor;
 use super::open::{DATA_DIR, open};
+use super::output::print_line;
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let db = open(settings, DATA_DIR).await?;
     let duplicates = doctor::duplicate_logins(&db).await?;
     db.close().await?;
-    println!("The tables are up to date.");
+    print_line!("The tables are up to date.")?;
     if duplicates.count > 0 {
-        println!("duplicate logins: {}; change one login of each pair", duplicates.count);
-        duplicates.lines().for_each(|line| println!("{line}"));
+        print_line!("duplicate logins: {}; change one login of each pair", duplicates.count)?;
+        for line in duplicates.lines() {
+            print_line!("{line}")?;
+        }
     }
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! The command line: the commands of the binary and their settings.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
-
 pub mod admin;
 pub mod admin_command;
 pub mod audit_command;
@@ -18,6 +16,7 @@ pub mod license;
 pub mod license_command;
 pub mod migrate_command;
 pub mod open;
+pub mod output;
 mod port;
 mod progress;
 mod schema;

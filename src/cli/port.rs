@@ -8,6 +8,58 @@ use super::config::{Listen, Settings};
 use super::open::WrongSetting;
 use crate::http::{self, BoundSocket, Listener};
 
+/// The flag and the variable of a setting.
+type Setting = (&'static str, &'static str);
+
+const LISTEN: Setting = ("--listen", "ROSTER_LISTEN");
+pub(super) const METRICS_LISTEN: Setting = ("--metrics-listen", "ROSTER_METRICS_LISTEN");
+
+/// The ports of a server. Nobody can connect to them until everything else has been checked.
+pub(super) struct Ports {
+    pub(super) public: Port,
+    pub(super) metrics: Option<BoundSocket>,
+}
+
+impl Ports {
+    /// Binds the ports.
+    pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        check_public_url(settings)?;
+        let public = Port::Bound(bind_to(&settings.listen, LISTEN).await?);
+        let metrics = match &settings.metrics_listen {
+            Some(listen) => Some(bind_to(listen, METRICS_LISTEN).await?),
+            None => None,
+        };
+        Ok(Self { public, metrics })
+    }
+}
+
+async fn bind_to(listen: &Listen, setting: Setting) -> anyhow::Result<BoundSocket> {
+    let described = || describe(listen, setting);
+    #[cfg(unix)]
+    if let Listen::Unix(path) = listen {
+        return http::bind_unix(path).with_context(described);
+    }
+    let addresses = listen.resolve().await.map_err(|error| WrongSetting(format!("{}: {error}", described())))?;
+    let mut last_error = None;
+    for address in addresses {
+        match http::bind(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last_error = Some(error),
+        }
+    }
+    let no_address = || std::io::Error::other("the host name has no address");
+    Err(last_error.unwrap_or_else(no_address)).with_context(described)
+}
+
+/// Starts to accept connections.
+pub(super) fn listen_on(socket: BoundSocket, listen: &Listen, setting: Setting) -> anyhow::Result<Listener> {
+    http::listen(socket).with_context(|| describe(listen, setting))
+}
+
+fn describe(listen: &Listen, (flag, variable): Setting) -> String {
+    format!("{flag} {listen} ({variable})")
+}
+
 /// The port or Unix socket of the server.
 pub(super) enum Port {
     /// Nobody can connect to it yet.
@@ -17,26 +69,6 @@ pub(super) enum Port {
 }
 
 impl Port {
-    /// Binds the port. Nobody can connect to it until everything else has been checked.
-    pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Self> {
-        check_public_url(settings)?;
-        #[cfg(unix)]
-        if let Listen::Unix(path) = &settings.listen {
-            return http::bind_unix(path).map(Self::Bound).with_context(|| setting(settings));
-        }
-        let addresses = settings.listen.resolve().await;
-        let addresses = addresses.map_err(|error| WrongSetting(format!("{}: {error}", setting(settings))))?;
-        let mut last_error = None;
-        for address in addresses {
-            match http::bind(address) {
-                Ok(socket) => return Ok(Self::Bound(socket)),
-                Err(error) => last_error = Some(error),
-            }
-        }
-        let no_address = || std::io::Error::other("the host name has no address");
-        Err(last_error.unwrap_or_else(no_address)).with_context(|| setting(settings))
-    }
-
     /// Returns where the server listens: the address with the port that the system has chosen, or the path that is set.
     pub(super) fn listen(&self, settings: &Settings) -> std::io::Result<Listen> {
         let address = match self {
@@ -52,16 +84,11 @@ impl Port {
             Self::Bound(socket) => {
                 // Registered before anyone can know that the server is there and stop it.
                 let stopped = http::stop_signal()?.boxed();
-                let listener = http::listen(socket).with_context(|| setting(settings))?;
-                Ok((listener, stopped))
+                Ok((listen_on(socket, &settings.listen, LISTEN)?, stopped))
             }
             Self::Open { listener, stopped } => Ok((listener, stopped)),
         }
     }
-}
-
-fn setting(settings: &Settings) -> String {
-    format!("--listen {} (ROSTER_LISTEN)", settings.listen)
 }
 
 /// Requires a public URL if emails are sent and the server listens on all addresses or on a Unix socket: the links in emails need

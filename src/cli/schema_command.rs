@@ -1,10 +1,10 @@
 //! `roster schema`: prints the GraphQL schema, its changes, or the errors of a client's operations.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use super::config::{Schema, SchemaFormat};
 use super::open::WrongSetting;
+use super::output::write_text;
 use super::schema::{diff, introspection, operations, report};
 use crate::schema;
 
@@ -42,5 +42,5 @@ fn print_errors(path: &Path, format: SchemaFormat) -> anyhow::Result<()> {
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
-    Ok(std::io::stdout().write_all(text.as_bytes())?)
+    Ok(write_text(text)?)
 }

@@ -8,14 +8,18 @@ use tokio::task::JoinHandle;
 
 use super::config::{Listen, Settings};
 use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, hasher_of};
-use super::port::Port;
+use super::output::announce;
+use super::port::{METRICS_LISTEN, Ports, listen_on};
 use super::{admin, bulk, server_url, waiting};
 use crate::app::App;
-use crate::audit::sealer;
+use crate::audit::sealer::{self, SealerMetrics};
 use crate::auth::password::Hasher;
 use crate::auth::policy::SelfServicePolicy;
-use crate::db::Db;
+use crate::db::{self, Db};
+use crate::http::BoundSocket;
+use crate::mail::MailMetrics;
 use crate::mail::worker::MailWorker;
+use crate::metrics::{Metrics, Sources};
 use crate::scalar::Id;
 use crate::{http, license};
 
@@ -27,16 +31,20 @@ const LAST_SEAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
-    let port = Port::bind(settings).await?;
-    let Some((db, port)) = waiting::open(settings, port).await? else { return Ok(()) };
+    let Ports { public, metrics } = Ports::bind(settings).await?;
+    let Some((db, public)) = waiting::open(settings, public).await? else { return Ok(()) };
     let hasher = hasher_of(&db, settings, DATA_DIR).await?;
     bulk::recover(&db).await;
     if !admin::has_superuser(&db).await? {
-        println!("There is no administrator yet. Create the first one, in another terminal or before the next start:");
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
-        println!("    roster{dir} admin create --email you@example.org --first-name Your --last-name Name");
+        announce(
+            settings.log_format,
+            "There is no administrator yet. Create the first one, in another terminal or before the next start:",
+        );
+        let command = "admin create --email you@example.org --first-name Your --last-name Name";
+        announce(settings.log_format, format_args!("    roster{dir} {command}"));
     }
-    run(settings, DATA_DIR, db, hasher, port).await
+    run(settings, DATA_DIR, db, hasher, Ports { public, metrics }).await
 }
 
 /// Serves the API until the process is stopped.
@@ -45,48 +53,85 @@ pub(super) async fn run(
     default_dir: &str,
     db: Db,
     hasher: Hasher,
-    port: Port,
+    ports: Ports,
 ) -> anyhow::Result<()> {
-    let listen = port.listen(settings)?;
+    let listen = ports.public.listen(settings)?;
     let public_url = settings.public_url(&listen);
     let registration = registration_license(settings, &db).await?;
     let self_service = SelfServicePolicy { next_urls: settings.next_urls(&public_url), registration };
+    let (mails, sealer) = (MailMetrics::default(), SealerMetrics::default());
     let mail_worker = mail_worker(settings, default_dir, &public_url, db.clone(), &hasher)?;
-    let (listener, stopped) = port.open(settings)?;
+    let is_measured = ports.metrics.is_some();
+    let mail_worker = if is_measured { mail_worker.measuring(mails.clone()) } else { mail_worker };
+    let (listener, stopped) = ports.public.open(settings)?;
     server_url::record(settings, default_dir, &public_url);
     http::allow_descriptors(settings.max_connections as usize);
-    announce(settings, &listen);
-    if settings.mail.smtp_url().is_none() {
-        println!("No SMTP server configured: emails are written to {}.", settings.mail_dir(default_dir).display());
-    }
     let server_settings = settings.server_settings(&public_url);
-    let app = App::new(db.clone(), settings.sign_in_policy(), hasher, public_url, self_service)?
+    let app = App::new(db.clone(), settings.sign_in_policy(), hasher.clone(), public_url, self_service)?
         .with_introspection(settings.documents.introspection());
     let (stop, stopping) = watch::channel(false);
+    let (http, sign_ins) = (server_settings.metrics.clone(), app.sign_ins().clone());
+    let sources = Sources { db: db.clone(), hasher, http, mails, sealer: sealer.clone(), sign_ins };
+    serve_metrics(settings, ports.metrics, sources, stopping.clone())?;
+    announce_start(settings, default_dir, &listen);
     let mail_task = tokio::spawn(mail_worker.run(stopping.clone()));
-    let sealer_task = SealerTask::start(db.clone());
+    let sealer_task = SealerTask::start(db.clone(), sealer);
     let stopped = async move {
         stopped.await;
+        tracing::info!("stopping");
         stop.send_replace(true);
     };
     let server = http::serve(app, listener, server_settings, stopped);
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
     sealer_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
+    tracing::info!("stopped");
     Ok(())
 }
 
-/// Prints where the server listens.
-fn announce(settings: &Settings, listen: &Listen) {
+/// Serves the metrics on a socket, if there is one, in a task of its own until the server stops.
+fn serve_metrics(
+    settings: &Settings,
+    socket: Option<BoundSocket>,
+    sources: Sources,
+    mut stopping: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let (Some(socket), Some(listen)) = (socket, &settings.metrics_listen) else { return Ok(()) };
+    let listener = listen_on(socket, listen, METRICS_LISTEN)?;
+    let place = listener.local_addr().map_or_else(|| listen.to_string(), |address| Listen::from(address).url());
+    announce(settings.log_format, format_args!("Metrics are served on {place}/metrics"));
+    let metrics = Metrics::new(sources);
+    tokio::spawn(async move {
+        let stopped = async {
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        };
+        if let Err(error) = http::serve_metrics(listener, move || metrics.text(), stopped).await {
+            tracing::error!(%error, "failed to serve the metrics");
+        }
+    });
+    Ok(())
+}
+
+/// Says where the server listens, and writes the line of the log with which every run begins.
+fn announce_start(settings: &Settings, default_dir: &str, listen: &Listen) {
+    let url = listen.url();
+    let database = settings.database(default_dir).url;
+    let database = db::without_password(&database);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %listen, database, "started");
+    let playground = if settings.playground { format!(", playground on {url}/") } else { String::new() };
+    let everywhere = if listen.is_unspecified() { ", on all addresses of this machine" } else { "" };
     if let Listen::Unix(_) = listen {
-        return println!("Roster listens on {listen}");
+        announce(settings.log_format, format_args!("Roster listens on {listen}"));
+    } else {
+        announce(settings.log_format, format_args!("Roster listens on {url}/graphql{playground}{everywhere}"));
     }
-    println!(
-        "Roster listens on {url}/graphql{playground}{everywhere}",
-        url = listen.url(),
-        playground = if settings.playground { format!(", playground on {}/", listen.url()) } else { String::new() },
-        everywhere = if listen.is_unspecified() { ", on all addresses of this machine" } else { "" },
-    );
+    if settings.mail.smtp_url().is_none() {
+        let dir = settings.mail_dir(default_dir);
+        announce(
+            settings.log_format,
+            format_args!("No SMTP server configured: emails are written to {}.", dir.display()),
+        );
+    }
 }
 
 /// Waits for the email that is being sent when the server is stopped, while the last requests are finished.
@@ -106,9 +151,9 @@ struct SealerTask {
 }
 
 impl SealerTask {
-    fn start(db: Db) -> Self {
+    fn start(db: Db, metrics: SealerMetrics) -> Self {
         let (end, ended) = watch::channel(false);
-        Self { task: tokio::spawn(sealer::run(db, ended)), end }
+        Self { task: tokio::spawn(sealer::run(db, metrics, ended)), end }
     }
 
     /// Seals the events of the last requests, after they were answered.

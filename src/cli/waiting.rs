@@ -1,6 +1,6 @@
 //! Waits for the database at the start of the server. Meanwhile, the server is live but not ready.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_graphql::Request;
@@ -11,10 +11,12 @@ use tokio::sync::oneshot;
 
 use super::config::Settings;
 use super::open::{self, DATA_DIR, WrongSetting, setting_of_database};
+use super::output::announce;
 use super::port::Port;
 use crate::db::{self, Db};
 use crate::error::Error;
 use crate::http::{self, Application, Avatar, Caller, Events, ExecutionResult, HttpError};
+use crate::repeated::Repeated;
 use crate::scalar::Id;
 use crate::schema;
 use crate::share::Requester;
@@ -26,9 +28,6 @@ const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_delay(Duration::from_secs(2))
     .with_jitter()
     .without_max_times();
-
-/// The minimum interval between two failures that are logged.
-const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The seconds after which clients should try again.
 const RETRY_AFTER: u64 = 1;
@@ -72,7 +71,10 @@ async fn wait(settings: &Settings, port: Port) -> anyhow::Result<Option<(Result<
     // Both servers accept from the same socket, one after the other, so that no connection is refused in between.
     let waiting_listener = listener.try_clone()?;
     let server = tokio::spawn(http::serve(application, waiting_listener, settings.server_settings(&public_url), ended));
-    println!("Roster waits for its database; it answers {url}/health/live and {url}/health/ready.");
+    announce(
+        settings.log_format,
+        format_args!("Roster waits for its database; it answers {url}/health/live and {url}/health/ready."),
+    );
     let connected = tokio::select! {
         connected = connect(settings) => Some(connected),
         () = &mut stopped => None,
@@ -86,13 +88,12 @@ async fn wait(settings: &Settings, port: Port) -> anyhow::Result<Option<(Result<
 async fn connect(settings: &Settings) -> Result<Db, Error> {
     let database = settings.database(DATA_DIR);
     let setting = setting_of_database(settings, DATA_DIR);
-    let mut logged: Option<Instant> = None;
+    let failures = Repeated::new();
     let log = |error: &Error, _: Duration| {
-        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
-            logged = Some(Instant::now());
-            if let Error::Unavailable(cause) = error {
-                tracing::warn!(setting, %cause, "the database cannot be reached; the server tries again until it can");
-            }
+        if let Error::Unavailable(cause) = error
+            && let Some(times) = failures.count()
+        {
+            tracing::warn!(setting, %cause, times, "the database cannot be reached; the server tries again until it can");
         }
     };
     (|| Db::connect(&database)).retry(BACKOFF).when(db::is_unreachable).notify(log).await

@@ -8,9 +8,10 @@ use poem::{
     http::{Method, StatusCode, header},
 };
 use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
-use tokio::net::TcpListener;
 
-use super::{IDLE, connections::Limits, listener::LimitedListener, metrics::HttpMetrics, stream::Timeouts};
+use super::{
+    IDLE, connections::Limits, listener::LimitedListener, metrics::HttpMetrics, socket::Listener, stream::Timeouts,
+};
 
 const PATH: &str = "/metrics";
 /// Maximum number of connections: of some servers that scrape, and of people who look.
@@ -24,14 +25,14 @@ const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// # Errors
 /// An I/O error of the listener.
 pub async fn serve_metrics(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     render: impl Fn() -> String + Send + Sync + 'static,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let limits = Limits { max: MAX_CONNECTIONS, max_per_address: MAX_CONNECTIONS, exempt: Vec::new() };
     let timeouts = Timeouts { request: REQUEST_TIMEOUT, idle: IDLE };
     // What this listener does is in no metric.
-    let listener = LimitedListener::new(listener, limits, timeouts, HttpMetrics::default())?;
+    let listener = LimitedListener::new(listener.into(), limits, timeouts, HttpMetrics::default());
     let connections = listener.connections();
     let endpoint = make_sync(move |request: Request| {
         if let Some(connection) = connections.connection_of(&request) {

@@ -467,8 +467,9 @@ async fn the_schema_command_prints_the_committed_schema() {
 }
 
 /// Every setting with its variable and its default, as in `--help`.
-const SETTINGS: [(&str, &str, &str); 30] = [
+const SETTINGS: [(&str, &str, &str); 31] = [
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
+    ("--metrics-listen", "ROSTER_METRICS_LISTEN", "none, metrics are not served"),
     ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
     ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
     ("--database-url-file", "DATABASE_URL_FILE", "none"),

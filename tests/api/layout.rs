@@ -10,6 +10,7 @@ use syn::visit::{self, Visit};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
+    &["metrics"],
     &["app"],
     &["schema"],
     &[

@@ -36,6 +36,10 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_LISTEN", default_value = DEFAULT_LISTEN, global = true, value_name = "ADDRESS:PORT",
           value_parser = Listen::parse)]
     pub listen: Listen,
+    /// Where to serve metrics for Prometheus, at /metrics: an address or a host name with a port, or only a port of 127.0.0.1.
+    /// [default: none, metrics are not served]
+    #[arg(long, env = "ROSTER_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT", value_parser = Listen::parse)]
+    pub metrics_listen: Option<Listen>,
     /// Directory of the SQLite file, the server key and emails. Created if missing. [default: roster-data; roster-demo for demo]
     #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -194,6 +198,7 @@ impl Settings {
             subscriptions: http::SubscriptionTimeouts::default(),
             playground: self.playground,
             documents: self.documents.policy(self.playground),
+            metrics: http::HttpMetrics::default(),
         }
     }
 
