@@ -68,8 +68,10 @@ async fn a_request_is_logged_in_one_line_without_secrets() {
     let server = toy::ToyServer::start().await;
     let query = r#"query Named($t:String!){echo(text:$t) x: echo(text:\"s3cret\")}"#;
     let body = format!(r#"{{"query":"{query}","variables":{{"t":"s3cret"}}}}"#);
-    let headers = "Authorization: Bearer s3cret\r\nX-Request-Id: line1\r\n";
-    assert_eq!(server.client.post(headers, body.as_bytes()).await.status, 200);
+    let trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+    let headers = format!("Authorization: Bearer s3cret\r\nX-Request-Id: line1\r\n{trace}");
+    let traced = server.client.post(&headers, body.as_bytes()).await;
+    assert_eq!(traced.status, 200);
     let path = "/graphql?query=%7Bhello%7D&variables=%7B%22a%22:%22s3cret%22%7D";
     let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: line2\r\n\r\n");
     assert_eq!(server.client.raw(get.as_bytes()).await.status, 200);
@@ -92,7 +94,13 @@ async fn a_request_is_logged_in_one_line_without_secrets() {
             "{line}"
         );
     }
+    let span = traced.header("traceparent").unwrap().split('-').nth(2).unwrap();
+    for part in ["trace_id=\"0af7651916cd43dd8448eb211c80319c\"", &format!("span_id=\"{span}\"")] {
+        assert!(lines("line1")[0].contains(part), "{part}: {:?}", lines("line1"));
+    }
     assert!(text.contains("invalid digit"), "the text of a foreign error is logged");
+    let foreign = text.lines().find(|line| line.contains("invalid digit")).unwrap();
+    assert!(foreign.contains("trace_id=") && foreign.contains("span_id="), "{foreign}");
     log.must_not_hold("s3cret");
 }
 
@@ -146,4 +154,19 @@ async fn no_password_token_or_hash_is_logged() {
     for secret in secrets.into_iter().chain([token.as_str(), "$argon2id$v="]) {
         log.must_not_hold(secret);
     }
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_reached_is_logged_once_a_minute() {
+    let log = Log::begin();
+    let app = app::App::on_sqlite().await;
+    let user = app.user().await;
+    app.db.clone().close().await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(user.post(&json!({ "query": "{ viewer { id } }" })).await.0, 503);
+    }
+    let text = log.text();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("the database cannot be reached")).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("times=1"), "{lines:?}");
 }

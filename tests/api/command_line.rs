@@ -445,10 +445,10 @@ async fn flags_take_precedence_over_environment_variables() {
         ("ROSTER_LOG", "debug"),
     ];
     let server = sandbox.start(sandbox.command(&["--playground", "false"]).envs(settings), "");
-    server.wait_for_output("Roster listens on http://127.0.0.1:").await;
+    server.wait_for_log("Roster listens on http://127.0.0.1:").await;
     assert!(sandbox.path("elsewhere/roster.db").exists());
     assert!(!sandbox.path("roster-data").exists());
-    assert!(!server.out().contains("playground"), "{}", server.out());
+    assert!(!server.err().contains("playground"), "{}", server.err());
     assert_eq!(server.status_of("/").await, 404);
     assert_eq!(server.status_of("/graphql?query=%7B__typename%7D").await, 200);
     for line in server.err().lines() {

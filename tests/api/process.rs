@@ -184,6 +184,13 @@ impl Process {
             .unwrap_or_else(|| panic!("{text:?} is not in the output\n{}\n{}", self.out(), self.err()));
     }
 
+    /// Waits until a text is in the log.
+    pub async fn wait_for_log(&self, text: &str) {
+        until(|| async { self.err().contains(text).then_some(()) })
+            .await
+            .unwrap_or_else(|| panic!("{text:?} is not in the log\n{}\n{}", self.out(), self.err()));
+    }
+
     /// Waits until it ends, and returns its exit code.
     pub async fn code(&mut self) -> i32 {
         self.status().await.code().unwrap()
@@ -218,9 +225,9 @@ impl Process {
         assert!(Command::new("sh").args(["-c", kill, "sh", signal, &pid]).status().unwrap().success());
     }
 
-    /// `127.0.0.1:port`, as it prints it.
+    /// `127.0.0.1:port`, as it prints it, or logs it as JSON.
     pub fn address(&self) -> String {
-        let out = self.out();
+        let out = self.out() + &self.err();
         let rest = out.split("Roster listens on http://").nth(1).unwrap_or_else(|| panic!("{out}\n{}", self.err()));
         rest.split('/').next().unwrap().to_owned()
     }
