@@ -230,6 +230,7 @@ async fn an_invalid_setting_is_named_before_anything_is_created() {
         ("--database-url", "DATABASE_URL", "sqlite://roster.db?mode=perhaps"),
         ("--database-url", "DATABASE_URL", "sqlite::memory:"),
         ("--database-url", "DATABASE_URL", "sqlite://roster.db?mode=memory"),
+        ("--metrics-listen", "ROSTER_METRICS_LISTEN", "nowhere"),
         ("--database-url", "DATABASE_URL", "sqlite://"),
         ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "0"),
         ("--max-connections", "ROSTER_MAX_CONNECTIONS", "0"),

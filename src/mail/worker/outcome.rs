@@ -12,6 +12,7 @@ use crate::entity::{invitation, license, mail, registration, user};
 use crate::error::Error;
 use crate::mail::SendError;
 use crate::mail::metrics::MailOutcome;
+use crate::repeated::Repeated;
 use crate::scalar::{Id, now};
 use crate::text;
 
@@ -23,6 +24,9 @@ const MAX_RETRY_DELAY: TimeDelta = TimeDelta::minutes(15);
 /// rejects it.
 const GIVE_UP_AGE: TimeDelta = TimeDelta::days(1);
 const GIVE_UP_TRIES: i32 = 10;
+
+/// Outcomes that could not be recorded.
+static NOT_RECORDED: Repeated = Repeated::new();
 
 impl MailWorker {
     /// Begins a transaction that records the result of an email. The user is locked first, in the same order as when a user is
@@ -42,7 +46,10 @@ impl MailWorker {
         loop {
             match self.try_to_record_sent(mail).await {
                 Err(error) if now() < mail.next_try_at => {
-                    tracing::warn!(mail = %mail.id.0, ?error, "failed to record that an email was sent; retrying");
+                    if let Some(times) = NOT_RECORDED.count() {
+                        let mail = mail.id.0;
+                        tracing::warn!(%mail, ?error, times, "failed to record that an email was sent; retrying");
+                    }
                     tokio::time::sleep(POLL_INTERVAL).await;
                 }
                 outcome => return outcome,
