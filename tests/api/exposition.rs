@@ -34,7 +34,8 @@ impl Exposition {
                 name.clone_into(&mut current);
             } else {
                 let (series, value) = sample(line);
-                let suffixes = if types[&current] == "histogram" { &["_bucket", "_sum", "_count"][..] } else { &[""] };
+                let suffixes =
+                    if types[&current] == "histogram" { &["_bucket", "_sum", "_count"][..] } else { &[""][..] };
                 let is_of_family = suffixes.iter().any(|suffix| series.0 == format!("{current}{suffix}"));
                 assert!(is_of_family, "{line} is not of {current}");
                 assert!(samples.insert(series, value).is_none(), "{line}: a second time");
