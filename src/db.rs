@@ -31,6 +31,7 @@ pub use self::pool_status::PoolStatus;
 pub use self::postgres::is_unreachable;
 pub use self::reader::Reader;
 pub use self::settings::{DatabaseSettings, DatabaseTimeouts};
+pub use self::sqlite::copy_sqlite;
 use self::sqlite::{CommitGroups, WriteAheadLog};
 pub use self::transaction::Transaction;
 pub use self::url::{check_url, file_of, is_postgres, missing_file, url_of, without_password};

@@ -4,9 +4,14 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Result, Write as _};
 use std::path::Path;
 
+use tempfile::TempDir;
+
 /// The mode of a private file.
 #[cfg(unix)]
 const FILE_MODE: u32 = 0o600;
+/// The mode of a private directory.
+#[cfg(unix)]
+const DIR_MODE: u32 = 0o700;
 /// The permission bits of all users but the owner.
 #[cfg(unix)]
 const OTHERS: u32 = 0o077;
@@ -18,8 +23,51 @@ const OTHERS: u32 = 0o077;
 pub fn make_dir(dir: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, DIR_MODE);
     builder.recursive(true).create(dir)
+}
+
+/// Creates a temporary directory in another one, which is removed with its content when it is dropped.
+///
+/// # Errors
+/// Those of the file system.
+pub fn make_temp_dir(parent: &Path, prefix: &str) -> Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(DIR_MODE));
+    builder.tempdir_in(parent)
+}
+
+/// Returns the directory of a file.
+#[must_use]
+pub fn dir_of(file: &Path) -> &Path {
+    file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the name of a new file durable.
+///
+/// # Errors
+/// Those of the file system.
+pub fn sync_dir_of(file: &Path) -> Result<()> {
+    #[cfg(unix)]
+    File::open(dir_of(file))?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+/// Replaces the content of a file, or creates it. After a power failure, the file has the old content or the new one.
+///
+/// # Errors
+/// Those of the file system.
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    // Private, whatever the umask is.
+    let mut file = tempfile::NamedTempFile::new_in(dir_of(path))?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_dir_of(path)
 }
 
 /// Creates a file, which must not exist, and opens it for writing.

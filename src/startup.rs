@@ -66,6 +66,12 @@ pub fn migrations() -> usize {
     Migrator::migrations().len()
 }
 
+/// Returns whether this program has a migration of this name.
+#[must_use]
+pub fn knows_migration(name: &str) -> bool {
+    migration::is_known(name)
+}
+
 /// Adds a hint to known errors of migrations.
 fn map_migration_error(error: DbErr) -> Error {
     let text = error.to_string();
@@ -90,7 +96,7 @@ fn restrict(database: &Path) {
 
 /// Waits for the lock file beside a database file, and creates the directory if needed. The lock is held until the returned file
 /// is dropped.
-fn lock_beside(database: &Path) -> std::io::Result<File> {
+pub(crate) fn lock_beside(database: &Path) -> std::io::Result<File> {
     if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         private_file::make_dir(dir)?;
     }

@@ -110,6 +110,12 @@ impl MigrationTrait for Step {
     }
 }
 
+/// Returns whether the history has a step of this name.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    HISTORY.iter().any(|step| step.name == name)
+}
+
 /// Migrates a database to the newest step. It takes no lock of its own: the caller must hold one.
 pub struct Migrator;
 

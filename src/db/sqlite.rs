@@ -1,6 +1,7 @@
 //! SQLite in a file: options of the connections, a limit on the size of the write-ahead log, and the writers' commit groups.
 
 mod commit_group;
+mod copy;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJourna
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr};
 
 pub(super) use self::commit_group::CommitGroups;
+pub use self::copy::copy_sqlite;
 use super::{DatabaseSettings, Reader};
 use crate::private_file;
 

@@ -1,0 +1,102 @@
+//! What a database contains: the facts that the manifest of its backup states.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, ensure};
+use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult, Statement};
+
+use super::manifest::hex;
+use crate::audit;
+
+/// The tables whose rows are counted, except those of which a backup has no rows.
+const COUNTED: [&str; 13] = [
+    "api_keys",
+    "attribute_definitions",
+    "attribute_values",
+    "audit_events",
+    "audit_inbox",
+    "avatars",
+    "groups",
+    "institutions",
+    "licenses",
+    "mails",
+    "memberships",
+    "site_access",
+    "users",
+];
+
+/// The table of the migrations that were applied.
+const MIGRATIONS: &str = "seaql_migrations";
+
+/// What a database contains, at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Contents {
+    pub(super) postgres_schema: Option<String>,
+    pub(super) schema_version: String,
+    pub(super) key_fingerprint: Option<String>,
+    pub(super) last_event: i64,
+    pub(super) last_hash: String,
+    pub(super) counts: BTreeMap<String, u64>,
+}
+
+impl Contents {
+    /// Reads what the database contains. The tables may be those of an earlier version.
+    pub(super) async fn read(connection: &impl ConnectionTrait) -> anyhow::Result<Self> {
+        let tables = tables(connection).await?;
+        ensure!(tables.contains(MIGRATIONS), "the database has no tables of Roster");
+        let version = format!("SELECT version FROM {MIGRATIONS} ORDER BY version DESC LIMIT 1");
+        let version = query(connection, &version).await?.context("no migration has been applied to the database")?;
+        let mut counts = BTreeMap::new();
+        for table in COUNTED.into_iter().filter(|table| tables.contains(*table)) {
+            let row = query(connection, &format!("SELECT count(*) FROM \"{table}\"")).await?;
+            let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+            counts.insert(table.to_owned(), u64::try_from(count).unwrap_or_default());
+        }
+        let (last_event, last_hash) = if tables.contains("audit_head") {
+            let head = audit::Head::current(connection).await?;
+            (head.seq, hex(&head.hash))
+        } else {
+            (0, String::new())
+        };
+        Ok(Self {
+            postgres_schema: postgres_schema(connection).await?,
+            schema_version: version.try_get_by_index(0)?,
+            key_fingerprint: if tables.contains("server_key") { fingerprint(connection).await? } else { None },
+            last_event,
+            last_hash,
+            counts,
+        })
+    }
+}
+
+async fn query(connection: &impl ConnectionTrait, sql: &str) -> anyhow::Result<Option<QueryResult>> {
+    Ok(connection.query_one_raw(Statement::from_string(connection.get_database_backend(), sql)).await?)
+}
+
+/// Returns the names of the tables of the database; on PostgreSQL, of its current schema.
+async fn tables(connection: &impl ConnectionTrait) -> anyhow::Result<BTreeSet<String>> {
+    let backend = connection.get_database_backend();
+    let list = if backend == DatabaseBackend::Postgres {
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+    };
+    let rows = connection.query_all_raw(Statement::from_string(backend, list)).await?;
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+}
+
+async fn fingerprint(connection: &impl ConnectionTrait) -> anyhow::Result<Option<String>> {
+    let row = query(connection, "SELECT fingerprint FROM server_key").await?;
+    let fingerprint: Option<Vec<u8>> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+    Ok(fingerprint.map(|fingerprint| hex(&fingerprint)))
+}
+
+/// Returns the schema of PostgreSQL that holds the tables.
+pub(super) async fn postgres_schema(connection: &impl ConnectionTrait) -> anyhow::Result<Option<String>> {
+    if connection.get_database_backend() != DatabaseBackend::Postgres {
+        return Ok(None);
+    }
+    let row = query(connection, "SELECT current_schema()::text").await?;
+    let schema: Option<Option<String>> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+    Ok(Some(schema.flatten().context("no schema of search_path exists in the database")?))
+}

@@ -1,0 +1,113 @@
+//! Makes a backup.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
+use tempfile::NamedTempFile;
+
+use super::archive::{self, BUFFER};
+use super::contents::Contents;
+use super::encryption::Output;
+use super::manifest::{DatabaseKind, Manifest};
+use super::{SecretString, on_thread, postgres, read, sqlite};
+use crate::db::{self, DatabaseSettings};
+use crate::private_file;
+use crate::scalar::now;
+
+/// The beginning of the name of the directory in which a single file is made.
+const WORK_DIR: &str = ".roster-backup-of-file-";
+
+/// A backup that was made.
+#[derive(Debug)]
+pub struct Created {
+    pub file: PathBuf,
+    /// The length of the file in bytes.
+    pub size: u64,
+    pub manifest: Manifest,
+}
+
+/// Makes a backup of a database as a new file, beside which it needs as much room again.
+///
+/// # Errors
+/// That the file exists, or that the database cannot be read, or the file not be written. There is no file then.
+pub async fn create_file(
+    database: &DatabaseSettings,
+    file: PathBuf,
+    passphrase: Option<SecretString>,
+) -> anyhow::Result<Created> {
+    create(database, file, passphrase, WORK_DIR).await
+}
+
+/// Makes a backup in a working directory with this prefix, beside the file.
+pub(super) async fn create(
+    database: &DatabaseSettings,
+    file: PathBuf,
+    passphrase: Option<SecretString>,
+    work_dir: &str,
+) -> anyhow::Result<Created> {
+    if file.symlink_metadata().is_ok() {
+        bail!("{} exists, and a backup does not replace a file: name another file, or a directory", file.display());
+    }
+    let created_at = now();
+    let dir = private_file::dir_of(&file);
+    let work = private_file::make_temp_dir(dir, work_dir).with_context(|| dir.display().to_string())?;
+    let copy = work.path().join("copy");
+    let (kind, contents) = if db::is_postgres(&database.url) {
+        (DatabaseKind::Postgres, postgres::dump(database, &copy).await?)
+    } else {
+        (DatabaseKind::Sqlite, sqlite::copy(database, &copy).await?)
+    };
+    let plan = Plan { copy, kind, contents, created_at, file, passphrase };
+    // The directory is removed when nobody waits any more, which ends the work as well.
+    let created = on_thread(move || plan.write()).await;
+    drop(work);
+    created
+}
+
+/// What is needed to write the file of a backup.
+struct Plan {
+    /// The copy of the database, in the working directory.
+    copy: PathBuf,
+    kind: DatabaseKind,
+    contents: Contents,
+    created_at: DateTime<Utc>,
+    file: PathBuf,
+    passphrase: Option<SecretString>,
+}
+
+impl Plan {
+    /// Writes the file completely, reads it again, and only then gives it its name.
+    fn write(self) -> anyhow::Result<Created> {
+        let Self { copy, kind, contents, created_at, file, passphrase } = self;
+        let part = archive::measure(kind.part(), File::open(&copy)?)?;
+        let manifest = Manifest::new(kind, created_at, contents, part);
+        let written = write_archive(&copy, &manifest, passphrase.as_ref())?;
+        let read = read::read(written.path(), passphrase.as_ref(), &mut io::sink()).context("reading the new backup")?;
+        if read != manifest {
+            bail!("the manifest of the new backup is not the one that was written");
+        }
+        let size = written.as_file().metadata()?.len();
+        written.persist_noclobber(&file).map_err(|error| error.error).with_context(|| file.display().to_string())?;
+        private_file::sync_dir_of(&file)?;
+        Ok(Created { file, size, manifest })
+    }
+}
+
+/// Writes the archive to a temporary file beside the copy of the database. The file is durable then.
+fn write_archive(
+    copy: &Path,
+    manifest: &Manifest,
+    passphrase: Option<&SecretString>,
+) -> anyhow::Result<NamedTempFile> {
+    // Private, whatever the umask is.
+    let written = NamedTempFile::new_in(private_file::dir_of(copy))?;
+    let output = Output::new(BufWriter::with_capacity(BUFFER, written), passphrase)?;
+    let mut buffered = archive::write(output, manifest, File::open(copy)?)?.finish()?;
+    buffered.flush()?;
+    let written = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
+    written.as_file().sync_all()?;
+    Ok(written)
+}

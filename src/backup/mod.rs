@@ -1,0 +1,41 @@
+//! Backups of the whole directory as one file, and how they are restored and verified.
+//!
+//! A backup is made beside a server that goes on serving: it is what was committed at one moment. It has no sessions, devices,
+//! links and pending registrations, so whoever restores one lets nobody in who was let in before.
+
+mod archive;
+mod contents;
+pub mod create;
+pub mod directory;
+mod encryption;
+pub mod last_served;
+pub mod manifest;
+mod postgres;
+mod postgres_programs;
+pub mod read;
+pub mod restore;
+mod sqlite;
+pub mod verify;
+
+pub use age::secrecy::SecretString;
+use anyhow::Context as _;
+use tokio::sync::oneshot;
+
+pub use self::manifest::{DatabaseKind, Manifest};
+
+/// The tables of which a backup has no rows: what lets somebody in, or may.
+const WITHOUT_ROWS: [&str; 4] = ["devices", "links", "registrations", "sessions"];
+
+/// Runs work that reads and writes files on a thread of its own, which has the priority of this one. It does not keep the process
+/// from ending, as a blocking task of tokio would.
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let (send, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("backup".to_owned());
+    thread.spawn(move || {
+        // Nobody may wait any more.
+        let _ = send.send(work());
+    })?;
+    result.await.context("the thread of the backup has ended")?
+}
