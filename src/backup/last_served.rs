@@ -69,11 +69,11 @@ impl LastServed {
     /// # Errors
     /// That the database cannot be read.
     pub async fn warning(&self, db: &Db) -> anyhow::Result<Option<String>> {
-        let hash: Option<Vec<u8>> = audit_event::Entity::find()
+        let hash = audit_event::Entity::find()
             .select_only()
             .column(Column::Hash)
             .filter(Column::Seq.eq(self.event))
-            .into_tuple()
+            .into_tuple::<Vec<u8>>()
             .one(db.read())
             .await?;
         if hash.is_some_and(|hash| hex(&hash) == self.hash) {

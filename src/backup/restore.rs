@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait as _, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::Value;
 
 use super::archive::BUFFER;
 use super::manifest::{DatabaseKind, Manifest};
@@ -141,7 +142,7 @@ impl Backup {
         let licenses = license::Entity::find().order_by_asc(license::Column::Id).all(&transaction).await?;
         let backup = self.manifest.created_at.to_rfc3339();
         let entry = |license: &license::Model| {
-            let change = Change::of("backup", None, Some(backup.clone().into()));
+            let change = Change::of("backup", None, Some(Value::from(backup.clone())));
             Entry::new(AuditAction::DirectoryRestored, license).with([change])
         };
         let entries: Vec<Entry> = licenses.iter().map(entry).collect();

@@ -33,7 +33,7 @@ pub(super) async fn copy(database: &DatabaseSettings, to: &Path) -> anyhow::Resu
 
 /// Opens a copy of a database, which nobody else uses.
 pub(super) async fn connect(file: &Path) -> anyhow::Result<Db> {
-    Ok(Db::connect(&DatabaseSettings { url: db::url_of(file), connections: 1 }).await?)
+    Ok(Db::connect(&DatabaseSettings::new(db::url_of(file), 1)).await?)
 }
 
 /// Closes a copy of a database. Its file is complete without the files beside it.

@@ -81,7 +81,8 @@ impl ChangeKind {
             AuditAction::UserDeleted | AuditAction::GroupDeleted | AuditAction::InstitutionDeleted => {
                 Some(Self::Deleted)
             }
-            AuditAction::UserUnlocked
+            AuditAction::DirectoryRestored
+            | AuditAction::UserUnlocked
             | AuditAction::LinkCreated
             | AuditAction::RegistrationRequested
             | AuditAction::EmailChangeRequested

@@ -14,6 +14,9 @@ pub enum AuditAction {
     LicenseCreated,
     /// The last day of a license was changed.
     LicenseExtended,
+    /// The directory was restored from a backup. All sessions were ended, all devices forgotten and all links invalidated, and what
+    /// was done after the backup is gone.
+    DirectoryRestored,
     /// A user was created.
     UserCreated,
     /// A user was updated.
