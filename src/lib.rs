@@ -5,7 +5,7 @@
 //!
 //! - [`cli`]: the commands of the binary and their settings
 //! - [`metrics`]: gathers what the parts of the server count, for Prometheus
-//! - [`app`]: the application behind HTTP; [`schema`]: the API, merged from the features
+//! - [`backup`]: backups of the whole directory; [`app`]: the application behind HTTP; [`schema`]: the API, merged from the features
 //! - the features [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`],
 //!   [`audit_event`], [`change`] and [`document`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/`
 //!   and `session/`, a file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API (in `user/`, also `filter.rs`
@@ -41,6 +41,7 @@ pub mod audit_event;
 pub mod auth;
 pub mod avatar;
 pub mod background;
+pub mod backup;
 pub mod budget;
 pub mod change;
 pub mod cli;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use roster::cli::admin_command::{create_admin, link_admin};
 use roster::cli::audit_command::verify;
+use roster::cli::backup_command::back_up;
 use roster::cli::config::{Admin, Audit, Cli, Command, LogFormat, Settings};
 use roster::cli::demo_command::serve_demo;
 use roster::cli::doctor_command::examine;
@@ -14,6 +15,7 @@ use roster::cli::license_command::manage_licenses;
 use roster::cli::migrate_command::migrate;
 use roster::cli::open::WrongSetting;
 use roster::cli::output::print_error;
+use roster::cli::restore_command::restore;
 use roster::cli::schema_command::run_schema;
 use roster::cli::serve::serve;
 
@@ -44,6 +46,8 @@ async fn main() -> ExitCode {
         Command::License(license) => manage_licenses(&settings, license).await,
         Command::Documents(documents) => manage_documents(&settings, documents).await,
         Command::Audit(Audit::Verify) => verify(&settings).await,
+        Command::Backup(backup) => back_up(&settings, backup).await,
+        Command::Restore(options) => restore(&settings, options).await,
         Command::Doctor => examine(&settings).await,
     };
     match result {

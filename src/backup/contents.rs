@@ -47,7 +47,8 @@ impl Contents {
         let version = format!("SELECT version FROM {MIGRATIONS} ORDER BY version DESC LIMIT 1");
         let version = query(connection, &version).await?.context("no migration has been applied to the database")?;
         let mut counts = BTreeMap::new();
-        for table in COUNTED.into_iter().filter(|table| tables.contains(*table)) {
+        let counted: Vec<&str> = COUNTED.into_iter().filter(|table| tables.contains(*table)).collect();
+        for table in counted {
             let row = query(connection, &format!("SELECT count(*) FROM \"{table}\"")).await?;
             let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
             counts.insert(table.to_owned(), u64::try_from(count).unwrap_or_default());

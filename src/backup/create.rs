@@ -85,7 +85,8 @@ impl Plan {
         let part = archive::measure(kind.part(), File::open(&copy)?)?;
         let manifest = Manifest::new(kind, created_at, contents, part);
         let written = write_archive(&copy, &manifest, passphrase.as_ref())?;
-        let read = read::read(written.path(), passphrase.as_ref(), &mut io::sink()).context("reading the new backup")?;
+        let read =
+            read::read(written.path(), passphrase.as_ref(), &mut io::sink()).context("reading the new backup")?;
         if read != manifest {
             bail!("the manifest of the new backup is not the one that was written");
         }
@@ -97,11 +98,7 @@ impl Plan {
 }
 
 /// Writes the archive to a temporary file beside the copy of the database. The file is durable then.
-fn write_archive(
-    copy: &Path,
-    manifest: &Manifest,
-    passphrase: Option<&SecretString>,
-) -> anyhow::Result<NamedTempFile> {
+fn write_archive(copy: &Path, manifest: &Manifest, passphrase: Option<&SecretString>) -> anyhow::Result<NamedTempFile> {
     // Private, whatever the umask is.
     let written = NamedTempFile::new_in(private_file::dir_of(copy))?;
     let output = Output::new(BufWriter::with_capacity(BUFFER, written), passphrase)?;

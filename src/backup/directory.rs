@@ -116,9 +116,9 @@ impl BackupDir {
     fn remove_left_over(&self) {
         for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let is_left = name.to_str().is_some_and(|name| {
-                name.starts_with(WORK_DIR) && !name.starts_with(WORK_DIR_OF_FILES) && name != LOCK
-            });
+            let is_left = name
+                .to_str()
+                .is_some_and(|name| name.starts_with(WORK_DIR) && !name.starts_with(WORK_DIR_OF_FILES) && name != LOCK);
             if is_left && let Err(error) = fs::remove_dir_all(entry.path()) {
                 tracing::warn!(%error, dir = %entry.path().display(), "failed to remove an unfinished backup");
             }

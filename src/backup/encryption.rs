@@ -75,7 +75,10 @@ impl<R: Read> Read for Decrypted<R> {
 /// That the passphrase is wrong, or that the header is damaged.
 pub(super) fn decrypt<R: BufRead>(from: R, passphrase: &SecretString) -> anyhow::Result<Decrypted<R>> {
     let decryptor = Decryptor::new_buffered(from).map_err(explain)?;
-    ensure!(decryptor.is_scrypt(), "it is encrypted for a key of age, not with a passphrase; decrypt it with age first");
+    ensure!(
+        decryptor.is_scrypt(),
+        "it is encrypted for a key of age, not with a passphrase; decrypt it with age first"
+    );
     let mut identity = scrypt::Identity::new(passphrase.clone());
     identity.set_max_work_factor(MAX_WORK_FACTOR);
     Ok(Decrypted(decryptor.decrypt(once(&identity as &dyn Identity)).map_err(explain)?))

@@ -28,9 +28,7 @@ const WITHOUT_ROWS: [&str; 4] = ["devices", "links", "registrations", "sessions"
 
 /// Runs work that reads and writes files on a thread of its own, which has the priority of this one. It does not keep the process
 /// from ending, as a blocking task of tokio would.
-async fn on_thread<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
+async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
     let (send, result) = oneshot::channel();
     let thread = std::thread::Builder::new().name("backup".to_owned());
     thread.spawn(move || {

@@ -142,7 +142,10 @@ fn environment(url: &str, version: u32) -> anyhow::Result<Vec<(&'static str, Str
     let verifies = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
     if verifies && !variables.iter().any(|(name, _)| *name == "PGSSLROOTCERT") {
         // Roster trusts the authorities that browsers trust.
-        ensure!(version >= WITH_SYSTEM_CERTIFICATES, "sslmode={ssl_mode} without sslrootcert needs PostgreSQL 16's programs");
+        ensure!(
+            version >= WITH_SYSTEM_CERTIFICATES,
+            "sslmode={ssl_mode} without sslrootcert needs PostgreSQL 16's programs"
+        );
         variables.push(("PGSSLROOTCERT", "system".to_owned()));
     }
     Ok(variables)

@@ -100,11 +100,7 @@ fn read_archive(source: Tracked, progress: &Progress, sink: &mut dyn Write) -> a
     Ok(manifest)
 }
 
-fn read_entries(
-    archive: &mut Archive<Tracked>,
-    progress: &Progress,
-    sink: &mut dyn Write,
-) -> anyhow::Result<Manifest> {
+fn read_entries(archive: &mut Archive<Tracked>, progress: &Progress, sink: &mut dyn Write) -> anyhow::Result<Manifest> {
     let mut entries = archive.entries()?.raw(true);
     let entry = next(&mut entries, MANIFEST)?;
     ensure!(entry.size() <= MAX_MANIFEST, "its manifest is too long");

@@ -106,7 +106,9 @@ impl Backup {
     async fn restore_postgres(&self, database: &DatabaseSettings) -> anyhow::Result<()> {
         let db = Db::connect(database).await?;
         self.load_dump(&db, &database.url).await?;
-        self.finish(&db).await.context("the backup was restored, but not brought up to date; drop the tables, and try again")?;
+        self.finish(&db)
+            .await
+            .context("the backup was restored, but not brought up to date; drop the tables, and try again")?;
         Ok(db.close().await?)
     }
 

@@ -23,7 +23,8 @@ pub(super) async fn copy(database: &DatabaseSettings, to: &Path) -> anyhow::Resu
     db::copy_sqlite(&database.url, to).await?;
     let copy = connect(to).await?;
     let tables = contents::tables(copy.read()).await?;
-    for table in WITHOUT_ROWS.into_iter().filter(|table| tables.contains(*table)) {
+    let emptied: Vec<&str> = WITHOUT_ROWS.into_iter().filter(|table| tables.contains(*table)).collect();
+    for table in emptied {
         copy.write().execute_unprepared(&format!("DELETE FROM {table}")).await?;
     }
     let contents = Contents::read(copy.read()).await?;

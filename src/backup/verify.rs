@@ -55,9 +55,9 @@ pub async fn verify(backup: &Backup, scratch: Option<&DatabaseSettings>) -> anyh
             backup.extract(dump.clone()).await?;
             let objects = postgres_programs::list(&dump).await?;
             report.note(&format!("pg_restore --list: {objects} objects"), Vec::new());
-            report.skipped.push(
-                "rows, counts and the audit trail: restore into an empty database with --scratch-url".to_owned(),
-            );
+            report
+                .skipped
+                .push("rows, counts and the audit trail: restore into an empty database with --scratch-url".to_owned());
         }
     }
     Ok(report)
@@ -68,9 +68,13 @@ async fn verify_sqlite(backup: &Backup, report: &mut Report) -> anyhow::Result<(
     let file = work.path().join("roster.db");
     backup.extract(file.clone()).await?;
     let db = sqlite::connect(&file).await?;
-    let integrity = check_sqlite(&db, "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'");
+    let integrity =
+        check_sqlite(&db, "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'");
     report.note("integrity of the database file", integrity.await?);
-    let keys = check_sqlite(&db, "SELECT 'a row of ' || \"table\" || ' refers to a missing row of ' || parent FROM pragma_foreign_key_check");
+    let keys = check_sqlite(
+        &db,
+        "SELECT 'a row of ' || \"table\" || ' refers to a missing row of ' || parent FROM pragma_foreign_key_check",
+    );
     report.note("foreign keys", keys.await?);
     verify_contents(backup, &db, report).await?;
     sqlite::close(db, &file).await

@@ -1,5 +1,6 @@
 //! The command line: the commands with their options, and the settings.
 
+mod backups;
 mod commands;
 mod documents;
 mod environment;
@@ -10,9 +11,10 @@ mod settings;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
+pub use self::backups::Backups;
 pub use self::commands::{
-    Admin, AdminCreate, AdminLink, Audit, Command, Demo, Documents, DocumentsPublish, DocumentsWithdraw, Import,
-    License, LicenseCreate, LicenseExtend, LicenseKindArgument, Schema, SchemaFormat,
+    Admin, AdminCreate, AdminLink, Audit, Backup, Command, Demo, Documents, DocumentsPublish, DocumentsWithdraw, Import,
+    License, LicenseCreate, LicenseExtend, LicenseKindArgument, Restore, Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::listen::Listen;

@@ -2,11 +2,15 @@
 
 use std::io;
 
+use super::backup_schedule::FailedBackup;
 use super::config::{LogFormat, SchemaReaders, Settings};
 use super::doctor;
 use super::open::DATA_DIR;
 use super::output::print_line;
 use crate::auth::server_key::{self, Key};
+use crate::backup::directory::BackupDir;
+use crate::backup::last_served::LastServed;
+use crate::backup::manifest::hex;
 use crate::db::{self, Db};
 use crate::http::DocumentPolicy;
 use crate::{private_file, startup};
@@ -34,6 +38,7 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
     let key = print_key(settings)?;
     let database = settings.database(DATA_DIR);
     print_log_settings(settings)?;
+    print_backups(settings)?;
     print_line!("database connections  {} for reading", settings.database_connections)?;
     print_line!("database              {}", db::without_password(&database.url))?;
     if db::missing_file(&database.url).is_some() {
@@ -44,7 +49,8 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
     if let Some(file) = db::file_of(&database.url) {
         print_line!("database file         {}", with_exposure(&file))?;
     }
-    print_database(&Db::connect(&database).await?, key.as_ref()).await
+    let db = Db::connect(&database).await?;
+    print_database(&db, key.as_ref(), &settings.data_dir(DATA_DIR)).await
 }
 
 fn print_server_settings(settings: &Settings) -> io::Result<()> {
@@ -118,10 +124,50 @@ fn print_key(settings: &Settings) -> io::Result<Option<Key>> {
         Ok(None) => print_line!("key                   {source}; missing, created at the first start")?,
         Err(error) => print_line!("key                   {source}: {error}")?,
     }
-    Ok(key.ok().flatten())
+    let key = key.ok().flatten();
+    if let Some(key) = &key {
+        print_line!("key fingerprint       {}", hex(&key.fingerprint()))?;
+    }
+    Ok(key)
 }
 
-async fn print_database(db: &Db, key: Option<&Key>) -> anyhow::Result<()> {
+/// Prints the schedule of backups, and the state of their directory.
+fn print_backups(settings: &Settings) -> anyhow::Result<()> {
+    let backups = &settings.backups;
+    let (every, keep) = (backups.backup_every.map(humantime::format_duration), backups.backup_keep);
+    match (&every, &backups.backup_dir) {
+        (Some(every), Some(dir)) => {
+            print_line!("backups               every {every} to {}, {keep} are kept", dir.display())?;
+        }
+        (Some(every), None) => print_line!("backups               every {every}, but there is no --backup-dir")?,
+        (None, _) => print_line!("backups               not scheduled")?,
+    }
+    if let Some(dir) = &backups.backup_dir {
+        let made = BackupDir::new(dir.clone()).list()?;
+        match made.last() {
+            Some(last) => {
+                let at = last.at.format("%Y-%m-%d %H:%M:%S UTC");
+                print_line!("last backup           {at}, {} bytes; {} in all", last.size, made.len())?;
+            }
+            None => print_line!("last backup           none yet")?,
+        }
+    }
+    if let Some(failed) = FailedBackup::read(&settings.data_dir(DATA_DIR))? {
+        let FailedBackup { at, error } = failed;
+        print_line!("failed backup         {}: {error}", at.format("%Y-%m-%d %H:%M:%S UTC"))?;
+    }
+    Ok(())
+}
+
+/// Prints whether the database contains the last audit event that this machine has served.
+async fn print_last_served(db: &Db, data_dir: &std::path::Path) -> anyhow::Result<()> {
+    let Some(last) = LastServed::read(&LastServed::file_in(data_dir))? else { return Ok(()) };
+    let state = last.warning(db).await?.unwrap_or_else(|| "the database contains it".to_owned());
+    print_line!("last served           event {}; {state}", last.event)?;
+    Ok(())
+}
+
+async fn print_database(db: &Db, key: Option<&Key>, data_dir: &std::path::Path) -> anyhow::Result<()> {
     for (name, value) in doctor::parameters(db).await? {
         print_line!("{name:<21} {value}")?;
     }
@@ -138,6 +184,7 @@ async fn print_database(db: &Db, key: Option<&Key>) -> anyhow::Result<()> {
         };
         print_line!("key of the database   {match_text}")?;
     }
+    print_last_served(db, data_dir).await?;
     let duplicates = doctor::duplicate_logins(db).await?;
     let advice = if duplicates.count == 0 { "" } else { "; change one login of each pair" };
     print_line!("duplicate logins      {}{advice}", duplicates.count)?;

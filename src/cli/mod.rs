@@ -3,6 +3,8 @@
 pub mod admin;
 pub mod admin_command;
 pub mod audit_command;
+pub mod backup_command;
+mod backup_schedule;
 pub mod bulk;
 pub mod config;
 pub mod demo;
@@ -18,7 +20,9 @@ pub mod migrate_command;
 pub mod open;
 pub mod output;
 mod port;
+mod position_task;
 mod progress;
+pub mod restore_command;
 mod schema;
 pub mod schema_command;
 pub mod serve;

@@ -120,6 +120,6 @@ pub(super) fn check_key(settings: &Settings, default_dir: &str) -> anyhow::Resul
     Ok(())
 }
 
-fn unusable_key(source: &server_key::Source, reason: impl fmt::Display) -> WrongSetting {
+pub(super) fn unusable_key(source: &server_key::Source, reason: impl fmt::Display) -> WrongSetting {
     WrongSetting(format!("{source}: {reason}"))
 }

@@ -4,8 +4,9 @@ use anyhow::Context as _;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::backup_schedule::Schedule;
 use super::config::{Listen, Settings};
-use super::open::WrongSetting;
+use super::open::{DATA_DIR, WrongSetting};
 use crate::http::{self, BoundSocket, Listener};
 
 /// The flag and the variable of a setting.
@@ -24,6 +25,7 @@ impl Ports {
     /// Binds the ports.
     pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Self> {
         check_public_url(settings)?;
+        Schedule::of(settings, DATA_DIR)?;
         let public = Port::Bound(bind_to(&settings.listen, LISTEN).await?);
         let metrics = match &settings.metrics_listen {
             Some(listen) => Some(bind_to(listen, METRICS_LISTEN).await?),

@@ -6,10 +6,12 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::backup_schedule::Schedule;
 use super::config::{Listen, Settings};
 use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, hasher_of};
 use super::output::announce;
 use super::port::{METRICS_LISTEN, Ports, listen_on};
+use super::position_task::PositionTask;
 use super::{admin, bulk, server_url, waiting};
 use crate::app::App;
 use crate::audit::sealer::{self, SealerMetrics};
@@ -73,9 +75,13 @@ pub(super) async fn run(
     let (http, sign_ins) = (server_settings.metrics.clone(), app.sign_ins().clone());
     let sources = Sources { db: db.clone(), hasher, http, mails, sealer: sealer.clone(), sign_ins };
     serve_metrics(settings, ports.metrics, sources, stopping.clone())?;
+    let position_task = PositionTask::start(db.clone(), settings.data_dir(default_dir)).await;
     announce_start(settings, default_dir, &listen);
     let mail_task = tokio::spawn(mail_worker.run(stopping.clone()));
     let sealer_task = SealerTask::start(db.clone(), sealer);
+    if let Some(schedule) = Schedule::of(settings, default_dir)? {
+        tokio::spawn(schedule.run(stopping.clone()));
+    }
     let stopped = async move {
         stopped.await;
         tracing::info!("stopping");
@@ -84,6 +90,7 @@ pub(super) async fn run(
     let server = http::serve(app, listener, server_settings, stopped);
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
     sealer_task.finish().await;
+    position_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     tracing::info!("stopped");
     Ok(())

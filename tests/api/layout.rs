@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["metrics"],
-    &["app"],
+    &["app", "backup"],
     &["schema"],
     &[
         "user",

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::document;
+use super::secret::Secret;
 use crate::scalar::Date;
+use crate::scalar::Date;
+use crate::{db, document};
 
 /// The command to run. Defaults to `serve`.
 #[derive(Debug, Subcommand)]
@@ -32,6 +34,10 @@ pub enum Command {
     /// Verify the audit trail.
     #[command(subcommand)]
     Audit(Audit),
+    /// Back up the directory to a file, also while a server runs.
+    Backup(Backup),
+    /// Restore a backup where no database is, or verify one.
+    Restore(Restore),
     /// Show the effective settings, the database with its parameters, and pending migrations. Changes nothing.
     Doctor,
 }
@@ -123,6 +129,35 @@ pub struct DocumentsWithdraw {
     /// Name of a set, of which all documents are withdrawn.
     #[arg(long, value_name = "NAME")]
     pub set: Option<String>,
+}
+
+/// Options of `roster backup`.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// File to create, which must not exist, or a directory, in which the file is named by the time. A directory that does not
+    /// exist ends with a slash. [default: --backup-dir]
+    #[arg(value_name = "FILE|DIR")]
+    pub path: Option<PathBuf>,
+    /// Remove all but the N newest backups from the directory, after the new one was read again. Other files are left alone.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub keep: Option<u32>,
+    /// Ask for a passphrase to encrypt with, unless one is set.
+    #[arg(long)]
+    pub encrypt: bool,
+}
+
+/// Options of `roster restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// Backup to restore. It is read to its end and checked before anything is written.
+    pub file: PathBuf,
+    /// Restore to a temporary place only, check everything there, and report.
+    #[arg(long)]
+    pub verify: bool,
+    /// URL of an empty PostgreSQL database to verify a backup of PostgreSQL in. The restored data stays in it.
+    #[arg(long, env = "ROSTER_SCRATCH_URL", value_name = "URL", hide_env_values = true,
+          value_parser = Secret::value(scratch_url))]
+    pub scratch_url: Option<String>,
 }
 
 /// Create or recover administrators.
@@ -227,6 +262,14 @@ pub struct AdminCreate {
     /// Holder of the first license, which is created if there is none yet.
     #[arg(long, default_value = "This organisation")]
     pub holder: String,
+}
+
+fn scratch_url(text: &str) -> Result<String, String> {
+    if db::is_postgres(text) {
+        db::check_url(text)
+    } else {
+        Err("expected postgres://user:password@host/database".to_owned())
+    }
 }
 
 fn day(text: &str) -> Result<Date, String> {

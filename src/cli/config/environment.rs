@@ -5,19 +5,26 @@ use std::ffi::{OsStr, OsString};
 use clap::builder::Resettable;
 use clap::{Arg, Command};
 
+use super::backups::PASSPHRASE;
+
 const PREFIX: &str = "ROSTER_";
+/// The variables without a flag.
+const WITHOUT_FLAG: [&str; 1] = [PASSPHRASE];
 /// The least similarity of an unknown variable to a known one for a suggestion, from 0 to 1.
 const MIN_SIMILARITY: f64 = 0.75;
 
 /// Treats empty variables as unset: `${SMTP_URL:-}` in a compose file sets an empty one.
 pub fn ignore_empty(command: Command) -> Command {
     let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-    command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg });
+    command.mut_subcommands(ignore_empty)
 }
 
 /// Returns a warning for each variable with the prefix of settings that is not a setting.
 pub fn unknown_warnings(command: &Command, variables: impl Iterator<Item = OsString>) -> Vec<String> {
-    let settings: Vec<&str> = command.get_arguments().filter_map(Arg::get_env).filter_map(OsStr::to_str).collect();
+    let arguments = command.get_arguments().chain(command.get_subcommands().flat_map(Command::get_arguments));
+    let settings: Vec<&str> =
+        arguments.filter_map(Arg::get_env).filter_map(OsStr::to_str).chain(WITHOUT_FLAG).collect();
     let mut unknown: Vec<String> = variables
         .filter_map(|name| name.into_string().ok())
         .filter(|name| name.starts_with(PREFIX) && !settings.contains(&name.as_str()))

@@ -67,7 +67,11 @@ pub fn exposure_warnings(matches: &ArgMatches) -> Vec<String> {
     let value = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
     let has_password = |url: &String| db::without_password(url) != *url;
     let smtp_url = matches.try_get_one::<SmtpUrl>("smtp_url").ok().flatten();
+    let restore = matches.subcommand_matches("restore");
+    let scratch_url = restore.filter(|restore| restore.value_source("scratch_url") == Some(ValueSource::CommandLine));
+    let scratch_url = scratch_url.and_then(|restore| restore.get_one::<String>("scratch_url"));
     let secrets = [
+        (scratch_url.is_some_and(has_password), "the password in --scratch-url", "ROSTER_SCRATCH_URL"),
         (is_flag("key"), "--key", "ROSTER_KEY or --key-file"),
         (
             is_flag("database_url") && value("database_url").is_some_and(has_password),
@@ -92,6 +96,7 @@ pub fn exposure_warnings(matches: &ArgMatches) -> Vec<String> {
 fn open_file_warnings(matches: &ArgMatches) -> impl Iterator<Item = String> {
     let flags = [
         ("key_file", "--key-file"),
+        ("passphrase_in_file", "--passphrase-file"),
         ("database_url_in_file", "--database-url-file"),
         ("smtp_url_in_file", "--smtp-url-file"),
     ];

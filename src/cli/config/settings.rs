@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::backups::Backups;
 use super::documents::DocumentSettings;
 use super::listen::Listen;
 use super::mail::Mail;
@@ -128,6 +129,8 @@ pub struct Settings {
     /// the same key. [default: roster.key in the data directory]
     #[arg(long, env = "ROSTER_KEY_FILE", global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub backups: Backups,
     /// Log level (error, warn, info, debug, trace or off), or a filter of the `tracing` crate: `info,roster::sql=trace`.
     #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
     pub log: String,
@@ -169,7 +172,8 @@ impl Settings {
     }
 
     /// Returns the data directory: the one that is set, or the default one of the command.
-    pub(in crate::cli) fn data_dir(&self, default_dir: &str) -> PathBuf {
+    #[must_use]
+    pub fn data_dir(&self, default_dir: &str) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir))
     }
 

@@ -1,0 +1,91 @@
+//! `roster restore`: restores a backup where no database is, or verifies one.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use super::backup_command::described;
+use super::config::{Restore, Settings};
+use super::open::{DATA_DIR, WrongSetting, unusable_key};
+use crate::backup::manifest::hex;
+use crate::backup::read::is_encrypted;
+use crate::backup::restore::Backup;
+use crate::backup::verify;
+use crate::backup::{Manifest, SecretString};
+use crate::db::DatabaseSettings;
+
+pub async fn restore(settings: &Settings, options: Restore) -> anyhow::Result<()> {
+    let passphrase = passphrase(settings, &options.file)?;
+    let backup = Backup::open(options.file, passphrase).await?;
+    if options.verify {
+        return print_verification(settings, &backup, options.scratch_url).await;
+    }
+    let manifest = backup.manifest();
+    let key = check_key(settings, manifest)?;
+    backup.restore(&settings.database(DATA_DIR)).await?;
+    let at = manifest.created_at.format("%Y-%m-%d %H:%M:%S UTC");
+    println!("Restored {} as of {at}.", described(manifest));
+    println!("Nobody is signed in, and no link is valid. API keys are as they were: revoke those that must not work.");
+    if let Some(advice) = key {
+        println!("{advice}");
+    }
+    Ok(())
+}
+
+/// Returns the passphrase of a backup, and asks for it at a terminal if none is set.
+fn passphrase(settings: &Settings, file: &Path) -> anyhow::Result<Option<SecretString>> {
+    let set = settings.passphrase().map_err(WrongSetting)?;
+    if set.is_some() || !is_encrypted(file)? || !std::io::stdin().is_terminal() {
+        return Ok(set);
+    }
+    Ok(Some(rpassword::prompt_password("Passphrase of the backup: ")?.into()))
+}
+
+/// Checks that the configured key is the one that a backup needs. Returns advice if there is no key yet.
+fn check_key(settings: &Settings, manifest: &Manifest) -> anyhow::Result<Option<String>> {
+    let Some(needed) = &manifest.key_fingerprint else { return Ok(None) };
+    let source = settings.key_source(DATA_DIR);
+    let key = source.find().map_err(|error| unusable_key(&source, error))?;
+    let Some(key) = key else {
+        return Ok(Some(format!(
+            "Before the start, put the server key with the fingerprint {needed} in place: {source}."
+        )));
+    };
+    let actual = hex(&key.fingerprint());
+    if actual == *needed {
+        return Ok(None);
+    }
+    Err(unusable_key(
+        &source,
+        format!(
+            "the backup needs the server key with the fingerprint {needed}, but this one has the fingerprint {actual}; put a \
+             copy of the key that belongs to the backup there, or name it with --key-file (ROSTER_KEY_FILE)"
+        ),
+    )
+    .into())
+}
+
+async fn print_verification(settings: &Settings, backup: &Backup, scratch_url: Option<String>) -> anyhow::Result<()> {
+    let manifest = backup.manifest();
+    let scratch = scratch_url.filter(|url| !url.is_empty());
+    let scratch = scratch.map(|url| DatabaseSettings { url, connections: settings.database_connections });
+    println!(
+        "Backup of {} ({}) as of {}, by Roster {}.",
+        described(manifest),
+        manifest.database.name(),
+        manifest.created_at.format("%Y-%m-%d %H:%M:%S UTC"),
+        manifest.roster
+    );
+    let report = verify::verify(backup, scratch.as_ref()).await?;
+    report.passed.iter().for_each(|check| println!("ok           {check}"));
+    report.skipped.iter().for_each(|check| println!("not checked  {check}"));
+    if let Some(fingerprint) = &manifest.key_fingerprint {
+        println!("It needs the server key with the fingerprint {fingerprint}.");
+    }
+    report.problems.iter().for_each(|problem| eprintln!("{problem}"));
+    anyhow::ensure!(
+        report.problems.is_empty(),
+        "verification of the backup failed: {} problems",
+        report.problems.len()
+    );
+    Ok(())
+}
