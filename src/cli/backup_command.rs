@@ -69,7 +69,9 @@ fn print_created(created: &Created, is_encrypted: bool) {
 
 /// Describes what is in a backup.
 pub(super) fn described(manifest: &Manifest) -> String {
-    format!("{} users and {} audit events", manifest.count("users"), manifest.last_event)
+    let users = manifest.count("users");
+    let nouns = if users == 1 { "user" } else { "users" };
+    format!("{users} {nouns} and the audit trail up to event {}", manifest.last_event)
 }
 
 fn ask_for_new_passphrase() -> anyhow::Result<SecretString> {

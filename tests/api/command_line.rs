@@ -468,7 +468,7 @@ async fn the_schema_command_prints_the_committed_schema() {
 }
 
 /// Every setting with its variable and its default, as in `--help`.
-const SETTINGS: [(&str, &str, &str); 31] = [
+const SETTINGS: [(&str, &str, &str); 35] = [
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
     ("--metrics-listen", "ROSTER_METRICS_LISTEN", "none, metrics are not served"),
     ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
@@ -498,6 +498,10 @@ const SETTINGS: [(&str, &str, &str); 31] = [
     ("--password-length", "ROSTER_PASSWORD_LENGTH", "12"),
     ("--key", "ROSTER_KEY", "the content of the key file"),
     ("--key-file", "ROSTER_KEY_FILE", "roster.key in the data directory"),
+    ("--backup-every", "ROSTER_BACKUP_EVERY", "none"),
+    ("--backup-dir", "ROSTER_BACKUP_DIR", "none"),
+    ("--backup-keep", "ROSTER_BACKUP_KEEP", "28"),
+    ("--passphrase-file", "ROSTER_PASSPHRASE_FILE", "none, backups are not encrypted"),
     ("--log", "ROSTER_LOG", "info"),
     ("--log-format", "ROSTER_LOG_FORMAT", "text"),
 ];
@@ -671,7 +675,9 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
     }
     let named = help.out.matches("[env: ").count();
     assert_eq!(named, SETTINGS.len(), "a setting is missing in `SETTINGS`");
-    for command in ["serve", "demo", "schema", "migrate", "import", "admin", "license", "audit", "doctor"] {
+    for command in
+        ["serve", "demo", "schema", "migrate", "import", "admin", "license", "audit", "backup", "restore", "doctor"]
+    {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");
         assert_eq!(sandbox.run(&[command, "--help"]).await.code, 0);
     }

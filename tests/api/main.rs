@@ -14,6 +14,7 @@ mod audit;
 mod author;
 mod avatar_links;
 mod avatars;
+mod backup;
 mod batches;
 mod bounds;
 mod browser;

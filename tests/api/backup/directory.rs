@@ -1,0 +1,127 @@
+//! Directories of backups: their names, how many are kept, and the schedule of a server.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+
+use super::left_over;
+use crate::process::{Sandbox, mode, until};
+
+/// The names of the backups in a directory.
+fn backups(dir: &Path) -> BTreeSet<String> {
+    let names = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("roster-2") && name.ends_with("Z.tar")).collect()
+}
+
+in_every_sandbox! {
+    async fn a_directory_keeps_the_newest_backups_and_all_other_files(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let dir = sandbox.path("backups");
+        fs::create_dir(&dir).unwrap();
+        let foreign = ["notes.txt", "roster-20200101T000000.000Z.tar.gz", "roster-old.tar", "copy of roster-20200101T000000.000Z.tar"];
+        for name in foreign {
+            fs::write(dir.join(name), name).unwrap();
+        }
+        let old = "roster-20200101T000000.000Z.tar";
+        fs::write(dir.join(old), "not even a backup").unwrap();
+        fs::create_dir(dir.join(".roster-backup-killed")).unwrap();
+        let mut seen = BTreeSet::from([old.to_owned()]);
+        for round in 0..3 {
+            let done = sandbox.run(&["backup", "backups", "--keep", "2"]).await;
+            assert_eq!((done.code, done.err.as_str()), (0, ""), "{done:?}");
+            let now = backups(&dir);
+            let new: Vec<_> = now.difference(&seen).cloned().collect();
+            let [new] = new.as_slice() else { panic!("{round}: {now:?}") };
+            assert_eq!(now.last(), Some(new), "{round}");
+            assert_eq!(mode(&dir.join(new)), 0o600);
+            assert_eq!(now.len(), 2, "{round}: {now:?}");
+            assert_eq!(done.out.contains("Removed "), round > 0, "{round}: {done:?}");
+            seen.extend(now);
+        }
+        assert!(foreign.iter().all(|name| dir.join(name).exists()));
+        assert_eq!(left_over(&dir), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_removes_no_other() {
+    let sandbox = Sandbox::on_sqlite();
+    let dir = sandbox.path("backups");
+    fs::create_dir(&dir).unwrap();
+    let old = ["roster-20200101T000000.000Z.tar", "roster-20200102T000000.000Z.tar"];
+    for name in old {
+        fs::write(dir.join(name), name).unwrap();
+    }
+    let failed = sandbox.run(&["backup", "backups", "--keep", "1"]).await;
+    assert!(failed.code == 1 && failed.err.contains("roster.db does not exist"), "{failed:?}");
+    assert_eq!(backups(&dir), BTreeSet::from(old.map(str::to_owned)));
+    assert_eq!(left_over(&dir), [""; 0]);
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_backs_up_to_a_directory() {
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    fs::create_dir(sandbox.path("backups")).unwrap();
+    let lock = File::create(sandbox.path("backups/.roster-backup.lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = sandbox.run(&["backup", "backups/"]).await;
+    assert!(refused.code == 1 && refused.err.contains("another process is making a backup"), "{refused:?}");
+    drop(lock);
+    assert_eq!(sandbox.run(&["backup", "backups/"]).await.code, 0);
+    let refused = sandbox.run(&["backup", "file.tar", "--keep", "2"]).await;
+    assert!(refused.code == 2 && refused.err.contains("file.tar is not a directory"), "{refused:?}");
+    let refused = sandbox.run(&["backup"]).await;
+    assert!(refused.code == 2 && refused.err.contains("--backup-dir"), "{refused:?}");
+    assert_eq!(sandbox.run(&["backup", "--backup-dir", "new/dir"]).await.code, 0);
+    assert_eq!(backups(&sandbox.path("new/dir")).len(), 1);
+}
+
+in_every_sandbox! {
+    async fn a_server_backs_up_by_itself(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let arguments = ["--backup-every", "6h", "--backup-dir", "backups", "--backup-keep", "3"];
+        let mut server = sandbox.serve(&arguments).await;
+        until(|| async { server.err().contains("made a backup").then_some(()) }).await.expect("a backup");
+        server.signal("TERM");
+        assert_eq!(server.code().await, 0, "{}", server.err());
+        assert_eq!(backups(&sandbox.path("backups")).len(), 1);
+        let doctor = sandbox.run(&[&["doctor"][..], &arguments].concat()).await;
+        assert!(doctor.out.contains("every 6h to backups, 3 are kept") && doctor.out.contains("1 in all"), "{doctor:?}");
+        assert!(!doctor.out.contains("failed backup"), "{doctor:?}");
+
+        // None is due yet.
+        let mut server = sandbox.serve(&arguments).await;
+        server.signal("TERM");
+        assert_eq!(server.code().await, 0, "{}", server.err());
+        assert_eq!(backups(&sandbox.path("backups")).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_backup_of_the_schedule_is_logged_and_shown() {
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    fs::write(sandbox.path("backups"), "a file where the directory should be").unwrap();
+    let mut server = sandbox.serve(&["--backup-every", "1m", "--backup-dir", "backups/below"]).await;
+    until(|| async { server.err().contains("failed to make a backup").then_some(()) }).await.expect("a failure");
+    let noted = sandbox.path("roster-data/roster.failed-backup");
+    until(|| async { noted.exists().then_some(()) }).await.expect("a note");
+    assert_eq!(server.status_of("/health/ready").await, 200);
+    server.signal("TERM");
+    assert_eq!(server.code().await, 0, "{}", server.err());
+    let doctor = sandbox.run(&["doctor"]).await;
+    assert!(doctor.code == 0 && doctor.out.contains("failed backup "), "{doctor:?}");
+    fs::remove_file(sandbox.path("backups")).unwrap();
+    let server = sandbox.serve(&["--backup-every", "1m", "--backup-dir", "backups/below"]).await;
+    until(|| async { server.err().contains("made a backup").then_some(()) }).await.expect("a backup");
+    until(|| async { (!noted.exists()).then_some(()) }).await.expect("no note");
+}
+
+#[tokio::test]
+async fn a_schedule_without_a_directory_is_rejected() {
+    let sandbox = Sandbox::on_sqlite();
+    for arguments in [&["--backup-every", "6h"][..], &["--backup-every", "soon"], &["--backup-every", "1s"]] {
+        let refused = sandbox.run(&[arguments, &["--listen", "127.0.0.1:0"]].concat()).await;
+        assert!(refused.code == 2 && refused.err.contains("--backup-every"), "{refused:?}");
+    }
+    assert!(!sandbox.path("roster-data").exists());
+}
