@@ -16,7 +16,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// copy reads one snapshot. Dropping the future does not end the copy, only the process does.
 ///
 /// # Errors
-/// `Unavailable` if the database cannot be read, or there is no room for the copy.
+/// `Unavailable` if the database cannot be opened; `Internal` if it cannot be read, or there is no room for the copy.
 pub async fn copy_sqlite(url: &str, to: &Path) -> Result<(), Error> {
     let options = SqliteConnectOptions::from_str(url).map_err(Error::internal)?;
     let options = options.create_if_missing(false).busy_timeout(BUSY_TIMEOUT).pragma("cache_size", "-16384");
@@ -24,7 +24,7 @@ pub async fn copy_sqlite(url: &str, to: &Path) -> Result<(), Error> {
     let to = to.to_str().ok_or_else(|| Error::internal("the path of the copy is not UTF-8"))?;
     let copied = sqlx::query("VACUUM INTO ?").bind(to).execute(&mut connection).await;
     connection.close().await.map_err(unavailable)?;
-    copied.map(|_| ()).map_err(unavailable)
+    copied.map(|_| ()).map_err(Error::internal)
 }
 
 fn unavailable(error: sqlx::Error) -> Error {
