@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
         Command::License(license) => manage_licenses(&settings, license).await,
         Command::Documents(documents) => manage_documents(&settings, documents).await,
         Command::Audit(Audit::Verify) => verify(&settings).await,
-        Command::Backup(backup) => back_up(&settings, backup).await,
+        Command::Backup(backup) => back_up(&settings, &backup).await,
         Command::Restore(options) => restore(&settings, options).await,
         Command::Doctor => examine(&settings).await,
     };

@@ -11,8 +11,8 @@ use crate::backup::create::{Created, create_file};
 use crate::backup::directory::BackupDir;
 use crate::backup::{Manifest, SecretString};
 
-pub async fn back_up(settings: &Settings, backup: Backup) -> anyhow::Result<()> {
-    let target = Target::of(settings, &backup)?;
+pub async fn back_up(settings: &Settings, backup: &Backup) -> anyhow::Result<()> {
+    let target = Target::of(settings, backup)?;
     let passphrase = match settings.passphrase().map_err(WrongSetting)? {
         None if backup.encrypt => Some(ask_for_new_passphrase()?),
         passphrase => passphrase,
