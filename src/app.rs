@@ -6,6 +6,7 @@ mod documents;
 mod errors;
 mod execution;
 mod follower;
+mod limits;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ use crate::http::{
 };
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
+use crate::search_index::SearchIndex;
 use crate::session::{SignInMetrics, TokenUse};
 use crate::share::{Requester, Shares};
 use crate::web::{pages, playground};
@@ -56,6 +58,7 @@ pub struct App {
     feed: Feed,
     documents: PublishedDocuments,
     introspection: IntrospectionPolicy,
+    search_index: SearchIndex,
     costs: Arc<Costs>,
     expensive_requests: Shares<Requester>,
     long_responses: Shares<Requester>,
@@ -81,10 +84,11 @@ impl App {
         let avatar_links = AvatarLinks::new(hasher.key(), public_url);
         let min_password_length = hasher.min_length();
         let expensive_requests = Shares::new(expensive_requests());
-        let sign_ins = SignInMetrics::default();
+        let (sign_ins, search_index) = (SignInMetrics::default(), SearchIndex::new(&db));
         let schema =
             schema::build().data(sign_ins.clone()).data(db.clone()).data(hasher).data(policy).data(cursor_key.clone());
         let schema = schema
+            .data(search_index.clone())
             .data(ImageProcessor::default())
             .data(LoginInputs::default())
             .data(self_service)
@@ -94,6 +98,7 @@ impl App {
             feed: Feed::new(db.clone()),
             documents: PublishedDocuments::new(db.clone()),
             introspection: IntrospectionPolicy::default(),
+            search_index,
             db,
             policy,
             schema,
@@ -106,6 +111,11 @@ impl App {
             min_password_length,
             sign_ins,
         })
+    }
+
+    /// Loads the search index, which the first search would wait for otherwise.
+    pub fn load_search_index(&self) {
+        self.search_index.start();
     }
 
     /// Returns what is counted of sign-ins.

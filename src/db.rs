@@ -3,6 +3,7 @@
 pub mod batch;
 mod bulk;
 pub mod conditions;
+mod counter;
 mod pool_status;
 mod postgres;
 mod reader;
@@ -15,7 +16,6 @@ mod writer;
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
@@ -27,6 +27,7 @@ use sea_orm::{
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 
+use self::counter::StatementCounter;
 pub use self::pool_status::PoolStatus;
 pub use self::postgres::is_unreachable;
 pub use self::reader::Reader;
@@ -57,27 +58,6 @@ pub struct Db {
     sealing_turn: Arc<Mutex<()>>,
     /// The threads of the ordinary priority.
     runtime: Handle,
-}
-
-/// A counter of statements, which also traces them.
-#[derive(Clone, Debug, Default)]
-struct StatementCounter(Arc<AtomicU64>);
-
-impl StatementCounter {
-    fn note(&self, elapsed: Duration, sql: &str) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        // The text has placeholders for the values, never the values.
-        tracing::trace!(target: "roster::sql", ?elapsed, sql);
-    }
-
-    /// Returns the text of a statement before the statement is moved; empty if statements are not traced.
-    fn text(statement: &Statement) -> String {
-        if tracing::enabled!(target: "roster::sql", tracing::Level::TRACE) {
-            statement.sql.clone()
-        } else {
-            String::new()
-        }
-    }
 }
 
 impl Db {
@@ -159,6 +139,14 @@ impl Db {
     pub fn unlimited(&self) -> (Self, &Handle) {
         let writer = Writer { seen: None, ..self.writer.clone() };
         (Self { reader: self.front.clone(), writer, ..self.clone() }, &self.runtime)
+    }
+
+    /// Returns a handle without the limits of a request, whose reading statements are neither counted nor traced. For what runs all
+    /// the time, and for no request.
+    #[must_use]
+    pub fn silent(&self) -> Self {
+        let (unlimited, _) = self.unlimited();
+        Self { reader: unlimited.reader.silent(), ..unlimited }
     }
 
     /// Returns the connections for reading.
@@ -273,7 +261,7 @@ impl Db {
     /// Returns the number of statements sent since the start.
     #[must_use]
     pub fn statements(&self) -> u64 {
-        self.meter.0.load(Ordering::Relaxed)
+        self.meter.count()
     }
 
     /// Returns whether the database is PostgreSQL.

@@ -1,5 +1,7 @@
 //! Opens the database and applies pending migrations, with the data that is derived in the tables.
 
+mod rebuild;
+
 use std::fs::File;
 use std::path::Path;
 
@@ -8,7 +10,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 
 use crate::db::{DatabaseSettings, Db, file_of};
 use crate::error::Error;
-use crate::{login, private_file, search_index};
+use crate::{login, private_file};
 
 impl Db {
     /// Connects and applies pending migrations. Creates the directory of a SQLite file if it does not exist.
@@ -42,7 +44,7 @@ impl Db {
         let is_behind = !Migrator::get_pending_migrations(&transaction).await?.is_empty();
         Migrator::up(&transaction, None).await.map_err(map_migration_error)?;
         if is_behind {
-            search_index::rebuild(&transaction).await?;
+            rebuild::rebuild(&transaction).await?;
         }
         let duplicates =
             if is_behind { login::find_duplicates(&transaction).await? } else { login::Duplicates::default() };

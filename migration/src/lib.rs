@@ -86,6 +86,11 @@ const HISTORY: &[Step] = &[
         postgres: include_str!("m20261130_000015_inbox/postgres.sql"),
     },
     Step {
+        name: "m20261130_000016_search_in_memory",
+        sqlite: include_str!("m20261130_000016_search_in_memory/both.sql"),
+        postgres: include_str!("m20261130_000016_search_in_memory/both.sql"),
+    },
+    Step {
         name: "m20261130_000020_documents",
         sqlite: include_str!("m20261130_000020_documents/sqlite.sql"),
         postgres: include_str!("m20261130_000020_documents/postgres.sql"),

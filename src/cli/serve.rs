@@ -71,6 +71,7 @@ pub(super) async fn run(
     let server_settings = settings.server_settings(&public_url);
     let app = App::new(db.clone(), settings.sign_in_policy(), hasher.clone(), public_url, self_service)?
         .with_introspection(settings.documents.introspection());
+    app.load_search_index();
     let (stop, stopping) = watch::channel(false);
     let (http, sign_ins) = (server_settings.metrics.clone(), app.sign_ins().clone());
     let sources = Sources { db: db.clone(), hasher, http, mails, sealer: sealer.clone(), sign_ins };

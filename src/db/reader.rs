@@ -93,6 +93,11 @@ impl Reader {
         Self { seen, ..self.clone() }
     }
 
+    /// Returns a handle whose statements are neither counted nor traced.
+    pub(super) fn silent(&self) -> Self {
+        Self { meter: StatementCounter::silent(), ..self.clone() }
+    }
+
     /// Charges a statement to the budget and takes it from the caller's share; `None` if statements are not limited.
     async fn admit(&self) -> Result<Option<Share<Requester>>, DbErr> {
         if let Some(seen) = &self.seen {

@@ -20,6 +20,7 @@ use crate::graphql::position::{Position, RequestPosition};
 use crate::graphql::projection::SelectedFields;
 use crate::mail::MailQueue;
 use crate::scalar::Upload;
+use crate::search_index::SearchIndex;
 
 /// The uploaded file of a request, until a resolver takes it.
 #[derive(Default)]
@@ -56,6 +57,9 @@ pub trait ContextExt {
 
     /// Returns the shares that limit the inputs with usernames or email addresses under way.
     fn login_inputs(&self) -> Result<&LoginInputs, Error>;
+
+    /// Returns the index that users are searched in.
+    fn search_index(&self) -> Result<&SearchIndex, Error>;
 
     /// Returns the queue to which emails are written.
     fn mail_queue(&self) -> Result<MailQueue<'_>, Error>;
@@ -118,6 +122,10 @@ impl ContextExt for Context<'_> {
     }
 
     fn login_inputs(&self) -> Result<&LoginInputs, Error> {
+        attached(self)
+    }
+
+    fn search_index(&self) -> Result<&SearchIndex, Error> {
         attached(self)
     }
 

@@ -1,101 +1,84 @@
-//! Search index: the words of each user, and the keys by which a word is found if it is typed in part or with a typo.
+//! Search index: the names and addresses of all users, in memory, so that a search asks no database.
 //!
-//! A directory has far fewer words than users. A search therefore looks for words first, and then for users among those who have
-//! the words. Both are ranges of ordinary indexes, which take the same short time for any number of users, and are the same on
-//! every database.
+//! [`SearchIndex`] loads the users once and then follows the audit trail (`follow`). A search works on a [`Snapshot`], which never
+//! changes. A snapshot consists of segments (`segment`), which do not change either: users who change are marked as gone, and
+//! added to a small new segment. Small segments are merged into larger ones (`snapshot`, `merge`).
+//!
+//! A segment has the words of its users (`words`), and for each word the users who have it, with the scores that follow from
+//! where they have it (`class`). The words of a directory are few, so a search compares each of them with the query (`lookup`)
+//! and then adds up the scores of the users (`evaluate`). The results are those of [`score::score`] for each user, which a test
+//! compares.
+//!
+//! The index finds, and the database decides who is shown: the rows of a page are read with the conditions of `access`.
 
-mod keys;
-mod rebuild;
-mod update;
+mod bits;
+mod class;
+mod compound;
+mod documents;
+mod evaluate;
+mod fields;
+mod follow;
+mod lookup;
+mod merge;
+mod request;
+pub mod score;
+mod segment;
+mod snapshot;
+mod trail;
+mod typo;
+mod words;
 
-use std::collections::BTreeSet;
+#[cfg(test)]
+mod tests;
 
-use sea_orm::ColumnTrait;
-use sea_orm::sea_query::{Condition, Query, SimpleExpr, UnionType};
-
-use crate::entity::user::{Column, SEARCH_LINES};
-use crate::entity::{search_hit, search_key};
-use crate::scalar::Id;
+pub use self::documents::{Document, Documents};
+pub use self::fields::UserSearchField;
+pub use self::follow::SearchIndex;
+pub use self::request::{Found, Hit, Place, SearchRequest};
+pub use self::snapshot::Snapshot;
 use crate::text::is_letter;
 
-pub use self::keys::{allowed_typos, begins, inside, typo_variants};
-pub use self::rebuild::rebuild;
-pub use self::update::{Changes, Posting, postings, update};
-
-/// Returns the distinct words of a search key.
+/// Returns the number of typos that are allowed in a word with this number of letters.
 #[must_use]
-pub fn words(search_key: &str) -> BTreeSet<&str> {
-    let mut words = BTreeSet::new();
-    for (line, column) in search_key.split('\n').zip(SEARCH_LINES) {
-        if !matches!(column, Column::Email | Column::CertifiedEmail) {
-            words.extend(tokens(line));
-            continue;
-        }
-        // A domain is one word, because many users share all of it. Full stops are skipped, because every address has one.
-        let at = line.rfind('@').unwrap_or(line.len());
-        let (local, domain) = line.split_at_checked(at).unwrap_or((line, ""));
-        words.extend(tokens(local).filter(|token| *token != "."));
-        words.extend(Some(domain).filter(|domain| !domain.is_empty()));
+pub fn allowed_typos(letters: usize) -> usize {
+    match letters {
+        0..=3 => 0,
+        4..=7 => 1,
+        _ => 2,
     }
-    words
 }
 
 /// Splits a text into tokens: runs of letters, runs of digits, and each other sign by itself.
 pub fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    tokens_at(text).map(|(_, token)| token)
+}
+
+/// Returns the [`tokens`] of a text, each with its place in it.
+fn tokens_at(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = text;
     std::iter::from_fn(move || {
         rest = rest.trim_start();
+        let start = text.len() - rest.len();
         let first = rest.chars().next()?;
         let end =
             rest.char_indices().find(|(at, c)| *at > 0 && !is_same_run(first, *c)).map_or(rest.len(), |(at, _)| at);
         let (token, remainder) = rest.split_at_checked(end)?;
         rest = remainder;
-        Some(token)
+        Some((start, token))
     })
+}
+
+/// Returns whether a text is a single token.
+fn is_token(text: &str) -> bool {
+    let mut tokens = tokens(text);
+    tokens.next().is_some_and(|token| token.len() == text.len())
 }
 
 fn is_same_run(first: char, next: char) -> bool {
     (is_letter(first) && is_letter(next)) || (first.is_numeric() && next.is_numeric())
 }
 
-/// Returns the condition that a user has a word with a token in it. The license only makes the statement faster.
-#[must_use]
-pub fn users_with(token: &str, license_id: Option<Id>) -> SimpleExpr {
-    let words = |keys: Condition| {
-        Query::select().column(search_key::Column::WordId).from(search_key::Entity).cond_where(keys).to_owned()
-    };
-    let all = words(begins(token)).union(UnionType::All, words(inside(token))).to_owned();
-    let mut users = Query::select();
-    users.column(search_hit::Column::UserId).from(search_hit::Entity);
-    users.and_where(search_hit::Column::WordId.in_subquery(all));
-    users.and_where_option(license_id.map(|id| search_hit::Column::License.eq(short(id))));
-    Column::Id.in_subquery(users)
-}
-
-/// Returns the short form of a license's ID by which rows of `search_hits` are grouped. Two licenses with the same short form
-/// cost each other time, and nothing else: the rows of `users` decide which users a viewer sees.
-#[must_use]
-pub fn short(license_id: Id) -> i32 {
-    let [.., a, b, c, d] = license_id.0.into_bytes();
-    i32::from_be_bytes([a, b, c, d])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_split_into_runs_of_letters_runs_of_digits_and_signs() {
-        let all = |text| tokens(text).collect::<Vec<_>>();
-        assert_eq!(all("o'brien smith42_b"), ["o", "'", "brien", "smith", "42", "_", "b"]);
-        assert_eq!(all(" 小明\t王"), ["小明", "王"]);
-        assert_eq!(all(""), [""; 0]);
-    }
-
-    #[test]
-    fn the_domain_of_an_address_is_one_word() {
-        let key = "ann.s\nann\nsmith-lee\nann.smith7@mail.example.org\n\n\nsmithlee";
-        let expected = ["-", ".", "7", "@mail.example.org", "ann", "lee", "s", "smith", "smithlee"];
-        assert_eq!(words(key).into_iter().collect::<Vec<_>>(), expected);
-    }
+/// Returns a number as the index stores it. No index has as many users, words or bytes of names as would not fit.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

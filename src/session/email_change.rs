@@ -15,7 +15,6 @@ use crate::entity::mail::MailKind;
 use crate::entity::{user, versioned};
 use crate::error::{Error, ErrorCode};
 use crate::mail::{self, MailQueue};
-use crate::search_index;
 use crate::validation::{Validator, rule};
 
 /// Sends a link that confirms the viewer's new email address, and notifies the current address. Whether another user has
@@ -71,7 +70,6 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
     let mut new = user::Model { email: Some(new_email), email_verified: true, ..old.clone() };
     new.update_derived_since(&old);
     let new = versioned::save(&transaction, &old, new).await.map_err(address_taken)?;
-    search_index::update(&transaction, [(Some(&old), Some(&new))]).await?;
     mail::notify(&transaction, &old, MailKind::EmailChanged, client.language).await?;
     let event = Entry::new(AuditAction::EmailChanged, &new).by_user(new.id, client.request_id.clone());
     audit::commit(transaction, [event.with(difference(&old, &new))]).await?;

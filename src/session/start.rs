@@ -20,8 +20,8 @@ use crate::entity::versioned::Versioned;
 use crate::entity::{credential, invitation, pin, session, user};
 use crate::error::Error;
 use crate::i18n::language::Language;
+use crate::mail;
 use crate::scalar::{Id, Url, now};
-use crate::{mail, search_index};
 
 /// The most characters of a client's user agent that are stored.
 const MAX_USER_AGENT_LENGTH: usize = 200;
@@ -199,7 +199,6 @@ impl<'a> SessionStart<'a> {
 
 async fn insert_user(transaction: &Transaction, new: user::Model) -> Result<user::Model, Error> {
     rows::insert(transaction, new.clone()).await.map_err(address_taken)?;
-    search_index::update(transaction, [(None, Some(&new))]).await?;
     Ok(new)
 }
 

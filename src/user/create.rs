@@ -18,7 +18,6 @@ use crate::entity::user::{self, UserNames};
 use crate::error::Error;
 use crate::mail::MailQueue;
 use crate::scalar::{Id, Url};
-use crate::search_index;
 use crate::validation::Validator;
 
 /// A user to insert.
@@ -195,7 +194,6 @@ pub async fn insert(
         drop(transaction);
         return Err(map_unique_violation(db, None, row, error).await);
     }
-    search_index::update(&transaction, [(None, Some(row))]).await?;
     let secrets = hashed_secrets.stored(&transaction, row.id).await?;
     let changes = difference(&user::Model::empty(row.id, row.license_id), row);
     let event = Entry::new(AuditAction::UserCreated, row).with(changes).with(secrets).with(values.changes());

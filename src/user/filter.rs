@@ -113,6 +113,14 @@ impl UserFilter {
         self.attribute.value().is_some() || self.inside().any(Self::names_attribute)
     }
 
+    /// Returns whether the filter looks for parts of texts that the search index has, at any depth.
+    #[must_use]
+    pub fn looks_for_parts(&self) -> bool {
+        let texts = [&self.username, &self.email, &self.certified_email, &self.first_name, &self.last_name];
+        let has_part = |filter: &StringFilter| filter.contains.is_value() || filter.ends_with.is_value();
+        texts.into_iter().filter_map(MaybeUndefined::value).any(has_part) || self.inside().any(Self::looks_for_parts)
+    }
+
     /// Returns the filters directly inside this one.
     fn inside(&self) -> impl Iterator<Item = &Self> {
         let joined = [&self.and, &self.or].into_iter().filter_map(MaybeUndefined::value).flatten();

@@ -3,6 +3,8 @@
 mod ids;
 mod texts;
 
+use std::sync::Arc;
+
 use async_graphql::{InputType, MaybeUndefined};
 use sea_orm::ColumnTrait;
 use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, Query, SimpleExpr};
@@ -18,6 +20,7 @@ use crate::entity::user::{self, Role};
 use crate::error::Error;
 use crate::graphql::filter::FilterBuilder;
 use crate::scalar::Json;
+use crate::search_index::{SearchIndex, Snapshot};
 
 /// The maximum depth of nested filters, the outermost included.
 const MAX_DEPTH: usize = 5;
@@ -37,7 +40,12 @@ impl CompiledFilter {
     ///
     /// # Errors
     /// `BadInput` with everything that is wrong; `Forbidden` for private fields.
-    pub async fn new(db: &Db, viewer: &Viewer, filter: Option<Box<UserFilter>>) -> Result<Self, Error> {
+    pub async fn new(
+        db: &Db,
+        index: &SearchIndex,
+        viewer: &Viewer,
+        filter: Option<Box<UserFilter>>,
+    ) -> Result<Self, Error> {
         let Some(filter) = filter else {
             return Ok(Self { name: String::new(), comparisons: 0, condition: Condition::all(), is_selective: false });
         };
@@ -51,8 +59,10 @@ impl CompiledFilter {
         };
         let defined: Vec<String> = definitions.values().map(|definition| definition.id.0.to_string()).collect();
         let name = format!("{} {}", filter.to_value(), defined.join(" "));
-        let mut builder = FilterBuilder::new(db.is_postgres());
-        let mut compiler = FilterCompiler { viewer, definitions, postgres: db.is_postgres(), builder: &mut builder };
+        // The latest, because the list must be the same as without the index.
+        let snapshot = if filter.looks_for_parts() { Some(index.latest_snapshot().await?) } else { None };
+        let (postgres, mut builder) = (db.is_postgres(), FilterBuilder::new(db.is_postgres()));
+        let mut compiler = FilterCompiler { viewer, definitions, snapshot, postgres, builder: &mut builder };
         let PartCondition { condition, is_selective } = compiler.compile(*filter, "filter", 1)?;
         let comparisons = builder.finish()?;
         Ok(Self { name, comparisons, condition, is_selective })
@@ -82,6 +92,8 @@ impl From<Condition> for PartCondition {
 struct FilterCompiler<'a> {
     viewer: &'a Viewer,
     definitions: Definitions,
+    /// The index that parts of texts are looked up in.
+    snapshot: Option<Arc<Snapshot>>,
     postgres: bool,
     builder: &'a mut FilterBuilder,
 }

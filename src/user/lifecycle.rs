@@ -5,6 +5,7 @@ use sea_orm::EntityTrait;
 use super::administrators::ensure_administrator_remains;
 use super::input::SetActiveInput;
 use crate::access::{Action, Viewer};
+use crate::actor;
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{self, RevokedAccess};
 use crate::db::{Db, rows};
@@ -14,7 +15,6 @@ use crate::error::Error;
 use crate::ownership::{self, Cause, PassedOn};
 use crate::scalar::{Id, now};
 use crate::validation::{Validator, rule};
-use crate::{actor, search_index};
 
 /// The maximum length of a reason, in characters.
 const MAX_REASON_LENGTH: usize = 500;
@@ -85,7 +85,6 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error>
     };
     rows::insert(&transaction, tombstone).await?;
     user::Entity::delete_by_id(id).exec(&transaction).await?;
-    search_index::update(&transaction, [(Some(&old), None)]).await?;
     let was_active = audit::erase(&transaction, &old).await?;
     let never_active = (!was_active).then(|| Change::of(audit::WAS_ACTIVE, Some(false.into()), None));
     let event = Entry::new(AuditAction::UserDeleted, &old).by(&viewer).with(never_active);

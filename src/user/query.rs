@@ -83,7 +83,7 @@ impl UserQuery {
         }
         let order_by = order_by.unwrap_or_default();
         let order = order::read(viewer, &order_by)?;
-        let compiled = CompiledFilter::new(db, viewer, filter).await?;
+        let compiled = CompiledFilter::new(db, ctx.search_index()?, viewer, filter).await?;
         ctx.loaders()?.loader().compare(compiled.comparisons)?;
         let scope = viewer.visibility_scope();
         let name = format!("users {scope} {include_inactive} {} {}", compiled.name, order_by.to_value());

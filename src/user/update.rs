@@ -20,9 +20,9 @@ use crate::entity::{site_access, versioned};
 use crate::error::Error;
 use crate::graphql::payload::{UpdateOptions, Updated};
 use crate::i18n::language::Language;
+use crate::mail;
 use crate::scalar::Id;
 use crate::validation::Validator;
-use crate::{mail, search_index};
 
 /// Updates a user: absent fields stay unchanged, null clears. Setting or removing the password ends the user's sessions.
 ///
@@ -160,7 +160,6 @@ async fn save(
             return Err(map_unique_violation(db, Some(&old), &new, error).await);
         }
     };
-    search_index::update(&transaction, [(Some(&old), Some(&saved))]).await?;
     attribute_values::store(&transaction, &[(old.id, attributes)]).await?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Saved(saved))

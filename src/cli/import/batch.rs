@@ -17,14 +17,12 @@ use crate::entity::versioned::Versioned;
 use crate::entity::{credential as stored, membership, site_access, user};
 use crate::error::Error;
 use crate::scalar::Id;
-use crate::search_index;
 
 /// The changes of a chunk of users.
 #[derive(Default)]
 pub(super) struct Batch {
     created: Vec<user::Model>,
     updated: Vec<user::Model>,
-    words: search_index::Changes,
     passwords: Vec<stored::Model>,
     memberships: Vec<membership::Model>,
     grants: Vec<site_access::Model>,
@@ -133,7 +131,6 @@ impl Batch {
         let events = tokio::task::spawn_blocking(move || audit::prepare(entries));
         batch::insert(&transaction, &self.created, IfExists::Fail).await?;
         batch::update(&transaction, &self.updated).await?;
-        std::mem::take(&mut self.words).write(&transaction).await?;
         self.revoke_access(&transaction).await?;
         let password_hash = [stored::Column::PasswordHash];
         batch::insert(&transaction, &self.passwords, IfExists::Update(&password_hash)).await?;

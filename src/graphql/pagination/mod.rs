@@ -55,30 +55,11 @@ pub async fn read<E: DefaultOrder>(
     Ok(page_request.page(rows.collect::<Result<_, _>>()?))
 }
 
-/// Returns one page of a list that is already ordered, from its beginning or after a cursor. `position` returns the position of a
-/// row; `comes_after` returns whether a row comes after a position, or `None` if the position is invalid.
-///
-/// # Errors
-/// `BadInput` for a damaged cursor.
-pub fn page_of_sorted<R>(
-    sorted: Vec<R>,
-    page_request: &PageRequest,
-    position: impl Fn(&R) -> Vec<Value>,
-    comes_after: impl Fn(&R, &[Option<String>]) -> Option<bool>,
-) -> Result<Page<R>, Error> {
-    let mut rest = Vec::with_capacity(sorted.len());
-    for row in sorted {
-        let is_after = match &page_request.after {
-            None => true,
-            Some(after) => comes_after(&row, after).ok_or_else(|| {
-                Error::BadInput("after: must be a cursor of this list, with the same filter and order.".to_owned())
-            })?,
-        };
-        if is_after {
-            rest.push((position(&row), row));
-        }
-    }
-    Ok(page_request.page(rest))
+/// Returns the page of a forward request that consists of rows in order: those after its [beginning](PageRequest::begin), and at
+/// least one more than it holds, if there are.
+#[must_use]
+pub fn page_of_sorted<R>(rows: Vec<PositionedRow<R>>, page_request: &PageRequest) -> Page<R> {
+    page_request.page(rows)
 }
 
 /// Returns the statement for the rows of a page and one more, in the direction of the request. Each part of the list is read by

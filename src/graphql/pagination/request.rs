@@ -74,6 +74,22 @@ impl PageRequest {
         })
     }
 
+    /// Returns the number of rows of the page.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        usize::try_from(self.size).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the position after which the page begins, as `parse` reads it. `None` for the beginning of the list.
+    ///
+    /// # Errors
+    /// `BadInput` if `parse` cannot read it.
+    pub fn begin<P>(&self, parse: impl FnOnce(&[Option<String>]) -> Option<P>) -> Result<Option<P>, Error> {
+        let damaged =
+            || Error::BadInput("after: must be a cursor of this list, with the same filter and order.".to_owned());
+        self.after.as_ref().map(|after| parse(after.as_slice()).ok_or_else(damaged)).transpose()
+    }
+
     /// Returns the request without its list and page size; it is equal for all requests for the same part of any list.
     #[must_use]
     pub fn part(&self) -> Self {
@@ -117,7 +133,7 @@ impl PageRequest {
 
     /// Makes a page of rows that were read in the direction of the request: one row more than the page holds, if there is one.
     pub(super) fn page<R>(&self, mut rows: Vec<PositionedRow<R>>) -> Page<R> {
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let size = self.size();
         let has_more = rows.len() > size;
         rows.truncate(size);
         if self.is_backward {

@@ -1,12 +1,16 @@
 //! The conditions on the texts of users.
 
-use sea_orm::IdenStatic;
-use sea_orm::sea_query::{Condition, IntoCondition};
+use async_graphql::MaybeUndefined;
+use sea_orm::sea_query::{Condition, SimpleExpr};
+use sea_orm::{DatabaseBackend, IdenStatic};
+use uuid::Uuid;
 
 use super::{FilterCompiler, PartCondition, path_of};
+use crate::db::conditions::one_of;
 use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::filter::{Normalizers, Text};
+use crate::scalar::Id;
 use crate::user::filter::UserFilter;
 use crate::{search_index, text};
 
@@ -14,6 +18,12 @@ use crate::{search_index, text};
 const MIN_TOKEN_WEIGHT: usize = 3;
 /// The same for addresses, in which almost every user has the shorter tokens, such as `com` and `org`.
 const MIN_ADDRESS_TOKEN_WEIGHT: usize = 4;
+
+/// The maximum number of users who may have a part of a text for which they are named in the statement. With more of them, a list
+/// finds those of its first page soon.
+const MAX_CANDIDATES: usize = 500;
+/// The ID of no user.
+const NOBODY: Id = Id(Uuid::nil());
 
 impl FilterCompiler<'_> {
     pub(super) fn texts(&mut self, path: &str, filter: &mut UserFilter) -> Result<PartCondition, Error> {
@@ -37,9 +47,11 @@ impl FilterCompiler<'_> {
             if matches!(column, user::Column::Username | user::Column::Email | user::Column::ExternalId) {
                 is_selective |= filter.eq.is_value() || filter.one_of.is_value();
             }
-            if let Some(indexed) = self.in_search_index(column, filter.contains.value().map(String::as_str)) {
-                is_selective = true;
-                condition = condition.add(indexed);
+            for part in [&filter.contains, &filter.ends_with].into_iter().filter_map(MaybeUndefined::value) {
+                if let Some(indexed) = self.in_search_index(column, part) {
+                    is_selective = true;
+                    condition = condition.add(indexed);
+                }
             }
             let text = text_of(column, self.postgres);
             condition = condition.add(self.builder.text(&path_of(path, column), filter, &text));
@@ -47,20 +59,28 @@ impl FilterCompiler<'_> {
         Ok(PartCondition { condition, is_selective })
     }
 
-    /// Returns a condition that follows from `contains` on a searched column and that the search index can answer. `None` if the
-    /// column is not searched, or if no token of the text is selective.
-    fn in_search_index(&self, column: user::Column, part: Option<&str>) -> Option<Condition> {
+    /// Returns a condition that follows from a part of a searched column: the IDs of the users who may have it, by the search
+    /// index. `None` if the column is not searched, or if no token of the text is selective.
+    fn in_search_index(&self, column: user::Column, part: &str) -> Option<SimpleExpr> {
         let is_searched = user::SEARCHED_COLUMNS.iter().any(|searched| searched.as_str() == column.as_str());
-        let part = text::fold(part.filter(|_| is_searched)?);
-        // Addresses are compared with their domain in its DNS form, but searched as they were given.
+        let snapshot = self.snapshot.as_ref().filter(|_| is_searched)?;
+        let part = text::fold(part);
         let is_address = matches!(column, user::Column::Email | user::Column::CertifiedEmail);
-        if is_address && part.contains("xn--") {
+        // Domains are compared in their DNS form, but searched as they were given.
+        if (is_address || matches!(column, user::Column::Username)) && snapshot.has_international_domain() {
             return None;
         }
         let weight = |token: &str| token.chars().map(|c| if c.is_numeric() { 2 } else { 1 }).sum::<usize>();
         let token = search_index::tokens(&part).max_by_key(|token| weight(token))?;
         let is_selective = weight(token) >= if is_address { MIN_ADDRESS_TOKEN_WEIGHT } else { MIN_TOKEN_WEIGHT };
-        is_selective.then(|| search_index::users_with(token, self.viewer.license_of_lists()).into_condition())
+        let token = Some(token).filter(|_| is_selective)?;
+        let mut users = snapshot.users_with(token, self.viewer.license_of_lists(), MAX_CANDIDATES)?;
+        if users.is_empty() {
+            // SQLite uses no index for an `or` with a condition that is always false.
+            users.push(NOBODY);
+        }
+        let backend = if self.postgres { DatabaseBackend::Postgres } else { DatabaseBackend::Sqlite };
+        Some(one_of(backend, user::Column::Id, users))
     }
 }
 

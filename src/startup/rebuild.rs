@@ -1,4 +1,4 @@
-//! Rebuilding of derived columns and of the search index.
+//! Rebuilding of derived columns.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Condition, IntoCondition};
@@ -7,18 +7,17 @@ use sea_orm::{
     QueryOrder, QuerySelect, Value,
 };
 
-use super::update;
 use crate::db::{Transaction, rows};
-use crate::entity::{attribute_definition, attribute_value, group, institution, search_hit, user};
+use crate::entity::{attribute_definition, attribute_value, group, institution, user};
 use crate::scalar::Id;
 use crate::{login, text};
 
 /// The number of rows that are read at once.
 const ROWS_AT_ONCE: u64 = 500;
 
-/// Rebuilds the derived columns that are not up to date, as after a migration that added one or a change of folding, and indexes
-/// the words of all users if the index is empty. If another user has the new key of a login, the login keeps its former key.
-pub async fn rebuild(transaction: &Transaction) -> Result<(), DbErr> {
+/// Rebuilds the derived columns that are not up to date, as after a migration that added one or a change of folding. If another
+/// user has the new key of a login, the login keeps its former key.
+pub(super) async fn rebuild(transaction: &Transaction) -> Result<(), DbErr> {
     login::update_registration_keys(transaction).await?;
     rebuild_groups(transaction).await?;
     rebuild_institutions(transaction).await?;
@@ -27,7 +26,6 @@ pub async fn rebuild(transaction: &Transaction) -> Result<(), DbErr> {
 }
 
 async fn rebuild_users(transaction: &Transaction) -> Result<(), DbErr> {
-    let is_indexed = search_hit::Entity::find().one(transaction).await?.is_some();
     let mut last_id = None;
     loop {
         let after_last = last_id.map(|last_id| user::Column::Id.gt::<Id>(last_id));
@@ -35,14 +33,13 @@ async fn rebuild_users(transaction: &Transaction) -> Result<(), DbErr> {
         let users = users.limit(ROWS_AT_ONCE).all(transaction).await?;
         let Some(last_row) = users.last() else { return Ok(()) };
         last_id = Some(last_row.id);
-        let mut changes: Vec<_> = users.into_iter().map(|old| (derived(&old), old)).collect();
-        for (new, old) in changes.iter_mut().filter(|(new, old)| new != old) {
-            login::update_login_keys(transaction, old, new).await?;
+        let changes = users.into_iter().map(|old| (derived(&old), old));
+        for (mut new, old) in changes.filter(|(new, old)| new != old) {
+            login::update_login_keys(transaction, &old, &mut new).await?;
             if new != old {
-                rows::update(transaction, old, new.clone()).await?;
+                rows::update(transaction, &old, new).await?;
             }
         }
-        update(transaction, changes.iter().map(|(new, old)| (Some(old).filter(|_| is_indexed), Some(new)))).await?;
     }
 }
 

@@ -2,40 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use async_graphql::Enum;
 use strsim::osa_distance;
 
-use crate::search_index::allowed_typos;
+use super::allowed_typos;
+use super::fields::{EMAIL_WEIGHT, UserSearchField, lines};
 use crate::text::{is_letter, is_of_word};
-
-/// A field that `searchUsers` searches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Enum)]
-pub enum UserSearchField {
-    /// The user's username.
-    Username,
-    /// The user's first name.
-    FirstName,
-    /// The user's last name.
-    LastName,
-    /// The user's email address.
-    Email,
-    /// The user's certified email address.
-    CertifiedEmail,
-}
-
-use UserSearchField::{CertifiedEmail, Email, FirstName, LastName, Username};
-
-/// The lines of a search key: the field of each, and the weight of a word in it. An alternative spelling of a name counts a
-/// little less than the name.
-const LINES: [(UserSearchField, f64); 7] = [
-    (Username, 1.0),
-    (FirstName, 1.0),
-    (LastName, 1.0),
-    (Email, 0.9),
-    (CertifiedEmail, 0.9),
-    (FirstName, 0.97),
-    (LastName, 0.97),
-];
 
 /// The scores of a word that is the whole field, a word of it, its beginning, the beginning of one of its words, or a part.
 const WHOLE: f64 = 1.0;
@@ -49,7 +20,10 @@ const FURTHER_TYPO: f64 = 0.1;
 const OTHER_FIRST_LETTER: f64 = 0.05;
 const CONTINUES: f64 = 0.1;
 /// The number of letters from which a word with a typo may also be the beginning of a longer word.
-pub const MIN_CONTINUED_LENGTH: usize = 6;
+pub(super) const MIN_CONTINUED_LENGTH: usize = 6;
+
+/// The number of points of the score 1. All scores of a word are whole numbers of points.
+pub const WHOLE_POINTS: u16 = 10_000;
 
 /// Returns the score of the words in a search key, from 0 to 1: the mean of the words, each by the field that it matches best.
 /// `None` if one of the words is not found.
@@ -57,17 +31,41 @@ pub const MIN_CONTINUED_LENGTH: usize = 6;
 pub fn score(search_key: &str, words: &[String]) -> Option<f64> {
     let mut total = 0.0;
     for word in words {
-        let best_by = |score_in: fn(&str, &str) -> f64| {
-            lines(search_key).map(|(_, weight, text)| weight * score_in(text, word)).fold(0.0, f64::max)
-        };
-        let best = best_by(score_match);
-        let best = if best > 0.0 { best } else { best_by(score_typos) };
+        let best = score_of_word(search_key, word, true);
         if best == 0.0 {
             return None;
         }
         total += best;
     }
     Some(total / f64::from(u32::try_from(words.len()).ok()?))
+}
+
+/// Returns the score of a word by the field that it matches best. 0 if it is not found. Typos count only if no field has the word
+/// without.
+fn score_of_word(search_key: &str, word: &str, with_typos: bool) -> f64 {
+    let best_by = |score_in: fn(&str, &str) -> f64| {
+        lines(search_key).map(|(_, weight, text)| weight * score_in(text, word)).fold(0.0, f64::max)
+    };
+    let best = best_by(score_match);
+    if best > 0.0 || !with_typos { best } else { best_by(score_typos) }
+}
+
+/// Returns the score of a word in a search key in points, with or without typos.
+#[must_use]
+pub fn points_of_word(search_key: &str, word: &str, with_typos: bool) -> u16 {
+    points(score_of_word(search_key, word, with_typos))
+}
+
+/// Returns the points of a word in the domain of an email address, which begins with its `@`.
+#[must_use]
+pub(super) fn points_in_domain(domain: &str, word: &str) -> u16 {
+    points(EMAIL_WEIGHT * score_match(domain, word))
+}
+
+/// Returns a score in points.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the score lies between 0 and 1")]
+pub(super) fn points(score: f64) -> u16 {
+    (score * f64::from(WHOLE_POINTS)).round() as u16
 }
 
 /// Returns the fields in which at least one of the words is found. A word with typos counts only if no field has it without.
@@ -87,38 +85,52 @@ pub fn matched(search_key: &str, words: &[String]) -> Vec<UserSearchField> {
     fields.into_iter().collect()
 }
 
-/// Returns each field with its text and its weight. An alternative spelling of a name is a text of its own.
-fn lines(search_key: &str) -> impl Iterator<Item = (UserSearchField, f64, &str)> {
-    let lines = search_key.split('\n').zip(LINES);
-    lines.flat_map(|(line, (field, weight))| line.split('\t').map(move |text| (field, weight, text)))
-}
-
 /// Returns the score of a word in a text that contains it. 0 if the text does not.
 fn score_match(text: &str, word: &str) -> f64 {
     let scores = text.match_indices(word).map(|(at, _)| {
-        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + word.len()..).unwrap_or_default());
-        let begins = !before.chars().next_back().is_some_and(is_of_word);
-        let ends = !after.chars().next().is_some_and(is_of_word);
-        match (before.is_empty(), begins, ends) {
-            (true, _, _) if after.is_empty() => WHOLE,
-            (_, true, true) => WORD,
-            (true, _, _) => BEGINNING,
-            (_, true, _) => BEGINNING_OF_WORD,
-            _ => PART,
-        }
+        score_between(text.get(..at).unwrap_or_default(), text.get(at + word.len()..).unwrap_or_default())
     });
     scores.fold(0.0, f64::max)
 }
 
+/// Returns the score of a part of a text, by the text before and after it.
+pub(super) fn score_between(before: &str, after: &str) -> f64 {
+    let (begins, ends) = (begins_after(before), ends_before(after));
+    match (before.is_empty(), begins, ends) {
+        (true, _, _) if after.is_empty() => WHOLE,
+        (_, true, true) => WORD,
+        (true, _, _) => BEGINNING,
+        (_, true, _) => BEGINNING_OF_WORD,
+        _ => PART,
+    }
+}
+
+/// Returns whether a part of a text is a run of letters and digits, not a part of a longer one, by the text before and after it.
+pub(super) fn is_whole_run(before: &str, after: &str) -> bool {
+    begins_after(before) && ends_before(after)
+}
+
+fn begins_after(before: &str) -> bool {
+    !before.chars().next_back().is_some_and(is_of_word)
+}
+
+fn ends_before(after: &str) -> bool {
+    !after.chars().next().is_some_and(is_of_word)
+}
+
 /// Returns the score of a word with typos in a text. 0 if there are too many typos.
 fn score_typos(text: &str, word: &str) -> f64 {
-    let letters = word.chars().count();
-    let word_letters = word.chars().filter(|c| is_of_word(*c)).count();
-    let allowed = if word.chars().any(is_letter) { allowed_typos(word_letters) } else { 0 };
+    let allowed = allowed_typos_of(word);
     if allowed == 0 {
         return 0.0;
     }
+    let letters = word.chars().count();
     parts_of(text).map(|part| score_part(part, word, letters, allowed)).fold(0.0, f64::max)
+}
+
+/// Returns the number of typos that are allowed in a word of a query. Signs do not count as letters.
+pub(super) fn allowed_typos_of(word: &str) -> usize {
+    if word.chars().any(is_letter) { allowed_typos(word.chars().filter(|c| is_of_word(*c)).count()) } else { 0 }
 }
 
 /// Returns the parts of a text that a word may be but for typos: each part between spaces, both sides of an `@` in it, and each
@@ -134,18 +146,24 @@ fn parts_of(text: &str) -> impl Iterator<Item = &str> {
 
 fn score_part(part: &str, word: &str, letters: usize, allowed: usize) -> f64 {
     let Some(typos) = typos_between(part, word, letters, allowed) else { return 0.0 };
-    let further = f64::from(u32::try_from(typos.count.saturating_sub(1)).unwrap_or(u32::MAX));
-    let differs_first = part.chars().next() != word.chars().next();
-    TYPO - further * FURTHER_TYPO
-        - if differs_first { OTHER_FIRST_LETTER } else { 0.0 }
-        - if typos.part_continues { CONTINUES } else { 0.0 }
+    typos.score(part.chars().next() != word.chars().next())
 }
 
 /// The typos between a word and a part of a text.
-struct Typos {
-    count: usize,
+pub(super) struct Typos {
+    pub(super) count: usize,
     /// Whether the part continues after the word.
-    part_continues: bool,
+    pub(super) part_continues: bool,
+}
+
+impl Typos {
+    /// Returns the score of a word with these typos.
+    pub(super) fn score(&self, differs_first: bool) -> f64 {
+        let further = f64::from(u32::try_from(self.count.saturating_sub(1)).unwrap_or(u32::MAX));
+        TYPO - further * FURTHER_TYPO
+            - if differs_first { OTHER_FIRST_LETTER } else { 0.0 }
+            - if self.part_continues { CONTINUES } else { 0.0 }
+    }
 }
 
 /// Returns the typos between a word and a part of a text. `None` if there are more typos than allowed. A typo is an added,
@@ -173,18 +191,9 @@ fn typos_between(part: &str, word: &str, letters: usize, allowed: usize) -> Opti
     Some(Typos { count, part_continues: true })
 }
 
-/// Returns the number of typos between the typed text and a word of the directory, plus one if the word continues. `None` if
-/// there are more typos than allowed.
-#[must_use]
-pub fn count_typos(word: &str, typed: &str) -> Option<usize> {
-    let letters = typed.chars().count();
-    let runs = word.split(|c: char| !is_of_word(c));
-    let typos = runs.filter_map(|run| typos_between(run, typed, letters, allowed_typos(letters)));
-    typos.map(|typos| typos.count + usize::from(typos.part_continues)).min()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::UserSearchField::{Email, FirstName, LastName, Username};
     use super::*;
 
     const ZOE: &str = "zoe7\nzoe\nvan dam\nzoe@dam.example\n\n\nvandam";

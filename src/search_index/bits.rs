@@ -1,0 +1,29 @@
+//! Sets of small numbers.
+
+/// A set of numbers below a limit, a bit for each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bits(Vec<u64>);
+
+impl Bits {
+    /// Returns an empty set for the numbers below `limit`.
+    pub(super) fn new(limit: usize) -> Self {
+        Self(vec![0; limit.div_ceil(64)])
+    }
+
+    pub(super) fn contains(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+    }
+
+    /// Adds a number; returns false if the set had it already.
+    pub(super) fn insert(&mut self, number: u32) -> bool {
+        let Some(bits) = self.0.get_mut(number as usize / 64) else { return false };
+        let is_new = *bits >> (number % 64) & 1 == 0;
+        *bits |= 1 << (number % 64);
+        is_new
+    }
+
+    /// Returns the size in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.len() * 8
+    }
+}

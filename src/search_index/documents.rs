@@ -1,0 +1,63 @@
+//! Users to be indexed.
+
+use super::narrow;
+use crate::scalar::Id;
+
+/// Users to be indexed. Their search keys are one text, because a text for each would take more memory.
+#[derive(Default)]
+pub struct Documents {
+    keys: String,
+    rows: Vec<Row>,
+}
+
+/// A user to be indexed.
+struct Row {
+    id: Id,
+    license_id: Id,
+    is_active: bool,
+    key_end: u32,
+}
+
+/// A user to be indexed, with the search key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Document<'a> {
+    pub id: Id,
+    pub license_id: Id,
+    pub is_active: bool,
+    pub key: &'a str,
+}
+
+impl Documents {
+    /// Adds a user.
+    pub fn push(&mut self, document: Document<'_>) {
+        let Document { id, license_id, is_active, key } = document;
+        self.keys.push_str(key);
+        self.rows.push(Row { id, license_id, is_active, key_end: narrow(self.keys.len()) });
+    }
+
+    /// Returns the users, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = Document<'_>> {
+        let mut start = 0;
+        self.rows.iter().map(move |row| {
+            let end = row.key_end as usize;
+            let key = self.keys.get(start..end).unwrap_or_default();
+            start = end;
+            Document { id: row.id, license_id: row.license_id, is_active: row.is_active, key }
+        })
+    }
+
+    /// Returns the number of bytes of all search keys.
+    pub(super) fn key_bytes(&self) -> usize {
+        self.keys.len()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}

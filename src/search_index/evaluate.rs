@@ -1,0 +1,190 @@
+//! Evaluation of a query: the users of a segment who match every word, with the sum of their points.
+
+use std::ops::Range;
+
+use super::class::{Class, Points, UNKNOWN};
+use super::lookup::{Kind, List, Lists, QueryWord};
+use super::score::{self, EMAIL_WEIGHT};
+use super::segment::Segment;
+use super::typo::{PartsAt, TypedWord, parts_at, places_of_parts};
+use super::words::Words;
+
+/// The time in which the points of one user are computed from the search key, as a multiple of the time that an entry of a list
+/// takes.
+const ENTRIES_PER_USER: usize = 300;
+
+/// A user of a segment, and the sum of the points of the words.
+pub(super) type Match = (u32, u32);
+
+/// Returns the users of a range who match every word, with or without typos.
+pub(super) fn matches(segment: &Segment, words: &[QueryWord<'_>], range: &Range<u32>, with_typos: bool) -> Vec<Match> {
+    let everyone = range.len();
+    let size = |lists: &Lists<'_>| if lists.may_be_anyone { everyone } else { lists.users };
+    let mut looked_up: Vec<_> = words.iter().map(|word| (word, word.look_up(segment, range))).collect();
+    looked_up.sort_by_key(|(_, lists)| size(lists));
+    let mut found: Option<Vec<Match>> = None;
+    for (word, lists) in &looked_up {
+        let typed = word.typed.as_ref().filter(|_| with_typos);
+        let entries = size(lists) + if typed.is_some() { segment.compounds.count(range) } else { 0 };
+        found = Some(match found {
+            Some(found) if found.len() * ENTRIES_PER_USER < entries => found
+                .into_iter()
+                .filter_map(|(user, sum)| {
+                    add(user, sum, score::points_of_word(segment.key(user), word.text, with_typos))
+                })
+                .collect(),
+            found => {
+                let mut points = PointsOfUsers::new(range);
+                points.add_exact(segment, word, lists);
+                if let Some(typed) = typed {
+                    points.add_typos(segment, typed, range);
+                }
+                match found {
+                    None => points.all(),
+                    Some(found) => {
+                        found.into_iter().filter_map(|(user, sum)| add(user, sum, points.of(user))).collect()
+                    }
+                }
+            }
+        });
+    }
+    found.unwrap_or_default()
+}
+
+/// Adds the points of a word to a user's sum. `None` if the user does not have the word.
+fn add(user: u32, sum: u32, points: u16) -> Option<Match> {
+    (points > 0).then(|| (user, sum + u32::from(points)))
+}
+
+/// The points of the users of a range for one word.
+struct PointsOfUsers {
+    first: u32,
+    points: Vec<u16>,
+    /// The users with points.
+    users: Vec<u32>,
+}
+
+impl PointsOfUsers {
+    fn new(range: &Range<u32>) -> Self {
+        Self { first: range.start, points: vec![0; range.len()], users: Vec::new() }
+    }
+
+    fn of(&self, user: u32) -> u16 {
+        let place = user.checked_sub(self.first).map(|place| place as usize);
+        place.and_then(|place| self.points.get(place)).copied().unwrap_or_default()
+    }
+
+    /// Gives a user points, unless the user has more.
+    fn give(&mut self, user: u32, points: u16) {
+        let place = user.checked_sub(self.first).map(|place| place as usize);
+        let Some(known) = place.and_then(|place| self.points.get_mut(place)) else { return };
+        if *known == 0 && points > 0 {
+            self.users.push(user);
+        }
+        *known = (*known).max(points);
+    }
+
+    fn all(self) -> Vec<Match> {
+        let Self { first, points, users } = self;
+        let sum = |user: &u32| points.get((user - first) as usize).copied().map_or(0, u32::from);
+        users.iter().map(|user| (*user, sum(user))).collect()
+    }
+
+    /// Gives points to the users who have a word without typos.
+    fn add_exact(&mut self, segment: &Segment, word: &QueryWord<'_>, lists: &Lists<'_>) {
+        if lists.may_be_anyone {
+            let users = self.first..self.first + super::narrow(self.points.len());
+            users.for_each(|user| self.give(user, word.points(segment.key(user))));
+        }
+        let equal = segment.classes.points(|class| class.equal);
+        let beginning = segment.classes.points(|class| class.beginning);
+        let inside = segment.classes.points(|class| class.inside);
+        for List { postings, kind } in &lists.lists {
+            let points = match kind {
+                Kind::Equal => &equal,
+                Kind::Beginning => &beginning,
+                Kind::Inside => &inside,
+                Kind::InDomain(points) => {
+                    postings.documents.iter().for_each(|user| self.give(*user, *points));
+                    continue;
+                }
+                Kind::Candidate => {
+                    for user in postings.documents {
+                        if self.of(*user) == 0 {
+                            self.give(*user, word.points(segment.key(*user)));
+                        }
+                    }
+                    continue;
+                }
+            };
+            for (user, class) in postings.documents.iter().zip(postings.classes) {
+                match points.of(*class) {
+                    UNKNOWN => self.give(*user, word.points(segment.key(*user))),
+                    points => self.give(*user, points),
+                }
+            }
+        }
+    }
+
+    /// Gives points to the users who have a word with typos.
+    fn add_typos(&mut self, segment: &Segment, typed: &TypedWord<'_>, range: &Range<u32>) {
+        let mut distances = Vec::new();
+        self.add_similar_words(segment, &segment.letters, typed, range, &mut distances);
+        if typed.has_digit() {
+            self.add_similar_words(segment, &segment.others, typed, range, &mut distances);
+        }
+        for domain in segment.domains.similar(typed) {
+            let text = segment.domains.word(domain).get(1..).unwrap_or_default();
+            let parts = places_of_parts(text).filter_map(|place| parts_at(text, place));
+            let scores = parts.map(|parts| typed.score(parts.rest, &parts.lengths, &mut distances));
+            let points = score::points(EMAIL_WEIGHT * scores.fold(0.0, f64::max));
+            let users = if points > 0 { segment.domains.postings(domain, range).documents } else { &[] };
+            users.iter().for_each(|user| self.give(*user, points));
+        }
+        for (user, place) in segment.compounds.similar(typed, range) {
+            let key = segment.key(user);
+            let Some(PartsAt { rest, lengths }) = parts_at(key, place) else { continue };
+            let score = typed.score(rest, &lengths, &mut distances);
+            if score > 0.0 {
+                self.give(user, score::points(weight_at(key, place) * score));
+            }
+        }
+    }
+
+    /// Gives points to the users who have one of some words, which the typed word equals but for typos, or which continue it.
+    fn add_similar_words(
+        &mut self,
+        segment: &Segment,
+        words: &Words,
+        typed: &TypedWord<'_>,
+        range: &Range<u32>,
+        distances: &mut Vec<usize>,
+    ) {
+        for similar in words.similar(typed) {
+            let text = words.word(similar);
+            let score = typed.score(text, &[text.chars().count()], distances);
+            if score == 0.0 {
+                continue;
+            }
+            let points: Points = segment.classes.points(|class| typo_points(class, score));
+            let postings = words.postings(similar, range);
+            for (user, class) in postings.documents.iter().zip(postings.classes) {
+                match points.of(*class) {
+                    UNKNOWN => self.give(*user, score::points_of_word(segment.key(*user), typed.text(), true)),
+                    points => self.give(*user, points),
+                }
+            }
+        }
+    }
+}
+
+/// Returns the points of a word with typos, by the field that has it.
+fn typo_points(class: &Class, score: f64) -> u16 {
+    score::points(f64::from(class.typo) * score / 100.0)
+}
+
+/// Returns the weight of the field that is at a place of a search key.
+fn weight_at(key: &str, place: usize) -> f64 {
+    let before = key.get(..place).unwrap_or_default();
+    super::fields::weight_of_line(before.matches('\n').count())
+}

@@ -1,0 +1,249 @@
+//! Loads the search index, and keeps it up to date with the audit trail.
+//!
+//! The index belongs to a position of the trail: it has every change up to there. Loading reads the position first and then the
+//! users, so that whatever is committed meanwhile comes after the position, and is applied again. To apply an event is to read
+//! the row of its user as it is now, so applying one twice does no harm.
+//!
+//! A search after a commit of this process waits until the index has it. Commits of other processes are looked for ten times a
+//! second.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, oneshot, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::merge;
+use super::segment::Segment;
+use super::snapshot::{Part, Snapshot};
+use super::trail::{self, Position};
+use crate::audit::sealer;
+use crate::background::lower_priority;
+use crate::db::Db;
+use crate::error::Error;
+
+/// The interval at which commits of other processes are looked for.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The time for which commits of this process are gathered, unless a search waits for them.
+const GATHER_INTERVAL: Duration = Duration::from_millis(5);
+/// The delay after a failure.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The time for which the names of users who were removed may stay in memory, unless a merge takes longer.
+const PURGE_INTERVAL: Duration = Duration::from_secs(10);
+/// The niceness of the thread that merges all segments.
+const MERGE_NICENESS: i32 = 10;
+
+/// The search index of a process; cheap to clone.
+#[derive(Clone)]
+pub struct SearchIndex(Arc<Shared>);
+
+struct Shared {
+    db: Db,
+    snapshot: RwLock<Arc<Snapshot>>,
+    /// One more than the number of commits of this process that the snapshot has; 0 before the users are loaded.
+    applied: AtomicU64,
+    commits: watch::Receiver<u64>,
+    follower: Mutex<Follower>,
+    is_started: AtomicBool,
+}
+
+/// The state of the one who follows the trail.
+#[derive(Default)]
+struct Follower {
+    /// `None` before the users are loaded.
+    position: Option<Position>,
+    merge: Option<Merge>,
+    /// The time at which the names of removed users are to be removed from memory.
+    purge_at: Option<Instant>,
+}
+
+/// A merge of all segments, which another thread makes.
+struct Merge {
+    parts: Vec<Part>,
+    segment: oneshot::Receiver<Segment>,
+}
+
+impl SearchIndex {
+    /// Creates the index of a database. It loads the users when it is started or searched.
+    #[must_use]
+    pub fn new(db: &Db) -> Self {
+        Self(Arc::new(Shared {
+            db: db.silent(),
+            snapshot: RwLock::default(),
+            applied: AtomicU64::new(0),
+            commits: db.committed(),
+            follower: Mutex::default(),
+            is_started: AtomicBool::new(false),
+        }))
+    }
+
+    /// Starts to load the users and to follow their changes. Does nothing if the index is started.
+    pub fn start(&self) {
+        if self.0.is_started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (index, mut commits) = (Arc::downgrade(&self.0), self.0.commits.clone());
+        let follow = async move {
+            let mut is_failing = false;
+            loop {
+                // Before the trail is read, so that a commit during it ends the pause.
+                commits.mark_unchanged();
+                let Some(shared) = index.upgrade() else { return };
+                let followed = shared.catch_up().await;
+                drop(shared);
+                if let Err(error) = &followed
+                    && !is_failing
+                {
+                    tracing::warn!(?error, "failed to update the search index; searches wait for it");
+                }
+                is_failing = followed.is_err();
+                if is_failing {
+                    sleep(RETRY_DELAY).await;
+                } else if timeout(POLL_INTERVAL, commits.changed()).await.is_ok() {
+                    sleep(GATHER_INTERVAL).await;
+                }
+            }
+        };
+        let (_, runtime) = self.0.db.unlimited();
+        runtime.spawn(follow);
+    }
+
+    /// Returns the users with every change that this process has committed, and those that others had committed a moment ago.
+    /// Waits while the users are loaded.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database cannot be reached.
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Error> {
+        self.start();
+        let committed = *self.0.commits.borrow();
+        if self.0.applied.load(Ordering::Acquire) <= committed {
+            self.0.catch_up_with(Some(committed)).await?;
+        }
+        Ok(self.0.current())
+    }
+
+    /// Returns the users with every change that was committed before, by whatever process.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    pub async fn latest_snapshot(&self) -> Result<Arc<Snapshot>, Error> {
+        self.start();
+        self.0.catch_up().await?;
+        Ok(self.0.current())
+    }
+}
+
+impl Shared {
+    fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn publish(&self, snapshot: Snapshot) {
+        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    }
+
+    /// Applies every change that is committed.
+    async fn catch_up(&self) -> Result<(), Error> {
+        self.catch_up_with(None).await
+    }
+
+    /// Applies changes: the given number of commits of this process, or everything that is committed.
+    async fn catch_up_with(&self, commits: Option<u64>) -> Result<(), Error> {
+        let mut follower = self.follower.lock().await;
+        if commits.is_some_and(|commits| self.applied.load(Ordering::Acquire) > commits) {
+            return Ok(());
+        }
+        let committed = *self.commits.borrow();
+        sealer::try_to_seal(&self.db).await;
+        if !self.follow(&mut follower).await? {
+            self.load(&mut follower).await?;
+        }
+        self.applied.store(committed + 1, Ordering::Release);
+        self.tend(&mut follower);
+        Ok(())
+    }
+
+    /// Loads every user.
+    async fn load(&self, follower: &mut Follower) -> Result<(), Error> {
+        let position = Position::current(self.db.read()).await?;
+        let documents = trail::read_all(self.db.read()).await?;
+        let snapshot = spawn_blocking(move || Snapshot::of(&documents)).await.map_err(Error::internal)?;
+        self.publish(snapshot);
+        *follower = Follower { position: Some(position), merge: None, purge_at: None };
+        Ok(())
+    }
+
+    /// Applies the changes since the last time. Returns false if the users have to be loaded: for the first time, or because the
+    /// trail was replaced by another one.
+    async fn follow(&self, follower: &mut Follower) -> Result<bool, Error> {
+        let Some(mut position) = follower.position.clone() else { return Ok(false) };
+        let head = Position::current(self.db.read()).await?;
+        while position != head {
+            let Some((next, ids)) = trail::changed_users(self.db.read(), &position, &head).await? else {
+                return Ok(false);
+            };
+            if !ids.is_empty() {
+                let rows = trail::read(self.db.read(), &ids).await?;
+                let mut snapshot = Snapshot::clone(&self.current());
+                let frozen = follower.merge.as_ref().map(|merge| merge.parts.clone()).unwrap_or_default();
+                let applied = spawn_blocking(move || {
+                    let has_removed = snapshot.apply_beside(&ids, &rows, &frozen);
+                    (snapshot, has_removed)
+                });
+                let (snapshot, has_removed) = applied.await.map_err(Error::internal)?;
+                self.publish(snapshot);
+                if has_removed && follower.purge_at.is_none() {
+                    follower.purge_at = Some(Instant::now() + PURGE_INTERVAL);
+                }
+            }
+            position = next;
+            follower.position = Some(position.clone());
+        }
+        Ok(true)
+    }
+
+    /// Merges the segments from time to time.
+    fn tend(&self, follower: &mut Follower) {
+        if let Some(Merge { parts, mut segment }) = follower.merge.take() {
+            match segment.try_recv() {
+                Ok(segment) => {
+                    let mut snapshot = Snapshot::clone(&self.current());
+                    snapshot.replace(&parts, segment);
+                    self.publish(snapshot);
+                }
+                Err(oneshot::error::TryRecvError::Empty) => follower.merge = Some(Merge { parts, segment }),
+                // The thread could not be started, or failed: the next look tries again.
+                Err(oneshot::error::TryRecvError::Closed) => {}
+            }
+            return;
+        }
+        let snapshot = self.current();
+        let is_purge_due = follower.purge_at.is_some_and(|at| at <= Instant::now());
+        if is_purge_due {
+            follower.purge_at = None;
+        }
+        if snapshot.is_fragmented() || (is_purge_due && snapshot.has_gone()) {
+            follower.merge = start_merge(snapshot.parts().cloned().collect());
+        }
+    }
+}
+
+/// Merges parts in a thread of low priority. `None` if the system cannot start one.
+fn start_merge(parts: Vec<Part>) -> Option<Merge> {
+    let (sender, segment) = oneshot::channel();
+    let merged_parts = parts.clone();
+    let merge = move || {
+        lower_priority(MERGE_NICENESS);
+        let parts: Vec<&Part> = merged_parts.iter().collect();
+        let _ = sender.send(merge::merged(&parts));
+    };
+    match std::thread::Builder::new().name("search-index".to_owned()).spawn(merge) {
+        Ok(_) => Some(Merge { parts, segment }),
+        Err(error) => {
+            tracing::warn!(%error, "failed to start a thread that merges the search index");
+            None
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Merging of segments. Each search looks at every segment, so there must be few; and users who are gone take memory.
+
+use super::documents::Documents;
+use super::segment::Segment;
+use super::snapshot::{Part, Snapshot};
+
+/// The number of times by which a segment must be larger than the next one.
+const RATIO: usize = 4;
+/// The maximum number of users of segments that are merged while others wait for the change: a few milliseconds' work.
+const MAX_AT_ONCE: usize = 2_048;
+/// The number of segments from which all are merged.
+const MAX_PARTS: usize = 12;
+/// The part of all users who may be outside of the largest segment, or gone.
+const MAX_SHARE: usize = 8;
+
+/// Merges the youngest segments, which are small, so that each is larger than the next one by a multiple.
+pub(super) fn merge_small(parts: &mut Vec<Part>, is_frozen: impl Fn(&Part) -> bool) {
+    while let [.., older, newer] = parts.as_slice() {
+        let (size, is_large) = (older.len() + newer.len(), older.len() > newer.len() * RATIO);
+        if is_large || size > MAX_AT_ONCE || is_frozen(older) || is_frozen(newer) {
+            return;
+        }
+        let merged = Part::new(merged(&[older, newer]));
+        parts.truncate(parts.len().saturating_sub(2));
+        parts.push(merged);
+    }
+}
+
+/// Returns a segment of the users of several parts who are not gone.
+pub(super) fn merged(parts: &[&Part]) -> Segment {
+    let mut documents = Documents::default();
+    for part in parts {
+        part.documents().for_each(|(_, document)| documents.push(document));
+    }
+    Segment::build(&documents)
+}
+
+impl Snapshot {
+    /// Returns whether its segments should be merged into one, which takes long.
+    pub(super) fn is_fragmented(&self) -> bool {
+        let largest = self.parts().map(Part::len).max().unwrap_or_default();
+        let gone: usize = self.parts().map(Part::gone_count).sum();
+        let limit = (self.len() / MAX_SHARE).max(2 * MAX_AT_ONCE);
+        self.parts.len() > MAX_PARTS || self.len() - largest > limit || gone > limit
+    }
+
+    /// Returns whether the memory of the index has users who are gone.
+    pub(super) fn has_gone(&self) -> bool {
+        self.parts().any(|part| part.gone_count() > 0)
+    }
+
+    /// Replaces parts by the segment that they were merged into. Who has gone meanwhile is gone from it as well.
+    pub(super) fn replace(&mut self, merged: &[Part], segment: Segment) {
+        let mut new = Part::new(segment);
+        for before in merged {
+            let now = self.parts.iter().find(|part| part.is_of(&before.segment));
+            for (number, document) in before.documents() {
+                if now.is_none_or(|now| now.gone.contains(number))
+                    && let Some(number) = new.segment.find(document.id)
+                {
+                    new.remove(number);
+                }
+            }
+        }
+        self.parts.retain(|part| !merged.iter().any(|merged| part.is_of(&merged.segment)));
+        if new.len() > 0 {
+            self.parts.insert(0, new);
+        }
+    }
+}

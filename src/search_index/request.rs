@@ -1,0 +1,166 @@
+//! Searches of a snapshot.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::evaluate::{Match, matches};
+use super::lookup::QueryWord;
+use super::score;
+use super::segment::Name;
+use super::snapshot::{Part, Snapshot};
+use crate::scalar::Id;
+
+/// The number of users who match without typos from which no others are searched for.
+pub const ENOUGH: usize = 100;
+
+/// A search.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// The words, each of which must match. At least one.
+    pub words: Vec<String>,
+    /// The license of the users. `None` for all licenses.
+    pub license_id: Option<Id>,
+    pub include_inactive: bool,
+    /// The users among whom to search. `None` for all.
+    pub among: Option<Arc<HashSet<Id>>>,
+    /// Whether users who match only with typos are found even if [`ENOUGH`] others are.
+    pub always_with_typos: bool,
+    /// The place in the list after which the hits begin. `None` for its beginning.
+    pub after: Option<Place>,
+    /// The maximum number of hits that are returned.
+    pub limit: usize,
+}
+
+/// A place in a list of search results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The sum of the points of the words.
+    pub points: u32,
+    pub last: String,
+    pub first: String,
+    pub id: Id,
+}
+
+/// A user who was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    pub id: Id,
+    /// The sum of the points of the words.
+    pub points: u32,
+    pub search_key: String,
+}
+
+/// The result of a search.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The number of users who match.
+    pub total: usize,
+    /// The hits after the place of the request, the best first, then in the order of last name, first name and ID.
+    pub hits: Vec<Hit>,
+}
+
+impl Hit {
+    /// Returns the place of the hit in the list.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let name = Name::of(self.id, &self.search_key);
+        Place { points: self.points, last: name.last().to_owned(), first: name.first().to_owned(), id: self.id }
+    }
+
+    /// Returns whether the hit comes after a place in the list.
+    #[must_use]
+    pub fn is_after(&self, place: &Place) -> bool {
+        let at_place = (Reverse(place.points), Name::new(&place.last, &place.first, place.id));
+        self.order() > at_place
+    }
+
+    /// Returns the sort key of the hit.
+    fn order(&self) -> (Reverse<u32>, Name<'_>) {
+        (Reverse(self.points), Name::of(self.id, &self.search_key))
+    }
+
+    /// Returns the relevance of the user, from 0 to 1.
+    #[must_use]
+    pub fn score(&self, words: &[String]) -> f64 {
+        score::score(&self.search_key, words).unwrap_or_default()
+    }
+}
+
+impl Snapshot {
+    /// Returns the users who match every word of a request.
+    #[must_use]
+    pub fn search(&self, request: &SearchRequest) -> Found {
+        let words: Vec<QueryWord<'_>> = request.words.iter().map(|word| QueryWord::new(word)).collect();
+        let mut found = self.matches(request, &words, false);
+        let is_enough = count(&found) >= ENOUGH && !request.always_with_typos;
+        if !is_enough && words.iter().any(|word| word.typed.is_some()) {
+            found = self.matches(request, &words, true);
+        }
+        let total = count(&found);
+        let mut hits: Vec<Hit> =
+            self.parts().zip(found).flat_map(|(part, matches)| first_hits(part, matches, request)).collect();
+        hits.sort_unstable_by(|one, other| one.order().cmp(&other.order()));
+        hits.truncate(request.limit);
+        Found { total, hits }
+    }
+
+    /// Returns the users of each part who match and whom the request allows.
+    fn matches(&self, request: &SearchRequest, words: &[QueryWord<'_>], with_typos: bool) -> Vec<Vec<Match>> {
+        let of_part = |part: &Part| {
+            let segment = &part.segment;
+            let range = segment.range(request.license_id);
+            let mut matches = if range.is_empty() { Vec::new() } else { matches(segment, words, &range, with_typos) };
+            matches.retain(|(user, _)| {
+                !part.gone.contains(*user)
+                    && (request.include_inactive || segment.is_active(*user))
+                    && request
+                        .among
+                        .as_ref()
+                        .is_none_or(|among| segment.id(*user).is_some_and(|id| among.contains(&id)))
+            });
+            matches
+        };
+        self.parts().map(of_part).collect()
+    }
+
+    /// Returns the users who have a token in a word, with any activity. `None` if more than `limit` may have it.
+    #[must_use]
+    pub fn users_with(&self, token: &str, license_id: Option<Id>, limit: usize) -> Option<Vec<Id>> {
+        let word = QueryWord::new(token);
+        let mut users = HashSet::new();
+        for part in self.parts() {
+            let range = part.segment.range(license_id);
+            let lists = word.look_up(&part.segment, &range);
+            if lists.may_be_anyone || lists.users > limit {
+                return None;
+            }
+            for user in lists.lists.iter().flat_map(|list| list.postings.documents) {
+                users.extend(part.segment.id(*user).filter(|_| !part.gone.contains(*user)));
+            }
+        }
+        (users.len() <= limit).then(|| users.into_iter().collect())
+    }
+}
+
+fn count(found: &[Vec<Match>]) -> usize {
+    found.iter().map(Vec::len).sum()
+}
+
+/// Returns the first hits of a part after the place of a request.
+fn first_hits(part: &Part, matches: Vec<Match>, request: &SearchRequest) -> Vec<Hit> {
+    let segment = &part.segment;
+    let key = |points: u32, rank: u32| (Reverse(points), rank);
+    let begin = request.after.as_ref().map(|place| key(place.points, segment.rank_after(place)));
+    let ranked = matches.into_iter().map(|(user, points)| (key(points, segment.rank(user)), user));
+    let mut ranked: Vec<_> = ranked.filter(|(key, _)| begin.is_none_or(|begin| *key >= begin)).collect();
+    if ranked.len() > request.limit {
+        ranked.select_nth_unstable(request.limit);
+        ranked.truncate(request.limit);
+    }
+    let hit = |((Reverse(points), _), user): ((Reverse<u32>, u32), u32)| {
+        let document = segment.document(user)?;
+        Some(Hit { id: document.id, points, search_key: document.key.to_owned() })
+    };
+    ranked.into_iter().filter_map(hit).collect()
+}

@@ -1,0 +1,145 @@
+//! Snapshots: the users as they were at one moment.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::bits::Bits;
+use super::documents::{Document, Documents};
+use super::merge;
+use super::segment::Segment;
+use crate::scalar::Id;
+
+/// The users as they were at one moment, in segments. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    /// The largest and oldest segment comes first.
+    pub(super) parts: Vec<Part>,
+}
+
+/// A segment, and those of its users who have changed or no longer exist.
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) segment: Arc<Segment>,
+    pub(super) gone: Arc<Bits>,
+    gone_count: usize,
+}
+
+impl Part {
+    pub(super) fn new(segment: Segment) -> Self {
+        let gone = Arc::new(Bits::new(segment.len()));
+        Self { segment: Arc::new(segment), gone, gone_count: 0 }
+    }
+
+    /// Returns the number of users who are not gone.
+    pub(super) fn len(&self) -> usize {
+        self.segment.len() - self.gone_count
+    }
+
+    pub(super) fn gone_count(&self) -> usize {
+        self.gone_count
+    }
+
+    /// Returns whether two parts have the same segment.
+    pub(super) fn is_of(&self, segment: &Arc<Segment>) -> bool {
+        Arc::ptr_eq(&self.segment, segment)
+    }
+
+    /// Returns the users who are not gone, with their numbers.
+    pub(super) fn documents(&self) -> impl Iterator<Item = (u32, Document<'_>)> {
+        let numbers = 0..super::narrow(self.segment.len());
+        let present = numbers.filter(move |number| !self.gone.contains(*number));
+        present.filter_map(move |number| Some((number, self.segment.document(number)?)))
+    }
+
+    /// Marks a user as gone.
+    pub(super) fn remove(&mut self, number: u32) {
+        if Arc::make_mut(&mut self.gone).insert(number) {
+            self.gone_count += 1;
+        }
+    }
+
+    /// Returns the number of a user who is not gone.
+    fn find(&self, id: Id) -> Option<u32> {
+        self.segment.find(id).filter(|number| !self.gone.contains(*number))
+    }
+}
+
+impl Snapshot {
+    /// Returns a snapshot of some users.
+    #[must_use]
+    pub fn of(documents: &Documents) -> Self {
+        let is_empty = documents.is_empty();
+        Self { parts: if is_empty { Vec::new() } else { vec![Part::new(Segment::build(documents))] } }
+    }
+
+    /// Applies changes: `ids` are the users who may have changed, and `rows` those of them who exist. Returns whether a user was
+    /// removed.
+    pub fn apply(&mut self, ids: &BTreeSet<Id>, rows: &Documents) -> bool {
+        self.apply_beside(ids, rows, &[])
+    }
+
+    /// As [`apply`](Self::apply), while the segments of some parts are being merged elsewhere.
+    pub(super) fn apply_beside(&mut self, ids: &BTreeSet<Id>, rows: &Documents, frozen: &[Part]) -> bool {
+        let mut rows: HashMap<Id, Document<'_>> = rows.iter().map(|row| (row.id, row)).collect();
+        let (mut added, mut has_removed) = (Documents::default(), false);
+        for id in ids {
+            let row = rows.remove(id);
+            let known = self.parts.iter_mut().find_map(|part| Some((part.find(*id)?, part)));
+            if let Some((number, part)) = known {
+                if part.segment.document(number) == row {
+                    continue;
+                }
+                part.remove(number);
+                has_removed |= row.is_none();
+            }
+            if let Some(row) = row {
+                added.push(row);
+            }
+        }
+        let is_frozen = |part: &Part| frozen.iter().any(|frozen| part.is_of(&frozen.segment));
+        self.parts.retain(|part| part.len() > 0 || is_frozen(part));
+        if !added.is_empty() {
+            self.parts.push(Part::new(Segment::build(&added)));
+            merge::merge_small(&mut self.parts, is_frozen);
+        }
+        has_removed
+    }
+
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter()
+    }
+
+    /// Returns every user, in no particular order.
+    pub fn documents(&self) -> impl Iterator<Item = Document<'_>> {
+        self.parts.iter().flat_map(Part::documents).map(|(_, document)| document)
+    }
+
+    /// Returns the number of users.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(Part::len).sum()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns whether a username or address may have a domain that is not in its DNS form.
+    #[must_use]
+    pub fn has_international_domain(&self) -> bool {
+        self.parts.iter().any(|part| part.segment.has_international_domain)
+    }
+
+    /// Returns the size in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.segment.bytes() + part.gone.bytes()).sum()
+    }
+
+    /// Returns whether the memory of the index has a text, of a user who is gone or not.
+    #[cfg(test)]
+    pub(super) fn contains_text(&self, text: &str) -> bool {
+        self.parts.iter().any(|part| part.segment.contains_text(text))
+    }
+}

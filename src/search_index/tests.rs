@@ -1,0 +1,311 @@
+//! The search index against the scores of all users, and against an index that is made anew.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::merge::merged;
+use super::request::ENOUGH;
+use super::snapshot::Part;
+use super::{Document, Documents, Found, SearchRequest, Snapshot, score};
+use crate::entity::user;
+use crate::scalar::Id;
+
+const FIRST: [&str; 12] = [
+    "Anna",
+    "Jörg-Uwe",
+    "Katharina",
+    "Maria Theresia",
+    "Jo",
+    "小明",
+    "Наталья",
+    "Seán",
+    "Michael",
+    "Ann",
+    "Bartholomäus",
+    "민수",
+];
+const LAST: [&str; 14] = [
+    "Smith",
+    "Smith-Walsh",
+    "O'Brien",
+    "Müller",
+    "Johansson",
+    "van Dam",
+    "Li",
+    "김",
+    "Szymański",
+    "Schmidt",
+    "Smythe",
+    "Щербакова",
+    "Walsh",
+    "Mc Johan",
+];
+const DOMAINS: [&str; 5] =
+    ["example.org", "mail.example.org", "smith-clinic.example", "oncology.example.com", "münchen.example"];
+
+/// A generator of numbers that seem random, the same ones in each run.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+
+    fn one_of<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
+    }
+}
+
+/// A user as the index has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct User {
+    license_id: Id,
+    is_active: bool,
+    key: String,
+}
+
+type Users = BTreeMap<Id, User>;
+
+fn random_user(rng: &mut Rng, licenses: &[Id]) -> User {
+    let license_id = rng.one_of(licenses);
+    let (first, last) = (rng.one_of(&FIRST), rng.one_of(&LAST));
+    let number = rng.below(300);
+    let mut user = user::Model::empty(Id::new(), license_id);
+    (user.first_name, user.last_name) = (first.to_owned(), last.to_owned());
+    let local = match rng.below(4) {
+        0 => format!("{first}.{last}{number}"),
+        1 => format!("{last}_{number}"),
+        2 => format!("{first}{last}"),
+        _ => format!("u{number}"),
+    };
+    let local = local.replace([' ', '\''], "");
+    user.username = (rng.below(3) > 0).then(|| local.clone());
+    user.email = (rng.below(5) > 0).then(|| format!("{local}@{}", rng.one_of(&DOMAINS)));
+    user.certified_email = (rng.below(6) == 0).then(|| format!("{last}@pec.example.it").replace(' ', ""));
+    user.update_derived();
+    User { license_id, is_active: rng.below(8) > 0, key: user.search_key }
+}
+
+fn documents<'a>(users: impl IntoIterator<Item = (&'a Id, &'a User)>) -> Documents {
+    let mut documents = Documents::default();
+    for (id, User { license_id, is_active, key }) in users {
+        documents.push(Document { id: *id, license_id: *license_id, is_active: *is_active, key });
+    }
+    documents
+}
+
+/// A query made of parts of users' names and addresses, with and without typos.
+fn random_query(rng: &mut Rng, users: &Users) -> Vec<String> {
+    let mut words = Vec::new();
+    for _ in 0..=rng.below(3) {
+        let user = users.values().nth(rng.below(users.len())).unwrap();
+        let texts: Vec<&str> = user.key.split(['\n', '\t', ' ']).filter(|text| !text.is_empty()).collect();
+        let mut text: Vec<char> = rng.one_of(&texts).chars().collect();
+        if rng.below(3) == 0 {
+            text.drain(..rng.below(text.len()));
+        }
+        if rng.below(3) == 0 {
+            text.truncate(rng.below(text.len()) + 1);
+        }
+        for _ in 0..rng.below(3) {
+            let place = rng.below(text.len());
+            match rng.below(4) {
+                0 => text.insert(place, rng.one_of(&['a', 'n', '-', '.', '7'])),
+                1 if text.len() > 1 => drop(text.remove(place)),
+                2 if place > 0 => text.swap(place, place - 1),
+                _ => text[place] = rng.one_of(&['e', 'm', 't']),
+            }
+        }
+        words.push(text.into_iter().collect());
+    }
+    words
+}
+
+fn request(words: &[String], license_id: Option<Id>) -> SearchRequest {
+    SearchRequest {
+        words: words.to_vec(),
+        license_id,
+        include_inactive: false,
+        among: None,
+        always_with_typos: false,
+        after: None,
+        limit: 30,
+    }
+}
+
+/// A user who was found: the sum of the points, and the ID.
+type Ranked = (u32, Id);
+
+fn ranked(found: &Found) -> Vec<Ranked> {
+    found.hits.iter().map(|hit| (hit.points, hit.id)).collect()
+}
+
+/// All users who match, by the score of each user, in the order of the list.
+fn scan(users: &Users, request: &SearchRequest) -> Vec<Ranked> {
+    let allowed = |user: &User| {
+        request.license_id.is_none_or(|id| user.license_id == id) && (request.include_inactive || user.is_active)
+    };
+    let matches = |with_typos: bool| {
+        let mut matches: Vec<_> = users
+            .iter()
+            .filter(|(_, user)| allowed(user))
+            .filter_map(|(id, user)| {
+                let points = request.words.iter().map(|word| score::points_of_word(&user.key, word, with_typos));
+                let points: Vec<u32> = points.map(u32::from).collect();
+                let mut lines = user.key.split('\n').skip(1);
+                let first = lines.next();
+                let is_match = points.iter().all(|points| *points > 0);
+                is_match.then(|| (Reverse(points.iter().sum::<u32>()), lines.next(), first, *id))
+            })
+            .collect();
+        matches.sort();
+        matches.into_iter().map(|(Reverse(points), _, _, id)| (points, id)).collect::<Vec<_>>()
+    };
+    let plain = matches(false);
+    if plain.len() >= ENOUGH && !request.always_with_typos { plain } else { matches(true) }
+}
+
+fn count_from(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|count| count.parse().ok()).unwrap_or(default)
+}
+
+/// Searches for a random query in a snapshot and by the scores of all users, in two pages.
+fn compare(rng: &mut Rng, snapshot: &Snapshot, users: &Users, licenses: &[Id]) {
+    let words = random_query(rng, users);
+    let license_id = if rng.below(3) == 0 { None } else { Some(rng.one_of(licenses)) };
+    let request = SearchRequest {
+        include_inactive: rng.below(4) == 0,
+        always_with_typos: rng.below(3) == 0,
+        ..request(&words, license_id)
+    };
+    let expected = scan(users, &request);
+    let found = snapshot.search(&request);
+    assert_eq!(found.total, expected.len(), "{words:?}");
+    assert_eq!(ranked(&found), expected.iter().take(30).copied().collect::<Vec<_>>(), "{words:?}");
+    if let Some(last) = found.hits.last() {
+        let next = snapshot.search(&SearchRequest { after: Some(last.place()), ..request });
+        assert_eq!(next.total, expected.len(), "{words:?}");
+        assert_eq!(ranked(&next), expected.into_iter().skip(30).take(30).collect::<Vec<_>>(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_search_finds_the_users_whom_their_scores_find() {
+    let (mut rng, licenses) = (Rng(1), [Id::new(), Id::new(), Id::new()]);
+    let users: Users = (0..300).map(|_| (Id::new(), random_user(&mut rng, &licenses))).collect();
+    let snapshot = Snapshot::of(&documents(&users));
+    for _ in 0..count_from("ROSTER_TEST_SEARCHES", 150) {
+        compare(&mut rng, &snapshot, &users, &licenses);
+    }
+}
+
+/// A merge of all segments that is under way.
+type Merge = Option<(Vec<Part>, super::segment::Segment)>;
+
+/// Changes, creates or removes some users.
+fn change(rng: &mut Rng, users: &mut Users, snapshot: &mut Snapshot, licenses: &[Id], merge: &Merge) {
+    let mut changed = BTreeSet::new();
+    for _ in 0..=rng.below(4) {
+        let known = users.keys().nth(rng.below(users.len().max(1))).copied();
+        match (rng.below(5), known) {
+            (0, Some(id)) => {
+                users.remove(&id);
+                changed.insert(id);
+            }
+            (1 | 2, Some(id)) => {
+                users.insert(id, random_user(rng, licenses));
+                changed.insert(id);
+            }
+            _ => {
+                let id = Id::new();
+                users.insert(id, random_user(rng, licenses));
+                changed.insert(id);
+            }
+        }
+    }
+    let rows = documents(users.iter().filter(|(id, _)| changed.contains(id)));
+    let frozen = merge.as_ref().map(|(parts, _)| parts.as_slice()).unwrap_or_default();
+    snapshot.apply_beside(&changed, &rows, frozen);
+    // A change that is applied twice does no harm.
+    snapshot.apply_beside(&changed, &rows, frozen);
+}
+
+#[test]
+fn an_index_that_follows_changes_is_the_same_as_a_new_one() {
+    let (mut rng, licenses) = (Rng(2), [Id::new(), Id::new()]);
+    let mut users: Users = (0..100).map(|_| (Id::new(), random_user(&mut rng, &licenses))).collect();
+    let mut snapshot = Snapshot::of(&documents(&users));
+    let mut merge: Merge = None;
+    for round in 0..count_from("ROSTER_TEST_CHANGES", 300) {
+        change(&mut rng, &mut users, &mut snapshot, &licenses, &merge);
+        merge = match merge {
+            None if rng.below(20) == 0 => {
+                let parts: Vec<Part> = snapshot.parts().cloned().collect();
+                let segment = merged(&parts.iter().collect::<Vec<_>>());
+                Some((parts, segment))
+            }
+            Some((parts, segment)) if rng.below(10) == 0 => {
+                snapshot.replace(&parts, segment);
+                None
+            }
+            merge => merge,
+        };
+        assert_eq!(snapshot.len(), users.len());
+        if round % 30 == 0 && !users.is_empty() {
+            compare(&mut rng, &snapshot, &users, &licenses);
+        }
+    }
+    let of = |document: Document<'_>| {
+        let Document { id, license_id, is_active, key } = document;
+        (id, User { license_id, is_active, key: key.to_owned() })
+    };
+    assert_eq!(snapshot.documents().map(of).collect::<Users>(), users);
+    let new = Snapshot::of(&documents(&users));
+    for _ in 0..100 {
+        let request = request(&random_query(&mut rng, &users), None);
+        let (followed, new) = (snapshot.search(&request), new.search(&request));
+        assert_eq!((followed.total, ranked(&followed)), (new.total, ranked(&new)), "{:?}", request.words);
+    }
+}
+
+fn user(license_id: Id, is_active: bool, first: &str) -> User {
+    User { license_id, is_active, key: format!("\n{first}\ntester\n{first}9@{first}.example\n\n\n") }
+}
+
+#[test]
+fn a_removed_user_leaves_nothing_in_memory_once_segments_are_merged() {
+    let license = Id::new();
+    let users: Users = ["quentin", "zelda"].map(|first| (Id::new(), user(license, true, first))).into();
+    let mut snapshot = Snapshot::of(&documents(&users));
+    let removed = users.iter().find(|(_, user)| user.key.contains("quentin")).map(|(id, _)| *id).unwrap();
+    assert!(snapshot.apply(&BTreeSet::from([removed]), &Documents::default()));
+    assert_eq!(snapshot.search(&request(&["quentin".to_owned()], None)).total, 0);
+    assert!(snapshot.has_gone());
+    let parts: Vec<Part> = snapshot.parts().cloned().collect();
+    snapshot.replace(&parts, merged(&parts.iter().collect::<Vec<_>>()));
+    assert!(!snapshot.has_gone() && !snapshot.contains_text("quentin"));
+    assert!(snapshot.contains_text("zelda"));
+    assert_eq!(snapshot.search(&request(&["zelda".to_owned()], None)).total, 1);
+}
+
+#[test]
+fn inactive_users_and_those_of_other_licenses_are_not_found() {
+    let (own, other) = (Id::new(), Id::new());
+    let mut users: Users = (0..150).map(|_| (Id::new(), user(other, true, "wanda"))).collect();
+    let (active, inactive) = (Id::new(), Id::new());
+    users.extend([(active, user(own, true, "wanda")), (inactive, user(own, false, "wanda"))]);
+    let snapshot = Snapshot::of(&documents(&users));
+    let words = ["wanda".to_owned()];
+    let ids = |request: &SearchRequest| snapshot.search(request).hits.iter().map(|hit| hit.id).collect::<BTreeSet<_>>();
+    assert_eq!(ids(&request(&words, Some(own))), BTreeSet::from([active]));
+    let with_inactive = SearchRequest { include_inactive: true, ..request(&words, Some(own)) };
+    assert_eq!(ids(&with_inactive), BTreeSet::from([active, inactive]));
+    assert_eq!(snapshot.search(&request(&words, None)).total, 151);
+    assert_eq!(snapshot.search(&request(&words, Some(Id::new()))).total, 0);
+    // The users of another license are not so many that typos are not looked for.
+    let misspelt = ["wadna".to_owned()];
+    assert_eq!(ids(&request(&misspelt, Some(own))), BTreeSet::from([active]));
+    assert_eq!(snapshot.users_with("wand", Some(own), 10).map(|users| users.len()), Some(2));
+    assert_eq!(snapshot.users_with("wand", None, 10), None);
+}

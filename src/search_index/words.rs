@@ -1,0 +1,161 @@
+//! The words of a segment, and for each word the users who have it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use memchr::memmem::Finder;
+
+use super::typo::TypedWord;
+use super::{narrow, segment};
+
+/// Some words, and for each the users who have it.
+#[derive(Default)]
+pub(super) struct Words {
+    /// The words, each followed by a line break.
+    text: Box<str>,
+    /// The end of each word in the text, before its line break.
+    ends: Box<[u32]>,
+    /// The signature of each word.
+    signatures: Box<[u32]>,
+    /// The end of the postings of each word.
+    posting_ends: Box<[u32]>,
+    /// The users of the postings, in ascending order for each word.
+    documents: Box<[u32]>,
+    /// The classes of the postings.
+    classes: Box<[u8]>,
+}
+
+/// Users who have a word, and the classes of their postings.
+#[derive(Clone, Copy)]
+pub(super) struct Postings<'a> {
+    pub(super) documents: &'a [u32],
+    pub(super) classes: &'a [u8],
+}
+
+impl Words {
+    /// Returns the words that contain a text, each with the place of the first occurrence.
+    pub(super) fn containing<'a>(&'a self, finder: &'a Finder<'_>) -> impl Iterator<Item = (usize, usize)> + 'a {
+        let (mut from, mut first) = (0_usize, 0_usize);
+        std::iter::from_fn(move || {
+            let at = from + finder.find(self.text.as_bytes().get(from..)?)?;
+            first += self.ends.get(first..)?.partition_point(|end| (*end as usize) < at);
+            let (word, start) = (first, self.start(first));
+            from = *self.ends.get(first)? as usize + 1;
+            first += 1;
+            Some((word, at - start))
+        })
+    }
+
+    /// Returns the words that may equal a typed word but for typos, or begin with it.
+    pub(super) fn similar<'a>(&'a self, typed: &'a TypedWord<'_>) -> impl Iterator<Item = usize> + 'a {
+        let signatures = self.signatures.iter().enumerate();
+        signatures.filter(move |(_, signature)| typed.may_match(**signature)).map(|(word, _)| word)
+    }
+
+    /// Returns the text of a word.
+    pub(super) fn word(&self, word: usize) -> &str {
+        let end = self.ends.get(word).map_or(0, |end| *end as usize);
+        self.text.get(self.start(word)..end).unwrap_or_default()
+    }
+
+    /// Returns the postings of a word for the users of a range.
+    pub(super) fn postings(&self, word: usize, range: &Range<u32>) -> Postings<'_> {
+        let start = word.checked_sub(1).and_then(|before| self.posting_ends.get(before)).map_or(0, |end| *end as usize);
+        let end = self.posting_ends.get(word).map_or(0, |end| *end as usize);
+        let documents = self.documents.get(start..end).unwrap_or_default();
+        let within = segment::within(documents, range);
+        Postings {
+            documents: documents.get(within.clone()).unwrap_or_default(),
+            classes: self.classes.get(start..end).and_then(|classes| classes.get(within)).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the size in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + 4 * (3 * self.ends.len() + self.documents.len()) + self.classes.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn start(&self, word: usize) -> usize {
+        word.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize + 1)
+    }
+}
+
+/// A word of a user.
+struct Posting {
+    word: u32,
+    document: u32,
+    class: u8,
+}
+
+/// The words of a segment that is being built. Users are added in ascending order.
+#[derive(Default)]
+pub(super) struct WordsBuilder<'a> {
+    numbers: HashMap<&'a str, u32>,
+    words: Vec<&'a str>,
+    postings: Vec<Posting>,
+}
+
+impl<'a> WordsBuilder<'a> {
+    /// Returns the number of a word.
+    pub(super) fn number(&mut self, word: &'a str) -> u32 {
+        let next = narrow(self.words.len());
+        let number = *self.numbers.entry(word).or_insert(next);
+        if number == next {
+            self.words.push(word);
+        }
+        number
+    }
+
+    /// Adds a user who has a word.
+    pub(super) fn add(&mut self, word: u32, document: u32, class: u8) {
+        self.postings.push(Posting { word, document, class });
+    }
+
+    /// Returns the words, each with the signature that `signature` gives it.
+    pub(super) fn finish(self, signature: fn(&str) -> u32) -> Words {
+        let Self { numbers, words, postings } = self;
+        drop(numbers);
+        let mut text = String::with_capacity(words.iter().map(|word| word.len() + 1).sum());
+        let mut ends = Vec::with_capacity(words.len());
+        for word in &words {
+            text.push_str(word);
+            ends.push(narrow(text.len()));
+            text.push('\n');
+        }
+        let signatures = words.iter().map(|word| signature(word)).collect();
+        let mut counts = vec![0_u32; words.len()];
+        for posting in &postings {
+            if let Some(count) = counts.get_mut(posting.word as usize) {
+                *count += 1;
+            }
+        }
+        let mut next = Vec::with_capacity(words.len());
+        let mut total = 0;
+        for count in counts {
+            next.push(total);
+            total += count;
+        }
+        let (mut documents, mut classes) = (vec![0; postings.len()], vec![0; postings.len()]);
+        for Posting { word, document, class } in postings {
+            let Some(place) = next.get_mut(word as usize) else { continue };
+            if let Some((one, other)) = documents.get_mut(*place as usize).zip(classes.get_mut(*place as usize)) {
+                (*one, *other) = (document, class);
+            }
+            *place += 1;
+        }
+        Words {
+            text: text.into_boxed_str(),
+            ends: ends.into_boxed_slice(),
+            signatures,
+            // After the last posting of a word is placed, the next one would be at the end of its postings.
+            posting_ends: next.into_boxed_slice(),
+            documents: documents.into_boxed_slice(),
+            classes: classes.into_boxed_slice(),
+        }
+    }
+}
