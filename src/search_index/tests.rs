@@ -9,6 +9,7 @@ use super::snapshot::Part;
 use super::{Document, Documents, Found, SearchRequest, Snapshot, score};
 use crate::entity::user;
 use crate::scalar::Id;
+use crate::text::is_of_word;
 
 const FIRST: [&str; 12] = [
     "Anna",
@@ -97,8 +98,9 @@ fn documents<'a>(users: impl IntoIterator<Item = (&'a Id, &'a User)>) -> Documen
 
 /// A query made of parts of users' names and addresses, with and without typos.
 fn random_query(rng: &mut Rng, users: &Users) -> Vec<String> {
-    let mut words = Vec::new();
-    for _ in 0..=rng.below(3) {
+    let mut words: Vec<String> = Vec::new();
+    let count = rng.below(3) + 1;
+    while words.len() < count {
         let user = users.values().nth(rng.below(users.len())).unwrap();
         let texts: Vec<&str> = user.key.split(['\n', '\t', ' ']).filter(|text| !text.is_empty()).collect();
         let mut text: Vec<char> = rng.one_of(&texts).chars().collect();
@@ -117,7 +119,10 @@ fn random_query(rng: &mut Rng, users: &Users) -> Vec<String> {
                 _ => text[place] = rng.one_of(&['e', 'm', 't']),
             }
         }
-        words.push(text.into_iter().collect());
+        // A query has no words of signs alone beside others.
+        if text.iter().copied().any(is_of_word) {
+            words.push(text.into_iter().collect());
+        }
     }
     words
 }
@@ -224,7 +229,7 @@ fn change(rng: &mut Rng, users: &mut Users, snapshot: &mut Snapshot, licenses: &
             }
         }
     }
-    let rows = documents(users.iter().filter(|(id, _)| changed.contains(id)));
+    let rows = documents(users.iter().filter(|(id, _)| changed.contains(*id)));
     let frozen = merge.as_ref().map(|(parts, _)| parts.as_slice()).unwrap_or_default();
     snapshot.apply_beside(&changed, &rows, frozen);
     // A change that is applied twice does no harm.

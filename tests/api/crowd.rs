@@ -9,7 +9,7 @@ use roster::entity::user::{self, UserFields, UserNames};
 use roster::entity::{attribute_value, license};
 use roster::scalar::{Date, Id, now};
 use roster::validation::Validator;
-use roster::{attribute_values, search_index};
+use roster::attribute_values;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
@@ -45,7 +45,6 @@ pub async fn store(app: &App, users: Vec<user::Model>) -> Vec<Id> {
         let rows = some.iter().cloned().map(|user| user.into_active_model().reset_all());
         user::Entity::insert_many(rows).exec_without_returning(&transaction).await.unwrap();
     }
-    search_index::update(&transaction, users.iter().map(|user| (None, Some(user)))).await.unwrap();
     audit::commit(transaction, []).await.unwrap();
     ids
 }

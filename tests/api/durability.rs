@@ -83,9 +83,6 @@ async fn incomplete_rows(sandbox: &Sandbox) -> Vec<String> {
     } else {
         "SELECT email FROM users WHERE id NOT IN (SELECT subject_id FROM audit_events UNION SELECT subject_id FROM audit_inbox)"
     });
-    statements.push("SELECT search_key FROM users WHERE id NOT IN (SELECT user_id FROM search_hits)");
-    statements.push("SELECT word FROM search_words WHERE id NOT IN (SELECT word_id FROM search_hits)");
-    statements.push("SELECT word FROM search_words WHERE id NOT IN (SELECT word_id FROM search_keys)");
     for sql in statements {
         let rows = db.write().query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
         halves.extend(rows.iter().map(|row| format!("{sql}: {}", row.try_get_by_index::<String>(0).unwrap())));

@@ -205,13 +205,13 @@ async fn changes_are_read_in_order_by_the_index_of_their_license() {
 /// The number of users in the database for the most common lists.
 const CROWD: usize = 100_000;
 
-/// Whether a step scans the candidates of a search, which are always few.
+/// Whether a step scans the rows that the parts of a statement have found, which are always few.
 fn is_candidate_scan(step: &str) -> bool {
-    ["SCAN found", "SCAN keys", "SCAN one", "SCAN some"].contains(&step)
+    step == "SCAN found"
 }
 
 /// The most common lists, and the index by which SQLite, without statistics, finds the rows.
-const LISTS: [(&str, &str); 25] = [
+const LISTS: [(&str, &str); 24] = [
     ("users", "users_of_license_by_name"),
     ("users(last: 50)", "users_of_license_by_name"),
     ("users(includeInactive: true)", "users_of_license_by_name"),
@@ -237,8 +237,7 @@ const LISTS: [(&str, &str); 25] = [
     ("users(filter: { username: { in: [\"u7-7\", \"u8-8\"] } })", "username_key=?"),
     ("users(filter: { email: { eq: \"Nobody@example.org\" } })", "email_key=?"),
     ("users(filter: { externalId: { eq: \"X7-7\" } })", "users_by_external_id"),
-    ("users(filter: { email: { contains: \"e77-7\" } })", "search_hits"),
-    ("searchUsers(query: \"e77-7\")", "search_hits"),
+    ("users(filter: { email: { contains: \"e77-777\" } })", "sqlite_autoindex_users_1"),
     ("resolveUsers(keys: [\"e7-7\", \"X8-8\", \"u9-9\"])", "MULTI-INDEX OR"),
 ];
 
@@ -274,8 +273,7 @@ async fn crowd_of_a_license(app: &App) -> (String, String) {
     } else {
         ("", "")
     };
-    let multiply =
-        format!("{patience}{}; {}{end}", copy_users_sql(app.db.is_postgres()), copy_tokens_sql(app.db.is_postgres()));
+    let multiply = format!("{patience}{}{end}", copy_users_sql(app.db.is_postgres()));
     app.db.write().execute_unprepared(&multiply).await.unwrap();
     (institution, group)
 }
@@ -283,6 +281,7 @@ async fn crowd_of_a_license(app: &App) -> (String, String) {
 /// Copies every user many times under other names.
 fn copy_users_sql(postgres: bool) -> String {
     let more = CROWD / 100;
+    let line_break = if postgres { "chr(10)" } else { "char(10)" };
     let (series, id, later) = if postgres {
         (format!("generate_series(1, {more}) AS more(n)"), "gen_random_uuid()", "date_joined + n * interval '1 minute'")
     } else {
@@ -300,8 +299,18 @@ fn copy_users_sql(postgres: bool) -> String {
         | user::Column::ExternalId => {
             format!("{} || '-' || n", column.as_str())
         }
-        user::Column::SearchKey | user::Column::LastNameKey | user::Column::FirstNameKey => {
-            format!("{} || n", column.as_str())
+        user::Column::LastNameKey | user::Column::FirstNameKey => format!("{} || n", column.as_str()),
+        user::Column::SearchKey => {
+            let lines = [
+                "username || '-' || n",
+                "first_name_key || n",
+                "last_name_key || n",
+                "email || '-' || n",
+                "''",
+                "''",
+                "''",
+            ];
+            lines.join(&format!(" || {line_break} || "))
         }
         user::Column::DateJoined | user::Column::ModifiedAt => later.to_owned(),
         user::Column::LastLogin => format!("CASE WHEN n % 2 = 0 THEN {later} END"),
@@ -316,25 +325,9 @@ fn copy_users_sql(postgres: bool) -> String {
     )
 }
 
-/// Gives each copy the search tokens of its original and the number that distinguishes the copies.
-fn copy_tokens_sql(postgres: bool) -> String {
-    let (made_of, number) = if postgres {
-        ("split_part(users.external_id, '-', 1)", "split_part(users.external_id, '-', 2)")
-    } else {
-        (
-            "substr(users.external_id, 1, instr(users.external_id, '-') - 1)",
-            "substr(users.external_id, instr(users.external_id, '-') + 1)",
-        )
-    };
-    let again = format!("users ON one.external_id = {made_of} AND one.external_id <> users.external_id");
-    format!(
-        "INSERT INTO search_hits (word_id, license, user_id) SELECT word_id, license, users.id FROM search_hits \
-         JOIN users one ON one.id = search_hits.user_id JOIN {again}; \
-         INSERT INTO search_words (word) SELECT DISTINCT {number} FROM users WHERE external_id LIKE '%-%' ON CONFLICT DO NOTHING; \
-         INSERT INTO search_hits (word_id, license, user_id) SELECT search_words.id, of_license.license, users.id \
-         FROM (SELECT DISTINCT license, user_id FROM search_hits) of_license JOIN users one ON one.id = of_license.user_id \
-         JOIN {again} JOIN search_words ON search_words.word = {number} ON CONFLICT DO NOTHING"
-    )
+/// Loads the search index, before statements are recorded. Without optimizations, that may take longer than a request may.
+async fn load_search_index(caller: &Caller<'_>) {
+    while caller.execute("{ searchUsers(query: \"nobody\") { totalCount } }", json!({})).await.get("errors").is_some() {}
 }
 
 fn asked(list: &str, institution: &str, group: &str) -> String {
@@ -348,6 +341,7 @@ async fn sqlite_uses_an_index_for_common_lists_of_a_hundred_thousand_users() {
     let app = App::on_sqlite().await;
     let (institution, group) = crowd_of_a_license(&app).await;
     let license_admin = app.license_admin().await;
+    load_search_index(&license_admin).await;
     for (list, index) in LISTS {
         let steps = plans(&license_admin, &asked(list, &institution, &group)).await;
         assert!(steps.iter().any(|step| step.contains(index)), "{list}\n{steps:#?}");
@@ -387,6 +381,7 @@ async fn postgres_reads_few_of_a_hundred_thousand_users_for_common_lists() {
     let Some(app) = App::on_postgres_with(&EXPLAIN).await else { return };
     let (institution, group) = crowd_of_a_license(&app).await;
     let license_admin = app.license_admin().await;
+    load_search_index(&license_admin).await;
     for (list, _) in LISTS {
         let sent = Sent::default();
         let listening = sent.listen();

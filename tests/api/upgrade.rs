@@ -10,9 +10,8 @@ use roster::entity::attribute_definition::AttributeKind;
 use roster::entity::group::GroupFields;
 use roster::entity::license::LicenseKind;
 use roster::entity::user::{self, Column, Role, UserFields, UserNames};
-use roster::entity::{attribute_definition, attribute_value, audit_event, group, institution, license, search_word};
+use roster::entity::{attribute_definition, attribute_value, audit_event, group, institution, license};
 use roster::scalar::{Date, Id};
-use roster::search_index;
 use roster::validation::Validator;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
@@ -140,7 +139,6 @@ async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Mo
         .exec_without_returning(&transaction)
         .await
         .unwrap();
-    search_index::update(&transaction, [(None, Some(&old_person))]).await.unwrap();
     let old_group = group::Model { name_key: "station–sud".to_owned(), ..group.clone() };
     group::Entity::insert(old_group.into_active_model().reset_all())
         .exec_without_returning(&transaction)
@@ -187,9 +185,6 @@ async fn text_of_an_earlier_version_is_folded_again(settings: DatabaseSettings) 
     assert_eq!(institution::Entity::find_by_id(site.id).one(db.read()).await.unwrap().unwrap(), site);
     let value = attribute_value::Entity::find().one(db.read()).await.unwrap().unwrap();
     assert_eq!(value.value_key, "علي");
-    let words = search_word::Entity::find().all(db.read()).await.unwrap();
-    let words: BTreeSet<&str> = words.iter().map(|word| word.word.as_str()).collect();
-    assert_eq!(words, search_index::words(&user.search_key));
     sealer::seal_committed(&db).await.unwrap();
     assert!(audit_event::Entity::find().one(db.read()).await.unwrap().is_none());
     db.close().await.unwrap();
