@@ -13,11 +13,10 @@
 //! - [`graphql`]: what every resolver stands on, from the request context to pagination and costs; [`web`]: the pages that
 //!   links lead to, and the playground; [`startup`]: opens and migrates the database
 //! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one
-//! - [`attribute_values`]: the values of custom attributes
+//! - [`attribute_values`]: the values of custom attributes; [`search_index`]: users by their names and addresses, in memory
 //! - [`auth`]: passwords and the formats of their hashes, tokens, one-time links, throttling, redirects, the server key
 //! - [`audit`]: the ledger that every change is committed with, a verifiable hash chain
-//! - [`actor`]: begins each mutation's transaction with the viewer locked and read again; [`search_index`]: the words that users are
-//!   found by; [`avatar`]: processes and stores images
+//! - [`actor`]: begins each mutation's transaction with the viewer locked and read again; [`avatar`]: processes and stores images
 //! - [`access`]: every decision on who may see and change what, and the action of each root field; [`login`]: usernames and email
 //!   addresses, one namespace
 //! - [`entity`]: a file for each table: the row, which is also the GraphQL object, the input fields with their rules, the enums, and

@@ -327,7 +327,8 @@ fn copy_users_sql(postgres: bool) -> String {
 
 /// Loads the search index, before statements are recorded. Without optimizations, that may take longer than a request may.
 async fn load_search_index(caller: &Caller<'_>) {
-    while caller.execute("{ searchUsers(query: \"nobody\") { totalCount } }", json!({})).await.get("errors").is_some() {}
+    while caller.execute("{ searchUsers(query: \"nobody\") { totalCount } }", json!({})).await.get("errors").is_some() {
+    }
 }
 
 fn asked(list: &str, institution: &str, group: &str) -> String {

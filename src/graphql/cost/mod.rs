@@ -31,7 +31,7 @@ pub const EXPENSIVE: usize = 10_000;
 const STATEMENT: usize = 20;
 /// Cost of a statement that may scan all users: a count, a filter or a custom order.
 const SCAN: usize = 1_000;
-/// Cost of a search, which takes at most five statements.
+/// Cost of a search.
 const SEARCH: usize = 2_500;
 /// Cost of a change with its audit event.
 const MUTATION: usize = 500;
