@@ -113,9 +113,10 @@ impl App {
         })
     }
 
-    /// Loads the search index, which the first search would wait for otherwise.
-    pub fn load_search_index(&self) {
-        self.search_index.start();
+    /// Returns the search index, which is to be started before the first search and stopped before the database is closed.
+    #[must_use]
+    pub fn search_index(&self) -> SearchIndex {
+        self.search_index.clone()
     }
 
     /// Returns what is counted of sign-ins.

@@ -138,7 +138,7 @@ impl PointsOfUsers {
             let parts = places_of_parts(text).filter_map(|place| parts_at(text, place));
             let scores = parts.map(|parts| typed.score(parts.rest, &parts.lengths, &mut distances));
             let points = score::points(EMAIL_WEIGHT * scores.fold(0.0, f64::max));
-            let users = if points > 0 { segment.domains.postings(domain, range).documents } else { &[] };
+            let users: &[u32] = if points > 0 { segment.domains.postings(domain, range).documents } else { &[] };
             users.iter().for_each(|user| self.give(*user, points));
         }
         for (user, place) in segment.compounds.similar(typed, range) {

@@ -32,6 +32,8 @@ const GATHER_INTERVAL: Duration = Duration::from_millis(5);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The time for which the names of users who were removed may stay in memory, unless a merge takes longer.
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
+/// The maximum time that a look at the trail may delay the shutdown.
+const LAST_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// The niceness of the thread that merges all segments.
 const MERGE_NICENESS: i32 = 10;
 
@@ -47,6 +49,7 @@ struct Shared {
     commits: watch::Receiver<u64>,
     follower: Mutex<Follower>,
     is_started: AtomicBool,
+    is_stopped: AtomicBool,
 }
 
 /// The state of the one who follows the trail.
@@ -76,6 +79,7 @@ impl SearchIndex {
             commits: db.committed(),
             follower: Mutex::default(),
             is_started: AtomicBool::new(false),
+            is_stopped: AtomicBool::new(false),
         }))
     }
 
@@ -90,7 +94,9 @@ impl SearchIndex {
             loop {
                 // Before the trail is read, so that a commit during it ends the pause.
                 commits.mark_unchanged();
-                let Some(shared) = index.upgrade() else { return };
+                let Some(shared) = index.upgrade().filter(|shared| !shared.is_stopped.load(Ordering::Relaxed)) else {
+                    return;
+                };
                 let followed = shared.catch_up().await;
                 drop(shared);
                 if let Err(error) = &followed
@@ -108,6 +114,14 @@ impl SearchIndex {
         };
         let (_, runtime) = self.0.db.unlimited();
         runtime.spawn(follow);
+    }
+
+    /// Stops following changes, before the database is closed. Waits a moment for what is under way.
+    pub async fn stop(&self) {
+        self.0.is_stopped.store(true, Ordering::Relaxed);
+        if timeout(LAST_LOOK_TIMEOUT, self.0.follower.lock()).await.is_err() {
+            tracing::debug!("the search index was still being loaded when the server stopped");
+        }
     }
 
     /// Returns the users with every change that this process has committed, and those that others had committed a moment ago.
@@ -152,7 +166,8 @@ impl Shared {
     /// Applies changes: the given number of commits of this process, or everything that is committed.
     async fn catch_up_with(&self, commits: Option<u64>) -> Result<(), Error> {
         let mut follower = self.follower.lock().await;
-        if commits.is_some_and(|commits| self.applied.load(Ordering::Acquire) > commits) {
+        let has_commits = commits.is_some_and(|commits| self.applied.load(Ordering::Acquire) > commits);
+        if has_commits || self.is_stopped.load(Ordering::Relaxed) {
             return Ok(());
         }
         let committed = *self.commits.borrow();
@@ -220,12 +235,11 @@ impl Shared {
             return;
         }
         let snapshot = self.current();
-        let is_purge_due = follower.purge_at.is_some_and(|at| at <= Instant::now());
-        if is_purge_due {
-            follower.purge_at = None;
-        }
-        if snapshot.is_fragmented() || (is_purge_due && snapshot.has_gone()) {
+        let is_purge_due = follower.purge_at.is_some_and(|at| at <= Instant::now()) && snapshot.has_gone();
+        if snapshot.is_fragmented() || is_purge_due {
             follower.merge = start_merge(snapshot.parts().cloned().collect());
+            // Whoever is removed from now on is removed from memory by the next merge.
+            follower.purge_at = follower.purge_at.filter(|_| follower.merge.is_none());
         }
     }
 }

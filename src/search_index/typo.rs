@@ -174,7 +174,7 @@ pub(super) fn parts_at(text: &str, place: usize) -> Option<PartsAt<'_>> {
     let whole = if previous.is_none() { length(rest.len()) } else { 0 };
     let side = if previous.is_none_or(|c| c == '@') { length(rest.find('@').unwrap_or(rest.len())) } else { 0 };
     let begins_run = !previous.is_some_and(is_of_word);
-    let run = if begins_run { length(rest.find(|c| !is_of_word(c)).unwrap_or(rest.len())) } else { 0 };
+    let run = if begins_run { length(rest.find(|c: char| !is_of_word(c)).unwrap_or(rest.len())) } else { 0 };
     Some(PartsAt { rest, lengths: [whole, side, run] })
 }
 

@@ -19,7 +19,7 @@ const MAX_COMPARED: usize = 5_000;
 /// The maximum number of users who match a filter, of whom each is compared with the words.
 const MAX_FILTERED: u64 = 20_000;
 /// The number of users in a directory from which a search may take so long that it runs on another thread.
-const LARGE: usize = 100_000;
+const LARGE: usize = 200_000;
 
 /// The users that are searched, and the words that they must match.
 pub struct SearchScope<'a> {
