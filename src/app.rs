@@ -113,9 +113,10 @@ impl App {
         })
     }
 
-    /// Returns the search index, which is to be started before the first search and stopped before the database is closed.
+    /// Starts to load the search index. Returns the index, which is to be stopped before the database is closed.
     #[must_use]
-    pub fn search_index(&self) -> SearchIndex {
+    pub fn start_search_index(&self) -> SearchIndex {
+        self.search_index.start();
         self.search_index.clone()
     }
 

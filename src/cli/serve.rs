@@ -71,8 +71,7 @@ pub(super) async fn run(
     let server_settings = settings.server_settings(&public_url);
     let app = App::new(db.clone(), settings.sign_in_policy(), hasher.clone(), public_url, self_service)?
         .with_introspection(settings.documents.introspection());
-    let search_index = app.search_index();
-    search_index.start();
+    let search_index = app.start_search_index();
     let (stop, stopping) = watch::channel(false);
     let (http, sign_ins) = (server_settings.metrics.clone(), app.sign_ins().clone());
     let sources = Sources { db: db.clone(), hasher, http, mails, sealer: sealer.clone(), sign_ins };
@@ -91,8 +90,7 @@ pub(super) async fn run(
     };
     let server = http::serve(app, listener, server_settings, stopped);
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
-    sealer_task.finish().await;
-    search_index.stop().await;
+    tokio::join!(sealer_task.finish(), search_index.stop());
     position_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     tracing::info!("stopped");

@@ -8,6 +8,9 @@ use crate::scalar::Id;
 pub struct Documents {
     keys: String,
     rows: Vec<Row>,
+    /// Whether a username or address may have an international domain, which is searched as it was given, but compared in its DNS
+    /// form.
+    pub(super) has_international_domain: bool,
 }
 
 /// A user to be indexed.

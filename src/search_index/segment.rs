@@ -30,8 +30,6 @@ pub(super) struct Segment {
     /// The users in the order of their IDs.
     by_id: Box<[u32]>,
     active: Bits,
-    /// Whether a login or address may have a domain that is not in its DNS form.
-    pub(super) has_international_domain: bool,
     pub(super) classes: Classes,
     pub(super) letters: Words,
     /// Numbers, and signs.
@@ -82,7 +80,6 @@ impl Segment {
             start = *end as usize;
             index.add(document, key);
         }
-        self.has_international_domain = index.has_international_domain;
         self.classes = index.classes;
         self.letters = index.letters.finish(signature_of);
         self.others = index.others.finish(signature_of);
@@ -228,7 +225,6 @@ fn ranks_of(order: &[u32]) -> Box<[u32]> {
 /// The words and compounds of a segment that is being built.
 #[derive(Default)]
 struct IndexBuilder<'a> {
-    has_international_domain: bool,
     classes: Classes,
     letters: WordsBuilder<'a>,
     others: WordsBuilder<'a>,
@@ -242,7 +238,6 @@ impl<'a> IndexBuilder<'a> {
     fn add(&mut self, document: u32, key: &'a str) {
         let mut domains: Vec<u32> = Vec::new();
         for SearchedText { weight, text, is_address, .. } in texts(key) {
-            self.has_international_domain |= !text.is_ascii() && text.contains('@');
             let end = if is_address { text.rfind('@').unwrap_or(text.len()) } else { text.len() };
             let (searched, domain) = text.split_at_checked(end).unwrap_or((text, ""));
             for (start, token) in tokens_at(searched) {

@@ -14,6 +14,7 @@ use crate::scalar::Id;
 pub struct Snapshot {
     /// The largest and oldest segment comes first.
     pub(super) parts: Vec<Part>,
+    has_international_domain: bool,
 }
 
 /// A segment, and those of its users who have changed or no longer exist.
@@ -68,8 +69,8 @@ impl Snapshot {
     /// Returns a snapshot of some users.
     #[must_use]
     pub fn of(documents: &Documents) -> Self {
-        let is_empty = documents.is_empty();
-        Self { parts: if is_empty { Vec::new() } else { vec![Part::new(Segment::build(documents))] } }
+        let parts = if documents.is_empty() { Vec::new() } else { vec![Part::new(Segment::build(documents))] };
+        Self { parts, has_international_domain: documents.has_international_domain }
     }
 
     /// Applies changes: `ids` are the users who may have changed, and `rows` those of them who exist. Returns whether a user was
@@ -80,6 +81,7 @@ impl Snapshot {
 
     /// As [`apply`](Self::apply), while the segments of some parts are being merged elsewhere.
     pub(super) fn apply_beside(&mut self, ids: &BTreeSet<Id>, rows: &Documents, frozen: &[Part]) -> bool {
+        self.has_international_domain |= rows.has_international_domain;
         let mut rows: HashMap<Id, Document<'_>> = rows.iter().map(|row| (row.id, row)).collect();
         let (mut added, mut has_removed) = (Documents::default(), false);
         for id in ids {
@@ -125,10 +127,11 @@ impl Snapshot {
         self.len() == 0
     }
 
-    /// Returns whether a username or address may have a domain that is not in its DNS form.
+    /// Returns whether a username or address may have an international domain, which is searched as it was given, but compared in
+    /// its DNS form.
     #[must_use]
     pub fn has_international_domain(&self) -> bool {
-        self.parts.iter().any(|part| part.segment.has_international_domain)
+        self.has_international_domain
     }
 
     /// Returns the size in bytes.

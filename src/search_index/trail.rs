@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::sea_query::Condition;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 
 use super::documents::{Document, Documents};
 use crate::audit;
 use crate::db::Reader;
-use crate::db::conditions::one_of;
+use crate::db::conditions::{contains, one_of};
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::entity::user;
 use crate::error::Error;
@@ -18,6 +20,9 @@ use crate::scalar::Id;
 const USERS_AT_ONCE: u64 = 5_000;
 /// The number of events that are read at once.
 const EVENTS_AT_ONCE: u64 = 1_000;
+
+/// The beginning of a part of an international domain in its DNS form.
+const DNS_PREFIX: &str = "xn--";
 
 /// The actions that can change what a user is found by, and who can see the user.
 const ACTIONS: [AuditAction; 9] = [
@@ -80,22 +85,37 @@ pub(super) async fn changed_users(
 
 /// Reads those of some users who exist.
 pub(super) async fn read(db: &Reader, ids: &BTreeSet<Id>) -> Result<Documents, Error> {
-    let of_ids = one_of(db.get_database_backend(), user::Column::Id, ids.iter().copied());
+    use user::Column;
+    let of_ids = one_of(db.get_database_backend(), Column::Id, ids.iter().copied());
+    let rows = users()
+        .columns([Column::UsernameKey, Column::EmailKey, Column::CertifiedEmailKey])
+        .filter(of_ids)
+        .into_tuple::<(Id, Id, bool, String, Option<String>, Option<String>, Option<String>)>()
+        .all(db)
+        .await?;
     let mut documents = Documents::default();
-    read_into(&mut documents, db, users().filter(of_ids)).await?;
+    for (id, license_id, is_active, key, username, email, certified_email) in rows {
+        documents.push(Document { id, license_id, is_active, key: &key });
+        let logins = [username, email, certified_email];
+        documents.has_international_domain |= logins.iter().flatten().any(|login| login.contains(DNS_PREFIX));
+    }
     Ok(documents)
 }
 
 /// Reads every user.
 pub(super) async fn read_all(db: &Reader) -> Result<Documents, Error> {
-    let (mut documents, mut last) = (Documents::default(), None::<Id>);
+    let has_international_domain = has_international_domain(db).await?;
+    let mut documents = Documents { has_international_domain, ..Documents::default() };
+    let mut last: Option<Id> = None;
     loop {
         let after_last = last.map(|last| user::Column::Id.gt(last));
         let page = users().filter(Condition::all().add_option(after_last));
         let page = page.order_by_asc(user::Column::Id).limit(USERS_AT_ONCE);
-        last = read_into(&mut documents, db, page).await?;
-        if last.is_none() {
-            return Ok(documents);
+        let rows = page.into_tuple::<(Id, Id, bool, String)>().all(db).await?;
+        let Some((last_id, ..)) = rows.last() else { return Ok(documents) };
+        last = Some(*last_id);
+        for (id, license_id, is_active, key) in rows {
+            documents.push(Document { id, license_id, is_active, key: &key });
         }
     }
 }
@@ -106,12 +126,14 @@ fn users() -> Select<user::Entity> {
     user::Entity::find().select_only().columns([Column::Id, Column::LicenseId, Column::IsActive, Column::SearchKey])
 }
 
-/// Adds the users that a statement selects. Returns the last one; `None` if there is none.
-async fn read_into(documents: &mut Documents, db: &Reader, select: Select<user::Entity>) -> Result<Option<Id>, DbErr> {
-    let rows = select.into_tuple::<(Id, Id, bool, String)>().all(db).await?;
-    let last = rows.last().map(|(id, ..)| *id);
-    for (id, license_id, is_active, key) in rows {
-        documents.push(Document { id, license_id, is_active, key: &key });
-    }
-    Ok(last)
+/// Returns whether any user has a username or address with an international domain.
+async fn has_international_domain(db: &Reader) -> Result<bool, Error> {
+    use user::Column;
+    let is_postgres = db.get_database_backend() == DatabaseBackend::Postgres;
+    let any = [Column::UsernameKey, Column::EmailKey, Column::CertifiedEmailKey]
+        .into_iter()
+        .map(|column| contains(Expr::col(column), DNS_PREFIX, is_postgres))
+        .fold(Condition::any(), Condition::add);
+    let user = user::Entity::find().select_only().column(Column::Id).filter(any).limit(1);
+    Ok(user.into_tuple::<Id>().one(db).await?.is_some())
 }
