@@ -31,6 +31,11 @@ pub struct Document<'a> {
 }
 
 impl Documents {
+    /// Returns no users yet, of whom some may have an international domain.
+    pub(super) fn new(has_international_domain: bool) -> Self {
+        Self { has_international_domain, ..Self::default() }
+    }
+
     /// Adds a user.
     pub fn push(&mut self, document: Document<'_>) {
         let Document { id, license_id, is_active, key } = document;

@@ -105,7 +105,7 @@ pub(super) async fn read(db: &Reader, ids: &BTreeSet<Id>) -> Result<Documents, E
 /// Reads every user.
 pub(super) async fn read_all(db: &Reader) -> Result<Documents, Error> {
     let has_international_domain = has_international_domain(db).await?;
-    let mut documents = Documents { has_international_domain, ..Documents::default() };
+    let mut documents = Documents::new(has_international_domain);
     let mut last: Option<Id> = None;
     loop {
         let after_last = last.map(|last| user::Column::Id.gt(last));
@@ -132,8 +132,8 @@ async fn has_international_domain(db: &Reader) -> Result<bool, Error> {
     let is_postgres = db.get_database_backend() == DatabaseBackend::Postgres;
     let any = [Column::UsernameKey, Column::EmailKey, Column::CertifiedEmailKey]
         .into_iter()
-        .map(|column| contains(Expr::col(column), DNS_PREFIX, is_postgres))
+        .map(|column| contains(Expr::col(column.as_column_ref()), DNS_PREFIX, is_postgres))
         .fold(Condition::any(), Condition::add);
-    let user = user::Entity::find().select_only().column(Column::Id).filter(any).limit(1);
+    let user = user::Entity::find().select_only().column(Column::Id).filter(any);
     Ok(user.into_tuple::<Id>().one(db).await?.is_some())
 }
