@@ -2,6 +2,7 @@
 
 pub mod batch;
 mod bulk;
+mod changed;
 pub mod conditions;
 mod counter;
 mod pool_status;
@@ -27,6 +28,7 @@ use sea_orm::{
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 
+pub use self::changed::{ChangedRows, PendingRows};
 use self::counter::StatementCounter;
 pub use self::pool_status::PoolStatus;
 pub use self::postgres::is_unreachable;
@@ -180,6 +182,13 @@ impl Db {
     #[must_use]
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.writer.commits.subscribe()
+    }
+
+    /// Returns the rows whose changes this process commits from now on, as the events of the commits name them. A change is recorded
+    /// before whoever committed it is told.
+    #[must_use]
+    pub fn changed_rows(&self) -> PendingRows {
+        self.writer.changed.listen()
     }
 
     /// Removes erased data from the write-ahead log of SQLite; at the next write if the log is still being read.

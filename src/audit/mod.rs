@@ -119,6 +119,11 @@ impl Entry {
         Self { request_id, ..self }
     }
 
+    /// Returns whether it may have changed the names and logins of a user, or who can see the user.
+    fn changes_user(&self) -> bool {
+        self.subject_type == SubjectType::User && AuditAction::USER_CHANGES.contains(&self.action)
+    }
+
     /// Adds changes.
     #[must_use]
     pub fn with(mut self, changes: impl IntoIterator<Item = Change>) -> Self {
@@ -129,38 +134,53 @@ impl Entry {
 
 /// Events without a place in the chain, ready to be committed.
 #[derive(Debug)]
-pub struct PreparedEvents(Vec<audit_event::Model>);
+pub struct PreparedEvents {
+    events: Vec<audit_event::Model>,
+    /// The users whom they change.
+    users: Vec<Id>,
+}
 
 /// Prepares the events of entries: writes their changes as JSON, and hashes them.
 pub fn prepare(entries: impl IntoIterator<Item = Entry>) -> Result<PreparedEvents, Error> {
     let at = now();
-    let events = entries.into_iter().map(|entry| chain::new_event(entry, at));
-    Ok(PreparedEvents(events.collect::<Result<_, _>>()?))
+    let mut prepared = PreparedEvents { events: Vec::new(), users: Vec::new() };
+    for entry in entries {
+        prepared.users.extend(entry.changes_user().then_some(entry.subject_id));
+        prepared.events.push(chain::new_event(entry, at)?);
+    }
+    Ok(prepared)
 }
 
 /// Commits a transaction together with the events of what it did: both are saved, or neither.
-#[expect(clippy::disallowed_methods, reason = "this is the one place where a write is committed, with its event")]
 pub async fn commit(transaction: Transaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
-    let PreparedEvents(events) = prepare(entries)?;
+    let PreparedEvents { events, users } = prepare(entries)?;
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
         inbox::add(&transaction, events).await?;
     } else {
         chain::append(&transaction, events).await?;
     }
-    Ok(transaction.commit().await?)
+    finish(transaction, &users).await
 }
 
 /// Commits a transaction that wrote many rows together with its events, as [`commit`]. On PostgreSQL, it seals the events itself,
 /// after those that are committed, because on the way through the inbox each would be written twice. It takes the last locks of a
 /// transaction, as [`erase`].
-#[expect(clippy::disallowed_methods, reason = "a write is committed with its events")]
-pub async fn commit_sealed(transaction: Transaction, events: PreparedEvents) -> Result<(), Error> {
-    let PreparedEvents(events) = events;
+pub async fn commit_sealed(transaction: Transaction, prepared: PreparedEvents) -> Result<(), Error> {
+    let PreparedEvents { events, users } = prepared;
     if !events.is_empty() {
         sealer::seal_within(&transaction).await?;
         chain::append(&transaction, events).await?;
     }
-    Ok(transaction.commit().await?)
+    finish(transaction, &users).await
+}
+
+/// Commits a transaction whose events have been written, and records the users that it changes.
+#[expect(clippy::disallowed_methods, reason = "this is the one place where a write is committed, with its events")]
+async fn finish(transaction: Transaction, users: &[Id]) -> Result<(), Error> {
+    let changed = transaction.changed_rows();
+    transaction.commit().await?;
+    changed.record(users);
+    Ok(())
 }
 
 /// The field that the event of a deletion records of a user who has never been active: whoever does not see inactive users does

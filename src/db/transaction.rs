@@ -10,6 +10,8 @@ use sea_orm::{
 };
 use tokio::sync::{oneshot, watch};
 
+use super::changed::ChangedRows;
+
 /// A transaction that may write, as [`Db::begin`](super::Db::begin) returns it. Dropped without a commit, it is rolled back.
 ///
 /// As on PostgreSQL, it accepts no more statements after one has failed, and cannot be committed. On SQLite it may share a commit
@@ -21,6 +23,8 @@ pub struct Transaction {
     unfinished: AtomicUsize,
     /// Whether a statement has failed.
     has_failed: AtomicBool,
+    /// The rows that transactions change.
+    changed: ChangedRows,
 }
 
 #[derive(Debug)]
@@ -42,7 +46,19 @@ impl Transaction {
     }
 
     fn of(kind: Kind) -> Self {
-        Self { kind, unfinished: AtomicUsize::new(0), has_failed: AtomicBool::new(false) }
+        let (unfinished, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { kind, unfinished, has_failed, changed: ChangedRows::default() }
+    }
+
+    /// Returns the transaction with the record of the rows that are changed.
+    pub(super) fn recording(self, changed: ChangedRows) -> Self {
+        Self { changed, ..self }
+    }
+
+    /// Returns the record of the rows that are changed. Whoever commits the transaction records its rows afterwards.
+    #[must_use]
+    pub fn changed_rows(&self) -> ChangedRows {
+        self.changed.clone()
     }
 
     /// Commits the transaction, and wakes the receivers of [`Db::committed`](super::Db::committed). Returns once the changes are

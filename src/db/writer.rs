@@ -8,6 +8,7 @@ use sea_orm::{
 };
 use tokio::sync::watch;
 
+use super::changed::ChangedRows;
 use super::sqlite::{CommitGroups, WriteAheadLog};
 use super::transaction::SeenGroup;
 use super::{DatabaseSettings, Transaction};
@@ -33,6 +34,8 @@ pub struct Writer {
     pub(super) commits: watch::Sender<u64>,
     /// The number of callers that wait for a connection or their turn, or whose transaction is just beginning.
     pub(super) waiting: Gauge,
+    /// The rows that transactions change.
+    pub(super) changed: ChangedRows,
 }
 
 impl Writer {
@@ -41,17 +44,17 @@ impl Writer {
         let is_sqlite = pool.get_database_backend() == DatabaseBackend::Sqlite;
         let timeout = settings.timeouts.acquire;
         let groups = is_sqlite.then(|| CommitGroups::start(pool.clone(), log.clone(), commits.clone(), timeout));
-        let connections = settings.connections;
-        Self { pool, log, groups, seen: None, connections, commits, waiting: Gauge::default() }
+        let (connections, changed) = (settings.connections, ChangedRows::default());
+        Self { pool, log, groups, seen: None, connections, commits, waiting: Gauge::default(), changed }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
         let _waiting = UnderWay::in_gauge(&self.waiting);
         if let Some(groups) = &self.groups {
-            return groups.begin(self.seen.as_ref()).await;
+            return Ok(groups.begin(self.seen.as_ref()).await?.recording(self.changed.clone()));
         }
         let inner = retry(self.connections, || self.pool.begin()).await?;
-        Ok(Transaction::new(inner, self.commits.clone()))
+        Ok(Transaction::new(inner, self.commits.clone()).recording(self.changed.clone()))
     }
 }
 

@@ -98,6 +98,21 @@ pub enum AuditAction {
     DocumentsWithdrawn,
 }
 
+impl AuditAction {
+    /// The actions that can change the names and logins of a user, and who can see the user.
+    pub const USER_CHANGES: [Self; 9] = [
+        Self::UserCreated,
+        Self::UserUpdated,
+        Self::UserActivated,
+        Self::UserDeactivated,
+        Self::UserDeleted,
+        Self::AccountActivated,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::EmailChanged,
+    ];
+}
+
 /// The kind of the subject of an audit event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]

@@ -4,9 +4,10 @@
 //! users, so that whatever is committed meanwhile comes after the position, and is applied again. To apply an event is to read
 //! the row of its user as it is now, so applying one twice does no harm.
 //!
-//! A search after a commit of this process waits until the index has it. Commits of other processes are looked for ten times a
-//! second.
+//! Changes of this process need not be in the trail yet: a search reads the rows of the users whom the process has changed since
+//! the last search. Commits of other processes are looked for ten times a second.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -21,8 +22,9 @@ use super::snapshot::{Part, Snapshot};
 use super::trail::{self, Position};
 use crate::audit::sealer;
 use crate::background::lower_priority;
-use crate::db::Db;
+use crate::db::{Db, PendingRows};
 use crate::error::Error;
+use crate::scalar::Id;
 
 /// The interval at which commits of other processes are looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -44,8 +46,10 @@ pub struct SearchIndex(Arc<Shared>);
 struct Shared {
     db: Db,
     snapshot: RwLock<Arc<Snapshot>>,
-    /// One more than the number of commits of this process that the snapshot has; 0 before the users are loaded.
+    /// One more than the number of changes of this process that the snapshot has; 0 before the users are loaded.
     applied: AtomicU64,
+    /// The users whom this process has changed.
+    changed: PendingRows,
     commits: watch::Receiver<u64>,
     follower: Mutex<Follower>,
     is_started: AtomicBool,
@@ -76,6 +80,7 @@ impl SearchIndex {
             db: db.silent(),
             snapshot: RwLock::default(),
             applied: AtomicU64::new(0),
+            changed: db.changed_rows(),
             commits: db.committed(),
             follower: Mutex::default(),
             is_started: AtomicBool::new(false),
@@ -131,9 +136,9 @@ impl SearchIndex {
     /// `Unavailable` if the database cannot be reached.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Error> {
         self.start();
-        let committed = *self.0.commits.borrow();
-        if self.0.applied.load(Ordering::Acquire) <= committed {
-            self.0.catch_up_with(Some(committed)).await?;
+        let changes = self.0.changed.count();
+        if !self.0.has(changes) {
+            self.0.catch_up_with_own(changes).await?;
         }
         Ok(self.0.current())
     }
@@ -144,6 +149,7 @@ impl SearchIndex {
     /// As [`snapshot`](Self::snapshot).
     pub async fn latest_snapshot(&self) -> Result<Arc<Snapshot>, Error> {
         self.start();
+        sealer::try_to_seal(&self.0.db).await;
         self.0.catch_up().await?;
         Ok(self.0.current())
     }
@@ -158,35 +164,56 @@ impl Shared {
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
-    /// Applies every change that is committed.
-    async fn catch_up(&self) -> Result<(), Error> {
-        self.catch_up_with(None).await
+    /// Returns whether the users are loaded, with this number of changes of this process.
+    fn has(&self, changes: u64) -> bool {
+        self.applied.load(Ordering::Acquire) > changes
     }
 
-    /// Applies changes: the given number of commits of this process, or everything that is committed.
-    async fn catch_up_with(&self, commits: Option<u64>) -> Result<(), Error> {
+    /// Applies every change of this process, and every one that is in the trail.
+    async fn catch_up(&self) -> Result<(), Error> {
         let mut follower = self.follower.lock().await;
-        let has_commits = commits.is_some_and(|commits| self.applied.load(Ordering::Acquire) > commits);
-        if has_commits || self.is_stopped.load(Ordering::Relaxed) {
+        if self.is_stopped.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let committed = *self.commits.borrow();
-        sealer::try_to_seal(&self.db).await;
+        self.apply_own(&mut follower).await?;
         if !self.follow(&mut follower).await? {
             self.load(&mut follower).await?;
         }
-        self.applied.store(committed + 1, Ordering::Release);
         self.tend(&mut follower);
+        Ok(())
+    }
+
+    /// Applies a number of changes of this process, which need not be sealed for it.
+    async fn catch_up_with_own(&self, changes: u64) -> Result<(), Error> {
+        let mut follower = self.follower.lock().await;
+        if self.has(changes) || self.is_stopped.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.apply_own(&mut follower).await
+    }
+
+    /// Applies the changes of this process, or loads the users.
+    async fn apply_own(&self, follower: &mut Follower) -> Result<(), Error> {
+        if follower.position.is_none() {
+            return self.load(follower).await;
+        }
+        let (count, ids) = self.changed.pending();
+        self.apply(follower, ids).await?;
+        self.changed.finish(count);
+        self.applied.store(count + 1, Ordering::Release);
         Ok(())
     }
 
     /// Loads every user.
     async fn load(&self, follower: &mut Follower) -> Result<(), Error> {
+        let (count, _) = self.changed.pending();
         let position = Position::current(self.db.read()).await?;
         let documents = trail::read_all(self.db.read()).await?;
         let snapshot = spawn_blocking(move || Snapshot::of(&documents)).await.map_err(Error::internal)?;
         self.publish(snapshot);
         *follower = Follower { position: Some(position), merge: None, purge_at: None };
+        self.changed.finish(count);
+        self.applied.store(count + 1, Ordering::Release);
         Ok(())
     }
 
@@ -199,24 +226,31 @@ impl Shared {
             let Some((next, ids)) = trail::changed_users(self.db.read(), &position, &head).await? else {
                 return Ok(false);
             };
-            if !ids.is_empty() {
-                let rows = trail::read(self.db.read(), &ids).await?;
-                let mut snapshot = Snapshot::clone(&self.current());
-                let frozen = follower.merge.as_ref().map(|merge| merge.parts.clone()).unwrap_or_default();
-                let applied = spawn_blocking(move || {
-                    let has_removed = snapshot.apply_beside(&ids, &rows, &frozen);
-                    (snapshot, has_removed)
-                });
-                let (snapshot, has_removed) = applied.await.map_err(Error::internal)?;
-                self.publish(snapshot);
-                if has_removed && follower.purge_at.is_none() {
-                    follower.purge_at = Some(Instant::now() + PURGE_INTERVAL);
-                }
-            }
+            self.apply(follower, ids).await?;
             position = next;
             follower.position = Some(position.clone());
         }
         Ok(true)
+    }
+
+    /// Applies the changes of some users, by reading their rows.
+    async fn apply(&self, follower: &mut Follower, ids: BTreeSet<Id>) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows = trail::read(self.db.read(), &ids).await?;
+        let mut snapshot = Snapshot::clone(&self.current());
+        let frozen = follower.merge.as_ref().map(|merge| merge.parts.clone()).unwrap_or_default();
+        let applied = spawn_blocking(move || {
+            let has_removed = snapshot.apply_beside(&ids, &rows, &frozen);
+            (snapshot, has_removed)
+        });
+        let (snapshot, has_removed) = applied.await.map_err(Error::internal)?;
+        self.publish(snapshot);
+        if has_removed && follower.purge_at.is_none() {
+            follower.purge_at = Some(Instant::now() + PURGE_INTERVAL);
+        }
+        Ok(())
     }
 
     /// Merges the segments from time to time.

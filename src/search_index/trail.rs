@@ -24,19 +24,6 @@ const EVENTS_AT_ONCE: u64 = 1_000;
 /// The beginning of a part of an international domain in its DNS form.
 const DNS_PREFIX: &str = "xn--";
 
-/// The actions that can change what a user is found by, and who can see the user.
-const ACTIONS: [AuditAction; 9] = [
-    AuditAction::UserCreated,
-    AuditAction::UserUpdated,
-    AuditAction::UserActivated,
-    AuditAction::UserDeactivated,
-    AuditAction::UserDeleted,
-    AuditAction::AccountActivated,
-    AuditAction::PasswordReset,
-    AuditAction::PasswordChanged,
-    AuditAction::EmailChanged,
-];
-
 /// A position of the audit trail: the number and the hash of its last event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Position {
@@ -60,7 +47,9 @@ pub(super) async fn changed_users(
     until: &Position,
 ) -> Result<Option<(Position, BTreeSet<Id>)>, Error> {
     use audit_event::Column;
-    let changes = Condition::all().add(Column::SubjectType.eq(SubjectType::User)).add(Column::Action.is_in(ACTIONS));
+    let changes = Condition::all()
+        .add(Column::SubjectType.eq(SubjectType::User))
+        .add(Column::Action.is_in(AuditAction::USER_CHANGES));
     let events = audit_event::Entity::find()
         .select_only()
         .columns([Column::Seq, Column::Hash, Column::SubjectId])

@@ -111,6 +111,9 @@ on_every_database! {
         create_hospital(&app).await;
         let user = app.user().await;
         crowd::users(&app, &vec![("Crowd", "Quorum"); 120]).await;
+        // The first search loads the index.
+        app.seal().await;
+        user.data("{ searchUsers(query: \"nobody\") { totalCount } }", json!({})).await;
         let cases = [("quorum", 2, "the token, the users of the page"), ("nobody else", 1, "the token"),
             ("qourum", 2, "the token, the users of the page"), ("crod quroum test anna e x", 1, "the token"), ("ann", 2, "the token, the users of the page")];
         for (query, expected, why) in cases {

@@ -1,0 +1,90 @@
+//! The rows that this process has changed, for those who keep a copy of rows in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::scalar::Id;
+
+/// The IDs of rows that are changed, for each who listens; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct ChangedRows(Arc<Mutex<Vec<Weak<Mutex<Pending>>>>>);
+
+/// The IDs of changed rows that a listener has not dealt with.
+#[derive(Debug)]
+pub struct PendingRows(Arc<Mutex<Pending>>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// The number of changes so far.
+    count: u64,
+    /// Each row with the number of its last change.
+    rows: BTreeMap<Id, u64>,
+}
+
+impl ChangedRows {
+    /// Records rows whose changes are committed.
+    pub fn record(&self, ids: &[Id]) {
+        if ids.is_empty() {
+            return;
+        }
+        lock(&self.0).retain(|listener| {
+            let Some(pending) = listener.upgrade() else { return false };
+            let mut pending = lock(&pending);
+            pending.count += 1;
+            let count = pending.count;
+            pending.rows.extend(ids.iter().map(|id| (*id, count)));
+            true
+        });
+    }
+
+    /// Returns the rows that are changed from now on.
+    pub(super) fn listen(&self) -> PendingRows {
+        let pending = Arc::default();
+        lock(&self.0).push(Arc::downgrade(&pending));
+        PendingRows(pending)
+    }
+}
+
+impl PendingRows {
+    /// Returns the number of changes so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        lock(&self.0).count
+    }
+
+    /// Returns the number of changes so far, and the rows that are pending.
+    #[must_use]
+    pub fn pending(&self) -> (u64, BTreeSet<Id>) {
+        let pending = lock(&self.0);
+        (pending.count, pending.rows.keys().copied().collect())
+    }
+
+    /// Removes the rows whose last change is one of the first `count`.
+    pub fn finish(&self, count: u64) {
+        lock(&self.0).rows.retain(|_, last| *last > count);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_stays_pending_until_its_last_change_is_dealt_with() {
+        let (rows, [one, other]) = (ChangedRows::default(), [Id::new(), Id::new()]);
+        rows.record(&[one]);
+        let listener = rows.listen();
+        rows.record(&[one, other]);
+        let (count, pending) = listener.pending();
+        assert_eq!((count, pending), (1, BTreeSet::from([one, other])));
+        rows.record(&[other]);
+        listener.finish(count);
+        assert_eq!(listener.pending(), (2, BTreeSet::from([other])));
+        listener.finish(2);
+        assert_eq!(listener.pending(), (2, BTreeSet::new()));
+    }
+}
