@@ -263,7 +263,7 @@ impl Shared {
                     self.publish(snapshot);
                 }
                 Err(oneshot::error::TryRecvError::Empty) => follower.merge = Some(Merge { parts, segment }),
-                // The thread could not be started, or failed: the next look tries again.
+                // The thread failed: the next look tries again.
                 Err(oneshot::error::TryRecvError::Closed) => {}
             }
             return;

@@ -39,13 +39,16 @@ pub async fn backdate(app: &App, license: Id, first: Date) {
 
 /// Stores users and returns their ids.
 pub async fn store(app: &App, users: Vec<user::Model>) -> Vec<Id> {
-    let ids = users.iter().map(|user| user.id).collect();
+    let ids: Vec<Id> = users.iter().map(|user| user.id).collect();
     let transaction = app.db.begin().await.unwrap();
     for some in users.chunks(100) {
         let rows = some.iter().cloned().map(|user| user.into_active_model().reset_all());
         user::Entity::insert_many(rows).exec_without_returning(&transaction).await.unwrap();
     }
+    let changed = transaction.changed_rows();
     audit::commit(transaction, []).await.unwrap();
+    // Without an event, the search index does not learn of the users from the trail.
+    changed.record(&ids);
     ids
 }
 
