@@ -1,6 +1,7 @@
 //! Inserts many rows at once, when a test needs more than mutations create in reasonable time.
 
 use async_graphql::MaybeUndefined::Value as Given;
+use roster::attribute_values;
 use roster::audit::{self, Entry};
 use roster::entity::audit_event::AuditAction;
 use roster::entity::group::{self, GroupFields};
@@ -9,7 +10,6 @@ use roster::entity::user::{self, UserFields, UserNames};
 use roster::entity::{attribute_value, license};
 use roster::scalar::{Date, Id, now};
 use roster::validation::Validator;
-use roster::attribute_values;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
