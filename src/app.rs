@@ -6,7 +6,6 @@ mod documents;
 mod errors;
 mod execution;
 mod follower;
-mod limits;
 
 use std::sync::Arc;
 

@@ -17,7 +17,6 @@ mod writer;
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;

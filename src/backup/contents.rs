@@ -75,7 +75,7 @@ async fn query(connection: &impl ConnectionTrait, sql: &str) -> anyhow::Result<O
 }
 
 /// Returns the names of the tables of the database; on PostgreSQL, of its current schema.
-async fn tables(connection: &impl ConnectionTrait) -> anyhow::Result<BTreeSet<String>> {
+pub(super) async fn tables(connection: &impl ConnectionTrait) -> anyhow::Result<BTreeSet<String>> {
     let backend = connection.get_database_backend();
     let list = if backend == DatabaseBackend::Postgres {
         "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"

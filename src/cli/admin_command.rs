@@ -48,8 +48,12 @@ fn show_link(settings: &Settings, token: &str) -> std::io::Result<()> {
         Some(url) => url,
         None => {
             let url = settings.public_url(&settings.listen);
-            print_line!("The link begins with the default URL of the server, {url}. If the server has another one, pass")?;
-            print_line!("--public-url URL (ROSTER_PUBLIC_URL), or the same --listen (ROSTER_LISTEN) as to the server.")?;
+            print_line!(
+                "The link begins with the default URL of the server, {url}. If the server has another one, pass"
+            )?;
+            print_line!(
+                "--public-url URL (ROSTER_PUBLIC_URL), or the same --listen (ROSTER_LISTEN) as to the server."
+            )?;
             url
         }
     };

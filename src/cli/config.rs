@@ -13,8 +13,8 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use self::backups::Backups;
 pub use self::commands::{
-    Admin, AdminCreate, AdminLink, Audit, Backup, Command, Demo, Documents, DocumentsPublish, DocumentsWithdraw, Import,
-    License, LicenseCreate, LicenseExtend, LicenseKindArgument, Restore, Schema, SchemaFormat,
+    Admin, AdminCreate, AdminLink, Audit, Backup, Command, Demo, Documents, DocumentsPublish, DocumentsWithdraw,
+    Import, License, LicenseCreate, LicenseExtend, LicenseKindArgument, Restore, Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::listen::Listen;

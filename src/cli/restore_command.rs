@@ -67,7 +67,7 @@ fn check_key(settings: &Settings, manifest: &Manifest) -> anyhow::Result<Option<
 async fn print_verification(settings: &Settings, backup: &Backup, scratch_url: Option<String>) -> anyhow::Result<()> {
     let manifest = backup.manifest();
     let scratch = scratch_url.filter(|url| !url.is_empty());
-    let scratch = scratch.map(|url| DatabaseSettings { url, connections: settings.database_connections });
+    let scratch = scratch.map(|url| DatabaseSettings::new(url, settings.database_connections));
     println!(
         "Backup of {} ({}) as of {}, by Roster {}.",
         described(manifest),

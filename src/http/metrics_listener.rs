@@ -35,9 +35,7 @@ pub async fn serve_metrics(
     let listener = LimitedListener::new(listener.into(), limits, timeouts, HttpMetrics::default());
     let connections = listener.connections();
     let endpoint = make_sync(move |request: Request| {
-        if let Some(connection) = connections.connection_of(&request) {
-            connection.request_started(false);
-        }
+        let _under_way = connections.begin_request(&request);
         respond(&request, &render)
     });
     Server::new_with_acceptor(listener).run_with_graceful_shutdown(endpoint, shutdown, Some(SHUTDOWN_GRACE)).await

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::class::{Class, Points, UNKNOWN};
+use super::fields::EMAIL_WEIGHT;
 use super::lookup::{Kind, List, Lists, QueryWord};
-use super::score::{self, EMAIL_WEIGHT};
+use super::score;
 use super::segment::Segment;
 use super::typo::{PartsAt, TypedWord, parts_at, places_of_parts};
 use super::words::Words;

@@ -1,7 +1,7 @@
 //! Statements that write many rows: each row arrives as it is, however many there are.
 
 use roster::db::batch::{self, IfExists};
-use roster::entity::{credential, search_key, user};
+use roster::entity::{credential, trusted_document, user};
 use roster::scalar::{Date, Id, now};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
@@ -76,10 +76,17 @@ on_every_database! {
     }
 
     async fn thousands_of_rows_are_inserted_once_and_deleted(app: App) {
-        let count = async || search_key::Entity::find().count(app.db.read()).await.unwrap();
+        let count = async || trusted_document::Entity::find().count(app.db.read()).await.unwrap();
         let before = count().await;
-        let rows: Vec<search_key::Model> =
-            (0..9_000).map(|number| search_key::Model { key: format!("%{number}"), word_id: number }).collect();
+        let published_at = now();
+        let document = |number| trusted_document::Model {
+            set_name: "a".to_owned(),
+            id: format!("%{number}"),
+            name: None,
+            body: "{ viewer { id } }".to_owned(),
+            published_at,
+        };
+        let rows: Vec<trusted_document::Model> = (0..9_000).map(document).collect();
         for some in [&rows[..1], &rows[..4_500], &rows[..]] {
             batch::insert(app.db.write(), some, IfExists::Skip).await.unwrap();
             assert_eq!(count().await, before + some.len() as u64);

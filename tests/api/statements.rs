@@ -281,10 +281,7 @@ on_every_database! {
         let (statements, data) = count_statements(&admin, mutation, new("ann.lee", "ann@x.example")).await;
         assert_eq!(data["createUser"]["success"], json!(true), "{data:#}");
         let more = end_of_chain(&app);
-        assert_eq!(statements, 8 + more, "the token, the actor, the user, the words, the new ones, their keys, the postings, the event");
-        let (statements, data) = count_statements(&admin, mutation, new("lee.ann", "lee@x.example")).await;
-        assert_eq!(data["createUser"]["success"], json!(true), "{data:#}");
-        assert_eq!(statements, 6 + more, "all words are known");
+        assert_eq!(statements, 4 + more, "the token, the actor, the user, the event");
         admin.mutate("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "STRING", "required": true })).await;
         let (statements, data) = count_statements(&admin, mutation, new("ann_lee", "ann_lee@x.example")).await;
         assert_eq!(data["createUser"]["success"], json!(false), "{data:#}");
@@ -367,9 +364,8 @@ on_every_database! {
         let (looked_up, related) = (names + 7, 3);
         // The lock of the sealer, its inbox; the end of the chain, the events.
         let events = expect(2 + 2, 2);
-        // The words of users: those that exist, new ones, their keys, the words of each user.
-        let (users, words) = (expect(1, 4), 3 + expect(1, 2));
-        let create = looked_up + users + words + events;
+        let users = expect(1, 4);
+        let create = looked_up + users + events;
         let plain = |_: usize| json!({});
         assert_eq!(count_import(&app, &user_records(1_000..2_000, plain)).await, create);
         let with_fields = |n: usize| json!({ "position": "Nurse", "phone": "123", "externalId": format!("P-{n}"), "isActive": n % 3 == 0, "birthDate": "1980-07-08" });
@@ -386,10 +382,7 @@ on_every_database! {
         let moved = |n: usize| json!({ "position": format!("Ward {n}") });
         let update = looked_up + related + users + events;
         assert_eq!(count_import(&app, &user_records(1_000..2_000, moved)).await, update);
-        // The words that are left are deleted, and whether others have them is looked up.
-        let renamed = |_: usize| json!({ "lastName": "Fern", "position": null });
-        assert_eq!(count_import(&app, &user_records(1_000..2_000, renamed)).await, update + 4 + 2);
-        assert_eq!(count_import(&app, &user_records(5_000..5_001, plain)).await, names + 7 + 5 + events, "one user");
+        assert_eq!(count_import(&app, &user_records(5_000..5_001, plain)).await, names + 7 + 1 + events, "one user");
     }
 
     async fn anonymous_requests_take_no_statements(app: App) {

@@ -11,8 +11,8 @@ use async_graphql::{
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use roster::http::{
-    Application, Caller, DocumentPolicy, Event, Events, ExecutionResult, HttpError, HttpMetrics, Origin, ServerSettings,
-    SubscriptionTimeouts, serve,
+    Application, Caller, DocumentPolicy, Event, Events, ExecutionResult, HttpError, HttpMetrics, Origin,
+    ServerSettings, SubscriptionTimeouts, serve,
 };
 use roster::scalar::Id;
 use roster::share::Requester;

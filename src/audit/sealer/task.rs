@@ -9,7 +9,6 @@ use tokio::time::{sleep, timeout};
 use super::log::Log;
 use super::{IfLocked, RETRY_DELAY, SealerMetrics, seal};
 use crate::db::Db;
-use crate::error::Error;
 
 /// The interval at which the sealer looks for events that another process left behind.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

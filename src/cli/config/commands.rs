@@ -6,7 +6,6 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::secret::Secret;
 use crate::scalar::Date;
-use crate::scalar::Date;
 use crate::{db, document};
 
 /// The command to run. Defaults to `serve`.

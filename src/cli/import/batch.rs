@@ -91,12 +91,11 @@ impl Batch {
     /// Adds a user who is new or changes.
     pub(super) fn add(&mut self, user: ImportedUser) {
         self.entries.push(user.event());
-        let ImportedUser { row, old, postings, password, memberships, grants, attributes } = user;
+        let ImportedUser { row, old, password, memberships, grants, attributes } = user;
         let id = row.id;
         if let Some(old) = old {
             self.add_updated(&old, row, password.is_some(), !attributes.is_unchanged());
         } else {
-            self.words.add_postings(postings);
             self.created.push(row);
         }
         self.passwords.extend(password.map(|password| stored::Model { user_id: id, password_hash: password.hash }));
@@ -118,7 +117,6 @@ impl Batch {
             self.email_changed.push(new.id);
         }
         if *old != new || sets_password || sets_attributes {
-            self.words.add(Some(old), Some(&new));
             new.advance();
             self.updated.push(new);
         }

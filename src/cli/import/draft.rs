@@ -8,7 +8,6 @@ use crate::auth::password::{self, Imported};
 use crate::entity::user;
 use crate::error::ErrorCode;
 use crate::scalar::Id;
-use crate::search_index::{self, Posting};
 use crate::text;
 use crate::validation::Validator;
 
@@ -21,8 +20,6 @@ pub(super) struct Draft {
     pub(super) user: user::Model,
     /// The errors of the record if the user is a new one.
     pub(super) validator: Validator,
-    /// The words of the user if it is a new one. Empty if nothing is to be written.
-    pub(super) postings: Vec<Posting>,
     /// The keys that the email address and the username may have, the former ones first: if the logins of two users have become
     /// one, each is identified by its own.
     pub(super) email_keys: Vec<String>,
@@ -33,15 +30,14 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Checks the fields of a record. `write` is whether the user will be written.
-    pub(super) fn new(number: u64, license_id: Id, record: UserRecord, write: bool) -> Self {
+    /// Checks the fields of a record.
+    pub(super) fn new(number: u64, license_id: Id, record: UserRecord) -> Self {
         let mut user = user::Model::empty(record.id.unwrap_or_default(), license_id);
         let mut validator = Validator::importing();
         apply(&record, None, &mut user, &mut validator);
         let (password, password_error) = parse_password(record.password_hash.as_deref());
         Self {
             number,
-            postings: if write { search_index::postings(&user) } else { Vec::new() },
             email_keys: login_keys(user.email.as_deref()),
             username_keys: login_keys(user.username.as_deref()),
             record,

@@ -177,9 +177,9 @@ impl<'a> Importer<'a> {
         lines: impl Iterator<Item = io::Result<Line>> + Send + 'static,
         progress: impl Fn(u64),
     ) -> Result<ImportSummary, Error> {
-        let (license_id, write) = (self.license_id, self.write);
+        let license_id = self.license_id;
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let reader = tokio::task::spawn_blocking(move || reader::read(lines, license_id, write, &sender));
+        let reader = tokio::task::spawn_blocking(move || reader::read(lines, license_id, &sender));
         let imported = self.import_chunks(chunks, progress).await;
         let written = self.finish_writes().await;
         // It has ended, or ends because nobody receives its chunks.

@@ -42,11 +42,11 @@ impl Chunk {
         self.institutions.len() + self.groups.len() + self.users.len()
     }
 
-    fn add(&mut self, line: Line, license_id: Id, write: bool) {
+    fn add(&mut self, line: Line, license_id: Id) {
         let Line { number, position, record } = line;
         self.position = position;
         match record {
-            Some(Ok(Record::User(record))) => self.users.push(Draft::new(number, license_id, *record, write)),
+            Some(Ok(Record::User(record))) => self.users.push(Draft::new(number, license_id, *record)),
             Some(Ok(Record::Institution(record))) => self.institutions.push((number, record)),
             Some(Ok(Record::Group(record))) => self.groups.push((number, record)),
             Some(Err(errors)) => self.invalid.push(InvalidLine::new(number, errors)),
@@ -55,17 +55,16 @@ impl Chunk {
     }
 }
 
-/// Sends the lines in chunks, until they end or nobody receives them. `write` is whether the records will be written.
+/// Sends the lines in chunks, until they end or nobody receives them.
 pub(super) fn read(
     lines: impl Iterator<Item = io::Result<Line>>,
     license_id: Id,
-    write: bool,
     chunks: &mpsc::Sender<Result<Chunk, Error>>,
 ) {
     let mut chunk = Chunk::default();
     for line in lines {
         match line {
-            Ok(line) => chunk.add(line, license_id, write),
+            Ok(line) => chunk.add(line, license_id),
             Err(error) => {
                 let _ = chunks.blocking_send(Err(Error::internal(error)));
                 return;

@@ -14,15 +14,12 @@ use crate::entity::membership::{self, MAX_GROUPS_OF_A_USER};
 use crate::entity::{site_access, user};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
-use crate::search_index::Posting;
 use crate::validation::Validator;
 
 /// A user after the import, with the related rows that are new or change.
 pub(super) struct ImportedUser {
     pub(super) row: user::Model,
     pub(super) old: Option<user::Model>,
-    /// The words of the user, if it is a new one.
-    pub(super) postings: Vec<Posting>,
     pub(super) password: Option<Imported>,
     pub(super) memberships: Vec<membership::Model>,
     pub(super) grants: Vec<site_access::Model>,
@@ -69,7 +66,7 @@ impl Importer<'_> {
     /// `Rejected` with every error of the record.
     fn validate_user(&mut self, draft: Draft, existing: &ExistingRows) -> Result<ImportedUser, Error> {
         let old = existing.find(&draft).cloned();
-        let Draft { record, user, validator, postings, password, .. } = draft;
+        let Draft { record, user, validator, password, .. } = draft;
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
@@ -97,7 +94,7 @@ impl Importer<'_> {
         self.collect_conflicts(&row, old.as_ref(), existing, &mut validator);
         self.check_first_mention(row.id, "user", &mut validator);
         validator.finish()?;
-        Ok(ImportedUser { row, old, postings, password, memberships, grants, attributes })
+        Ok(ImportedUser { row, old, password, memberships, grants, attributes })
     }
 
     fn set_institution(&self, row: &mut user::Model, reference: Option<&str>, validator: &mut Validator) {
