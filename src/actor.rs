@@ -235,19 +235,19 @@ async fn lock(
 /// session locks its user's row first. The weakest lock on the session keeps it from being ended, but not from being marked as
 /// used.
 fn row_locks(users: &[(Id, Lock, &str)], auth_method: AuthMethod) -> String {
-    let mut clauses = String::new();
-    for (_, lock, table) in users {
+    let of_user = |(_, lock, table): &(Id, Lock, &str)| {
         let strength = match lock {
             Lock::Shared => "SHARE",
             Lock::Exclusive => "UPDATE",
         };
-        clauses.push_str(&format!(r#" FOR {strength} OF "{table}""#));
-    }
+        format!(r#" FOR {strength} OF "{table}""#)
+    };
+    let users: Vec<String> = users.iter().map(of_user).collect();
     let table = match auth_method {
         AuthMethod::Session(_) => session::Entity.table_name(),
         AuthMethod::ApiKey(..) => api_key::Entity.table_name(),
     };
-    clauses + &format!(r#" FOR KEY SHARE OF "{table}""#)
+    format!(r#"{} FOR KEY SHARE OF "{table}""#, users.concat())
 }
 
 /// Returns the statement that reads the actor's rights, if the actor is still signed in.

@@ -124,7 +124,7 @@ pub async fn seal_for_command(db: &Db) {
         loop {
             match seal_committed(db).await {
                 Err(Error::Unavailable(cause)) => {
-                    tracing::debug!(%cause, "failed to seal the audit trail; trying again")
+                    tracing::debug!(%cause, "failed to seal the audit trail; trying again");
                 }
                 outcome => return outcome,
             }

@@ -44,18 +44,13 @@ pub async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Resul
 }
 
 fn show_link(settings: &Settings, token: &str) -> std::io::Result<()> {
-    let url = match server_url::find(settings) {
-        Some(url) => url,
-        None => {
-            let url = settings.public_url(&settings.listen);
-            print_line!(
-                "The link begins with the default URL of the server, {url}. If the server has another one, pass"
-            )?;
-            print_line!(
-                "--public-url URL (ROSTER_PUBLIC_URL), or the same --listen (ROSTER_LISTEN) as to the server."
-            )?;
-            url
-        }
+    let url = if let Some(url) = server_url::find(settings) {
+        url
+    } else {
+        let url = settings.public_url(&settings.listen);
+        print_line!("The link begins with the default URL of the server, {url}. If the server has another one, pass")?;
+        print_line!("--public-url URL (ROSTER_PUBLIC_URL), or the same --listen (ROSTER_LISTEN) as to the server.")?;
+        url
     };
     print_line!("Open this link to set the password. It works once, within 14 days, while the server is running:")?;
     print_line!("    {}", one_time_link::url(&url, Purpose::Activation, None, token))

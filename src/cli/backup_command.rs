@@ -7,6 +7,7 @@ use indicatif::HumanBytes;
 
 use super::config::{Backup, Settings};
 use super::open::{DATA_DIR, WrongSetting};
+use super::output::print_line;
 use crate::backup::create::{Created, create_file};
 use crate::backup::directory::BackupDir;
 use crate::backup::{Manifest, SecretString};
@@ -27,12 +28,13 @@ pub async fn back_up(settings: &Settings, backup: &Backup) -> anyhow::Result<()>
             let busy =
                 || anyhow::anyhow!("another process is making a backup in {}; try again later", dir.path().display());
             let rotation = rotation.ok_or_else(busy)?;
-            rotation.removed.iter().for_each(|file| println!("Removed {}.", file.display()));
+            for file in &rotation.removed {
+                print_line!("Removed {}.", file.display())?;
+            }
             rotation.created
         }
     };
-    print_created(&created, is_encrypted);
-    Ok(())
+    Ok(print_created(&created, is_encrypted)?)
 }
 
 /// Where a backup is to be made.
@@ -56,15 +58,16 @@ impl Target {
     }
 }
 
-fn print_created(created: &Created, is_encrypted: bool) {
+fn print_created(created: &Created, is_encrypted: bool) -> std::io::Result<()> {
     let Created { file, size, manifest } = created;
     let encrypted = if is_encrypted { ", encrypted" } else { "" };
-    println!("Backed up {} to {} ({}{encrypted}).", described(manifest), file.display(), HumanBytes(*size));
+    print_line!("Backed up {} to {} ({}{encrypted}).", described(manifest), file.display(), HumanBytes(*size))?;
     if let Some(fingerprint) = &manifest.key_fingerprint {
-        println!(
+        print_line!(
             "It needs the server key with the fingerprint {fingerprint}, which is not in it: keep that elsewhere."
-        );
+        )?;
     }
+    Ok(())
 }
 
 /// Describes what is in a backup.

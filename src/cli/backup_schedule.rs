@@ -103,7 +103,7 @@ impl Schedule {
     /// Makes a backup, at a low priority, unless another process has just made one. `None` if another process is making one.
     async fn back_up(&self) -> anyhow::Result<Option<Rotation>> {
         let Self { dir, database, passphrase, keep, .. } = self.clone();
-        background::run(async move { dir.create(&database, passphrase, Some(keep as usize)).await }).await
+        Box::pin(background::run(async move { dir.create(&database, passphrase, Some(keep as usize)).await })).await
     }
 
     /// Returns the time until the next backup is due, after the newest one in the directory, whoever made it.

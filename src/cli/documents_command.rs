@@ -4,6 +4,7 @@ use anyhow::Context as _;
 
 use super::config::{Documents, DocumentsPublish, DocumentsWithdraw, Settings};
 use super::open::{DATA_DIR, close, open};
+use super::output::print_line;
 use super::table;
 use crate::document::{self, Withdrawal, manifest};
 use crate::schema;
@@ -14,8 +15,7 @@ pub async fn manage_documents(settings: &Settings, documents: Documents) -> anyh
         Documents::List => list(settings).await?,
         Documents::Withdraw(arguments) => withdraw(settings, arguments).await?,
     };
-    println!("{report}");
-    Ok(())
+    Ok(print_line!("{report}")?)
 }
 
 async fn publish(settings: &Settings, arguments: &DocumentsPublish) -> anyhow::Result<String> {

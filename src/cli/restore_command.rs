@@ -6,6 +6,7 @@ use std::path::Path;
 use super::backup_command::described;
 use super::config::{Restore, Settings};
 use super::open::{DATA_DIR, WrongSetting, unusable_key};
+use super::output::{print_error, print_line};
 use crate::backup::manifest::hex;
 use crate::backup::read::is_encrypted;
 use crate::backup::restore::Backup;
@@ -23,10 +24,12 @@ pub async fn restore(settings: &Settings, options: Restore) -> anyhow::Result<()
     let key = check_key(settings, manifest)?;
     backup.restore(&settings.database(DATA_DIR)).await?;
     let at = manifest.created_at.format("%Y-%m-%d %H:%M:%S UTC");
-    println!("Restored {} as of {at}.", described(manifest));
-    println!("Nobody is signed in, and no link is valid. API keys are as they were: revoke those that must not work.");
+    print_line!("Restored {} as of {at}.", described(manifest))?;
+    print_line!(
+        "Nobody is signed in, and no link is valid. API keys are as they were: revoke those that must not work."
+    )?;
     if let Some(advice) = key {
-        println!("{advice}");
+        print_line!("{advice}")?;
     }
     Ok(())
 }
@@ -68,20 +71,24 @@ async fn print_verification(settings: &Settings, backup: &Backup, scratch_url: O
     let manifest = backup.manifest();
     let scratch = scratch_url.filter(|url| !url.is_empty());
     let scratch = scratch.map(|url| DatabaseSettings::new(url, settings.database_connections));
-    println!(
+    print_line!(
         "Backup of {} ({}) as of {}, by Roster {}.",
         described(manifest),
         manifest.database.name(),
         manifest.created_at.format("%Y-%m-%d %H:%M:%S UTC"),
         manifest.roster
-    );
+    )?;
     let report = verify::verify(backup, scratch.as_ref()).await?;
-    report.passed.iter().for_each(|check| println!("ok           {check}"));
-    report.skipped.iter().for_each(|check| println!("not checked  {check}"));
-    if let Some(fingerprint) = &manifest.key_fingerprint {
-        println!("It needs the server key with the fingerprint {fingerprint}.");
+    for check in &report.passed {
+        print_line!("ok           {check}")?;
     }
-    report.problems.iter().for_each(|problem| eprintln!("{problem}"));
+    for check in &report.skipped {
+        print_line!("not checked  {check}")?;
+    }
+    if let Some(fingerprint) = &manifest.key_fingerprint {
+        print_line!("It needs the server key with the fingerprint {fingerprint}.")?;
+    }
+    report.problems.iter().for_each(|problem| print_error(settings.log_format, problem));
     anyhow::ensure!(
         report.problems.is_empty(),
         "verification of the backup failed: {} problems",

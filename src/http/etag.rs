@@ -13,7 +13,7 @@ pub fn of(content: &[u8]) -> String {
     format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(content)))
 }
 
-/// Returns the value of the ETag header for a content that is sent in several encodings.
+/// Returns the value of the `ETag` header for a content that is sent in several encodings.
 #[must_use]
 pub fn weak(etag: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("W/{etag}")).ok()

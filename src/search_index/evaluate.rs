@@ -100,7 +100,7 @@ impl PointsOfUsers {
         let equal = segment.classes.points(|class| class.equal);
         let beginning = segment.classes.points(|class| class.beginning);
         let inside = segment.classes.points(|class| class.inside);
-        for List { postings, kind } in &lists.lists {
+        for List { postings, kind } in &lists.of_words {
             let points = match kind {
                 Kind::Equal => &equal,
                 Kind::Beginning => &beginning,
@@ -140,7 +140,9 @@ impl PointsOfUsers {
             let scores = parts.map(|parts| typed.score(parts.rest, &parts.lengths, &mut distances));
             let points = score::points(EMAIL_WEIGHT * scores.fold(0.0, f64::max));
             let users: &[u32] = if points > 0 { segment.domains.postings(domain, range).documents } else { &[] };
-            users.iter().for_each(|user| self.give(*user, points));
+            for user in users {
+                self.give(*user, points);
+            }
         }
         for (user, place) in segment.compounds.similar(typed, range) {
             let key = segment.key(user);
@@ -167,7 +169,7 @@ impl PointsOfUsers {
             if score == 0.0 {
                 continue;
             }
-            let points: Points = segment.classes.points(|class| typo_points(class, score));
+            let points: Points = segment.classes.points(|class| typo_points(*class, score));
             let postings = words.postings(similar, range);
             for (user, class) in postings.documents.iter().zip(postings.classes) {
                 match points.of(*class) {
@@ -180,7 +182,7 @@ impl PointsOfUsers {
 }
 
 /// Returns the points of a word with typos, by the field that has it.
-fn typo_points(class: &Class, score: f64) -> u16 {
+fn typo_points(class: Class, score: f64) -> u16 {
     score::points(f64::from(class.typo) * score / 100.0)
 }
 

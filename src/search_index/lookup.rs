@@ -67,7 +67,7 @@ pub(super) struct List<'a> {
 /// Users who match a word, without typos.
 #[derive(Default)]
 pub(super) struct Lists<'a> {
-    pub(super) lists: Vec<List<'a>>,
+    pub(super) of_words: Vec<List<'a>>,
     /// The number of users in the lists.
     pub(super) users: usize,
     /// Whether every user may match, because no token tells which do.
@@ -120,7 +120,7 @@ impl<'a> Lists<'a> {
     fn add(&mut self, postings: Postings<'a>, kind: Kind) {
         if !postings.documents.is_empty() {
             self.users += postings.documents.len();
-            self.lists.push(List { postings, kind });
+            self.of_words.push(List { postings, kind });
         }
     }
 }
@@ -135,7 +135,7 @@ fn pieces<'q>(tokens: &[&'q str]) -> Vec<Piece<'q>> {
             number if number == last => PiecePlace::Last,
             _ => PiecePlace::Middle,
         };
-        Piece { text: *text, finder: Finder::new(*text), place }
+        Piece { text, finder: Finder::new(*text), place }
     };
     tokens.iter().enumerate().filter(|(_, text)| ![".", "@"].contains(*text)).map(piece).collect()
 }

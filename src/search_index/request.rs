@@ -135,7 +135,7 @@ impl Snapshot {
             if lists.may_be_anyone || lists.users > limit {
                 return None;
             }
-            for user in lists.lists.iter().flat_map(|list| list.postings.documents) {
+            for user in lists.of_words.iter().flat_map(|list| list.postings.documents) {
                 users.extend(part.segment.id(*user).filter(|_| !part.gone.contains(*user)));
             }
         }

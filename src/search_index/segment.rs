@@ -263,7 +263,9 @@ impl<'a> IndexBuilder<'a> {
         }
         domains.sort_unstable();
         domains.dedup();
-        domains.into_iter().for_each(|domain| self.domains.add(domain, document, 0));
+        for domain in domains {
+            self.domains.add(domain, document, 0);
+        }
         self.compounds.add(document, key);
     }
 }

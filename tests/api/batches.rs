@@ -11,11 +11,11 @@ use crate::crowd;
 /// A user in whom the optional values that depend on `number` are set.
 fn user(app: &App, number: usize) -> user::Model {
     let mut user = crowd::model(app.license, "Ann", &format!("O'Möss \"{number}\""));
-    user.nickname = (number % 2 == 0).then(|| format!("N{number}"));
-    user.birth_date = (number % 3 == 0).then(Date::today);
-    user.last_login = (number % 5 == 0).then(now);
-    user.external_id = (number % 7 != 0).then(|| format!("{{P,{number}}}"));
-    user.is_active = number % 4 != 0;
+    user.nickname = number.is_multiple_of(2).then(|| format!("N{number}"));
+    user.birth_date = number.is_multiple_of(3).then(Date::today);
+    user.last_login = number.is_multiple_of(5).then(now);
+    user.external_id = (!number.is_multiple_of(7)).then(|| format!("{{P,{number}}}"));
+    user.is_active = !number.is_multiple_of(4);
     user.update_derived();
     user
 }

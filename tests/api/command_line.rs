@@ -313,6 +313,11 @@ async fn an_invalid_setting_is_named_before_anything_is_created() {
         assert!(unreachable.code == 2 && unreachable.err.contains("--public-url"), "{unreachable:?}");
     }
     assert!(!sandbox.path("roster-data").exists());
+}
+
+#[tokio::test]
+async fn an_unknown_setting_or_a_value_out_of_range_is_rejected() {
+    let sandbox = Sandbox::on_sqlite();
     assert_eq!(sandbox.run(&["--no-such-setting"]).await.code, 2);
     assert_eq!(sandbox.run(&["demo", "--users", "9"]).await.code, 2);
 }

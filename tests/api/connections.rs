@@ -251,8 +251,8 @@ async fn clients_that_do_not_read_do_not_block_others() {
         streams.push(stream);
     }
     assert_eq!(server.status_for("127.0.0.2", &request_bytes("{hello}")).await, 200);
-    let served = async { while server.status_for("127.0.0.1", &request_bytes("{hello}")).await != 200 {} };
-    timeout(TIMEOUT, served).await.expect("a connection of the address is closed");
+    let is_answered = async { while server.status_for("127.0.0.1", &request_bytes("{hello}")).await != 200 {} };
+    timeout(TIMEOUT, is_answered).await.expect("a connection of the address is closed");
 }
 
 #[tokio::test]

@@ -50,13 +50,13 @@ in_every_sandbox! {
                 for document in [DESCRIPTION, "query A { viewer { id } } query B { __type(name: \"User\") { name } }"] {
                     let body = json!({ "query": document, "operationName": document.starts_with("query").then_some("B") });
                     let request = reqwest::Client::new().post(server.url("/graphql")).json(&body);
-                    let request = caller.token.iter().fold(request, |request, token| request.bearer_auth(token));
+                    let request = caller.token.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
                     let response: Value = request.send().await.unwrap().json().await.unwrap();
                     let code = response.pointer("/errors/0/extensions/code").and_then(Value::as_str);
                     assert_eq!(code, (!expected).then_some("FORBIDDEN"), "{readers}: {response:#}");
                 }
                 let file = reqwest::Client::new().get(server.url("/schema.graphql"));
-                let file = caller.token.iter().fold(file, |request, token| request.bearer_auth(token));
+                let file = caller.token.iter().fold(file, reqwest::RequestBuilder::bearer_auth);
                 assert_eq!(file.send().await.unwrap().status().as_u16(), if expected { 200 } else { 403 }, "{readers}");
                 caller.data("{ __typename viewer { __typename id } }", json!({})).await;
             }

@@ -368,7 +368,7 @@ on_every_database! {
         let create = looked_up + users + events;
         let plain = |_: usize| json!({});
         assert_eq!(count_import(&app, &user_records(1_000..2_000, plain)).await, create);
-        let with_fields = |n: usize| json!({ "position": "Nurse", "phone": "123", "externalId": format!("P-{n}"), "isActive": n % 3 == 0, "birthDate": "1980-07-08" });
+        let with_fields = |n: usize| json!({ "position": "Nurse", "phone": "123", "externalId": format!("P-{n}"), "isActive": n.is_multiple_of(3), "birthDate": "1980-07-08" });
         assert_eq!(count_import(&app, &user_records(2_000..3_000, with_fields)).await, create, "more fields");
 
         let hash = "pbkdf2_sha256$29000$seasalt$MqiyVFTP6UUpjrpvJsxVXBlF/shrLYjOh7Qw2l+VN0I=";

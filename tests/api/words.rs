@@ -81,7 +81,7 @@ on_every_database! {
         let index = SearchIndex::new(&app.db);
         for last_name in ["Qvale", "Quorn-Ödman", "Qvale"] {
             let user = |n: usize| {
-                let own = if n % 100 == 0 { letters(n) } else { last_name.to_owned() };
+                let own = if n.is_multiple_of(100) { letters(n) } else { last_name.to_owned() };
                 json!({ "user": { "firstName": "Ann", "lastName": own, "username": format!("a{n}"), "externalId": format!("P-{n}") } })
             };
             let file: String = (0..2_400).map(|n| user(n).to_string() + "\n").collect();

@@ -45,11 +45,9 @@ impl SeenKeys {
 
 fn is_taken(claims: &mut HashMap<String, Claim>, value: Option<&str>, claim: Claim) -> bool {
     let Some(value) = value else { return false };
-    match claims.get(value) {
-        Some(other) => other.user_id != claim.user_id,
-        None => {
-            claims.insert(value.to_owned(), claim);
-            false
-        }
+    if let Some(other) = claims.get(value) {
+        return other.user_id != claim.user_id;
     }
+    claims.insert(value.to_owned(), claim);
+    false
 }

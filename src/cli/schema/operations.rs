@@ -113,7 +113,7 @@ fn check_files(sdl: &str, paths: &[PathBuf]) -> anyhow::Result<Checked> {
     }
     checked.operations += operations.len();
     for (file, operation) in operations {
-        checked.problems.extend(Assembled::new(file, operation, &fragments).problems(sdl));
+        checked.problems.extend(Assembled::new(file, &operation, &fragments).problems(sdl));
     }
     Ok(checked)
 }
@@ -138,7 +138,7 @@ struct Assembled {
 }
 
 impl Assembled {
-    fn new(file: String, operation: Piece, fragments: &Fragments) -> Self {
+    fn new(file: String, operation: &Piece, fragments: &Fragments) -> Self {
         let mut needed: BTreeSet<String> = BTreeSet::new();
         let mut open: Vec<String> = operation.spreads.iter().cloned().collect();
         while let Some(name) = open.pop() {
@@ -149,7 +149,7 @@ impl Assembled {
             }
         }
         let mut assembled = Self { name: operation.name.clone(), text: String::new(), parts: Vec::new(), lines: 1 };
-        assembled.append(file, &operation);
+        assembled.append(file, operation);
         for (file, fragment) in needed.iter().filter_map(|name| fragments.get(name)) {
             assembled.append(file.clone(), fragment);
         }

@@ -63,15 +63,14 @@ impl<C: Connection + 'static> Connections<C> {
 
     async fn acquire(self: &Arc<Self>) -> Result<PooledConnection<C>, DbErr> {
         let timed_out = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
-        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let _waiting = UnderWay::in_gauge(&self.waiting);
-                timeout(self.max_wait, Arc::clone(&self.permits).acquire_owned())
-                    .await
-                    .map_err(timed_out)?
-                    .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?
-            }
+        let permit = if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            permit
+        } else {
+            let _waiting = UnderWay::in_gauge(&self.waiting);
+            timeout(self.max_wait, Arc::clone(&self.permits).acquire_owned())
+                .await
+                .map_err(timed_out)?
+                .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?
         };
         let idle = self.idle().pop().filter(|(_, since)| since.elapsed() < MAX_IDLE);
         let is_new = idle.is_none();

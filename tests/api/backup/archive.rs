@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 pub type Entry = (String, Vec<u8>);
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    roster::backup::manifest::hex(bytes)
 }
 
 /// The entries of a backup, except the checksum.

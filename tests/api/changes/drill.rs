@@ -101,8 +101,8 @@ in_every_sandbox! {
         let subscribers = env_or("ROSTER_TEST_SUBSCRIBERS", SUBSCRIBERS);
         let (changes, kills) = (env_or("ROSTER_TEST_CHANGES", CHANGES), env_or("ROSTER_TEST_KILLS", KILLS));
         let sandbox = sandbox.with_admin().await;
-        let room = (subscribers + OTHER_CONNECTIONS).to_string();
-        let arguments = ["--max-connections", room.as_str(), "--max-connections-per-address", room.as_str()];
+        let connections = (subscribers + OTHER_CONNECTIONS).to_string();
+        let arguments = ["--max-connections", connections.as_str(), "--max-connections-per-address", connections.as_str()];
         let mut servers = [sandbox.serve(&arguments).await, sandbox.serve(&arguments).await];
         let addresses = [servers[0].address(), servers[1].address()];
         let root = servers[0].sign_in(ADMIN).await;
