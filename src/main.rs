@@ -10,6 +10,7 @@ use roster::cli::config::{Admin, Audit, Cli, Command, LogFormat, Settings};
 use roster::cli::demo_command::serve_demo;
 use roster::cli::doctor_command::examine;
 use roster::cli::documents_command::manage_documents;
+use roster::cli::export_command::export;
 use roster::cli::import_command::import_file;
 use roster::cli::license_command::manage_licenses;
 use roster::cli::migrate_command::migrate;
@@ -41,6 +42,7 @@ async fn main() -> ExitCode {
         Command::Schema(schema) => run_schema(&schema).await,
         Command::Migrate => migrate(&settings).await,
         Command::Import(import) => import_file(&settings, &import).await,
+        Command::Export(options) => export(&settings, &options).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
         Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
         Command::License(license) => manage_licenses(&settings, license).await,

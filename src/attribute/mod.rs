@@ -105,6 +105,28 @@ pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::
     audit::commit(transaction, events).await
 }
 
+/// Inserts definitions of an import, except those whose names the license defines already.
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
+pub async fn define_missing(
+    db: &Db,
+    license_id: Id,
+    mut new: Vec<attribute_definition::Model>,
+) -> Result<(), Error> {
+    let transaction = db.begin().await?;
+    take_turns(&transaction, license_id).await?;
+    let defined = attribute_values::definitions(&transaction, license_id).await?;
+    new.retain(|definition| !defined.contains_key(&definition.name));
+    if new.is_empty() {
+        return Ok(());
+    }
+    let blank = attribute_definition::Model::empty(Id::new(), license_id);
+    let events: Vec<Entry> = new.iter().map(|new| made(&blank, new)).collect();
+    attribute_definition::Entity::insert_many(new.into_iter().map(rows::active))
+        .exec_without_returning(&transaction)
+        .await?;
+    audit::commit(transaction, events).await
+}
+
 /// Removes an attribute with the values of all users. Returns the attribute as it was.
 ///
 /// # Errors

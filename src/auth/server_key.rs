@@ -44,7 +44,11 @@ impl Key {
         bytes.try_into().ok().map(Self)
     }
 
-    fn random() -> io::Result<Self> {
+    /// Returns a random key, which is stored nowhere.
+    ///
+    /// # Errors
+    /// An I/O error if the operating system has no random numbers.
+    pub fn random() -> io::Result<Self> {
         let mut bytes = [0; 32];
         rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(io::Error::other)?;
         Ok(Self(bytes))

@@ -24,7 +24,13 @@ impl Picture {
     /// Returns the first half of the picture's SHA-256, in hexadecimal digits, which distinguishes it from every other picture.
     #[must_use]
     pub fn hash(&self) -> String {
-        let head = Sha256::digest(&self.content).first_chunk().copied().unwrap_or_default();
-        format!("{:032x}", u128::from_be_bytes(head))
+        hash_of(&self.content)
     }
+}
+
+/// Returns the hash of a picture's content, as [`Picture::hash`].
+#[must_use]
+pub fn hash_of(content: &[u8]) -> String {
+    let head = Sha256::digest(content).first_chunk().copied().unwrap_or_default();
+    format!("{:032x}", u128::from_be_bytes(head))
 }

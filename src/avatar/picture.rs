@@ -53,6 +53,45 @@ pub(super) fn process(file: &[u8]) -> Result<Picture, &'static str> {
     Ok(Picture { content_type, content })
 }
 
+/// Converts a file into a picture, as [`process`]. A picture that was exported stays as it is: converting a JPEG again would change
+/// it.
+///
+/// # Errors
+/// The reason, as a message for users.
+pub(super) fn restore(file: &[u8]) -> Result<Picture, &'static str> {
+    let picture = process(file)?;
+    let is_stored_form = picture.content_type == ContentType::Jpeg && is_bare_jpeg(file) && is_small_square(file);
+    Ok(if is_stored_form { Picture { content: file.to_vec(), ..picture } } else { picture })
+}
+
+fn is_small_square(file: &[u8]) -> bool {
+    let size = ImageReader::with_format(Cursor::new(file), ImageFormat::Jpeg).into_dimensions();
+    size.is_ok_and(|(width, height)| width == height && width <= MAX_STORED_SIDE)
+}
+
+/// Returns whether a JPEG has one scan, and nothing that does not belong to its pixels.
+fn is_bare_jpeg(file: &[u8]) -> bool {
+    let mut rest = file.get(2..).unwrap_or_default();
+    loop {
+        rest = match rest {
+            [0xff, 0xda, ..] => return is_one_scan(rest.get(2..).unwrap_or_default()),
+            // The header of JFIF without a thumbnail.
+            [0xff, 0xe0, 0, 16, ..] => rest.get(18..).unwrap_or_default(),
+            [0xff, 0xc0 | 0xc4 | 0xdb | 0xdd, high, low, ..] => {
+                rest.get(2 + usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default()
+            }
+            _ => return false,
+        };
+    }
+}
+
+/// Returns whether only the end of the file follows the encoded data of a scan.
+fn is_one_scan(scan: &[u8]) -> bool {
+    let Some(data) = scan.strip_suffix(&[0xff, 0xd9]) else { return false };
+    let mut marks = data.windows(2).filter(|pair| pair.first() == Some(&0xff));
+    data.last() != Some(&0xff) && marks.all(|pair| matches!(pair, [_, 0x00 | 0xd0..=0xd7]))
+}
+
 fn decode(file: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation), &'static str> {
     let broken = |error: image::ImageError| match error {
         image::ImageError::Limits(_) => TOO_LARGE,

@@ -33,6 +33,23 @@ impl ImageProcessor {
     /// # Errors
     /// `Rejected` if the file is too large, or not a PNG or JPEG; `RateLimited`, without a wait, if too many files wait already.
     pub async fn process(&self, field: &str, file: Vec<u8>) -> Result<Picture, Error> {
+        self.run(field, file, picture::process).await
+    }
+
+    /// Converts the file in `field` into a picture, as [`ImageProcessor::process`], but leaves a picture that was exported as it is.
+    ///
+    /// # Errors
+    /// As [`ImageProcessor::process`].
+    pub async fn restore(&self, field: &str, file: Vec<u8>) -> Result<Picture, Error> {
+        self.run(field, file, picture::restore).await
+    }
+
+    async fn run(
+        &self,
+        field: &str,
+        file: Vec<u8>,
+        convert: fn(&[u8]) -> Result<Picture, &'static str>,
+    ) -> Result<Picture, Error> {
         if file.len() > MAX_FILE_SIZE {
             return Err(Error::rejected(field, ErrorCode::TooLong, "Must be at most 2 MB."));
         }
@@ -41,7 +58,7 @@ impl ImageProcessor {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
         let work = spawn_blocking(move || {
-            let picture = picture::process(&file);
+            let picture = convert(&file);
             // Not earlier: when a client disconnects, its picture is still being processed.
             drop((running, admitted));
             picture

@@ -64,6 +64,7 @@ impl ChangeKind {
             | AuditAction::GroupCreated
             | AuditAction::InstitutionCreated => Some(Self::Created),
             AuditAction::LicenseExtended
+            | AuditAction::LicenseRenamed
             | AuditAction::UserUpdated
             | AuditAction::AccountActivated
             | AuditAction::PasswordReset
@@ -82,6 +83,7 @@ impl ChangeKind {
                 Some(Self::Deleted)
             }
             AuditAction::DirectoryRestored
+            | AuditAction::LicenseExported
             | AuditAction::UserUnlocked
             | AuditAction::LinkCreated
             | AuditAction::RegistrationRequested

@@ -14,7 +14,8 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 pub use self::backups::Backups;
 pub use self::commands::{
     Admin, AdminCreate, AdminLink, Audit, Backup, Command, Demo, Documents, DocumentsPublish, DocumentsWithdraw,
-    Import, License, LicenseCreate, LicenseExtend, LicenseKindArgument, Restore, Schema, SchemaFormat,
+    Export, ExportFormat, Import, License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename, OnError,
+    Restore, Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::listen::Listen;

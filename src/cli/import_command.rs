@@ -1,76 +1,178 @@
 //! `roster import`: loads users, groups and institutions from a file.
 
+use std::io;
+
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 
-use super::config::{Import, Settings};
-use super::open::{DATA_DIR, check_key, close, open_unchanged, open_with_key};
-use super::output::{print_error, print_line};
+use super::config::{Import, OnError, Settings};
+use super::import::record::LicenseRecord;
+use super::import::{Formats, ImportSummary, Input, Mapping, Options, Preset, Report, Source};
+use super::open::{DATA_DIR, check_key, close, hasher_unchanged, open_unchanged, open_with_key};
+use super::output::{print_error, print_line, write_text};
 use super::progress::progress_bar;
 use super::{bulk, import};
+use crate::auth::password::Hasher;
 use crate::db::Db;
-use crate::entity::license as license_row;
-use crate::error::Error;
-use crate::license;
-use crate::scalar::Id;
+use crate::entity::license::LicenseKind;
+use crate::license::{self, NewLicense};
+use crate::scalar::{Date, Id};
 
 pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result<()> {
-    let name = || import.file.display().to_string();
-    let source = import::Source::open(&import.file).with_context(name)?;
-    if let Some(format) = source.foreign_format().with_context(name)? {
-        anyhow::bail!("{}: {format}", name());
+    if import.print_mapping {
+        return print_mapping(import);
     }
+    let source = open_source(import)?;
     check_key(settings, DATA_DIR)?;
     if import.dry_run {
-        // The directory is removed at the end.
-        let (db, _dir) = open_unchanged(settings, DATA_DIR).await?;
-        let checked = check(&db, import, &source).await?;
-        db.close().await?;
-        return report(settings, &checked, "would be");
+        return try_out(settings, import, &source).await;
     }
-    let (db, _) = open_with_key(settings, DATA_DIR).await?;
-    let checked = check(&db, import, &source).await?;
-    if !checked.invalid.is_empty() {
-        return report(settings, &checked, "would be");
+    let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
+    let target = Target::find(&db, import, &source).await?;
+    let job = import::Import { db: &db, license_id: target.id, source: &source, options: options(import, hasher) };
+    let checked = check(import, &job).await?;
+    if checked.refused > 0 && import.on_error == OnError::Stop {
+        return show(settings, import, &checked, "would be");
     }
-    let license_id = resolve_license(&db, import).await?.id;
+    // A new license is created only after the file has been found valid.
+    target.create(&db).await?;
     let bar = progress_of(&source, "Writing")?;
     bulk::begin(&db, checked.new_users).await?;
-    let imported = import::load(&db, license_id, source.lines()?, |done| bar.set_position(done)).await;
+    let imported = match report(import, &source, false) {
+        Ok(report) => job.write(report, |done| bar.set_position(done)).await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
     bar.set_message("Building indexes");
     let ended = bulk::end(&db).await;
     bar.finish_and_clear();
     let imported = imported?;
     ended?;
     close(db).await?;
-    report(settings, &imported, "were")
+    show(settings, import, &imported, "were")
 }
 
-/// Validates every line.
-async fn check(db: &Db, import: &Import, source: &import::Source) -> anyhow::Result<import::ImportSummary> {
-    // If this is the first import, its license is created only after the file has been found valid.
-    let is_first = import.license.is_none() && license::list(db).await?.is_empty();
-    let license_id = if is_first { Id::new() } else { resolve_license(db, import).await?.id };
-    let bar = progress_of(source, "Checking")?;
-    let checked = import::check(db, license_id, source.lines()?, |done| bar.set_position(done)).await?;
+/// Validates every row, and creates neither a database nor a key.
+async fn try_out(settings: &Settings, import: &Import, source: &Source) -> anyhow::Result<()> {
+    // The directory is removed at the end.
+    let (db, _dir) = open_unchanged(settings, DATA_DIR).await?;
+    let hasher = hasher_unchanged(settings, DATA_DIR)?;
+    let target = Target::find(&db, import, source).await?;
+    let job = import::Import { db: &db, license_id: target.id, source, options: options(import, hasher) };
+    let checked = check(import, &job).await?;
+    db.close().await?;
+    show(settings, import, &checked, "would be")
+}
+
+/// Validates every row.
+async fn check(import: &Import, job: &import::Import<'_>) -> anyhow::Result<ImportSummary> {
+    let bar = progress_of(job.source, "Checking")?;
+    let checked = job.check(report(import, job.source, true)?, |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
     Ok(checked)
 }
 
-async fn resolve_license(db: &Db, import: &Import) -> Result<license_row::Model, Error> {
-    license::resolve_or_create(db, import.license.as_deref(), "This organisation").await
-}
-
-fn progress_of(source: &import::Source, message: &'static str) -> std::io::Result<ProgressBar> {
+fn progress_of(source: &Source, message: &'static str) -> io::Result<ProgressBar> {
     let bar = progress_bar(source.size()?, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
     bar.set_message(message);
     Ok(bar)
 }
 
-fn report(settings: &Settings, summary: &import::ImportSummary, verb: &str) -> anyhow::Result<()> {
-    summary.errors().for_each(|error| print_error(settings.log_format, error));
-    if summary.invalid.is_empty() {
-        return Ok(print_line!("{}", summary.describe(verb))?);
+fn options(import: &Import, hasher: Hasher) -> Options {
+    Options { hasher: Some(hasher), reactivate: import.reactivate, avatar_dir: import.avatar_dir.clone() }
+}
+
+/// The license to import into, and its terms if it is to be created.
+struct Target {
+    id: Id,
+    new: Option<NewLicense>,
+}
+
+impl Target {
+    async fn find(db: &Db, import: &Import, source: &Source) -> anyhow::Result<Self> {
+        if import.license.is_none() {
+            if let Some(record) = source.license()? {
+                return Self::of_record(db, record).await;
+            }
+            if license::list(db).await?.is_empty() {
+                return Ok(Self { id: Id::new(), new: Some(NewLicense::first("1", "This organisation")) });
+            }
+        }
+        let found = license::resolve_or_create(db, import.license.as_deref(), "This organisation").await?;
+        Ok(Self { id: found.id, new: None })
     }
-    anyhow::bail!("{} invalid lines; nothing was written.", summary.invalid.len())
+
+    /// Returns the license that a file describes: the one with its id or its number, or a new one.
+    async fn of_record(db: &Db, record: LicenseRecord) -> anyhow::Result<Self> {
+        let LicenseRecord { id, number, holder, is_private, starts_on, expires_on } = record;
+        if let Some(found) = license::find_same(db, id, &number).await? {
+            return Ok(Self { id: found.id, new: None });
+        }
+        let kind = if is_private { LicenseKind::Private } else { LicenseKind::Commercial };
+        let starts_on = Some(starts_on.unwrap_or_else(Date::today));
+        Ok(Self { id: id.unwrap_or_default(), new: Some(NewLicense { number, holder, kind, starts_on, expires_on }) })
+    }
+
+    async fn create(self, db: &Db) -> anyhow::Result<()> {
+        if let Some(terms) = self.new {
+            license::create_with_id(db, self.id, terms).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the mapping of the options: a file, or that of a system.
+fn mapping_of(import: &Import) -> anyhow::Result<Option<Mapping>> {
+    let mapping = match (&import.mapping, import.from) {
+        (Some(file), _) => {
+            let name = || file.display().to_string();
+            Some(Mapping::parse(&std::fs::read_to_string(file).with_context(name)?).with_context(name)?)
+        }
+        (None, Some(preset)) => Some(Mapping::parse(preset.text())?),
+        (None, None) => None,
+    };
+    Ok(mapping)
+}
+
+fn open_source(import: &Import) -> anyhow::Result<Source> {
+    let file = import.file.as_deref().context("no file was given")?;
+    let name = || file.display().to_string();
+    let mut mapping = mapping_of(import)?;
+    let format = import.format.or(mapping.as_ref().and_then(|mapping| mapping.format));
+    let input = Input::open(file, format, import.encoding).with_context(name)?;
+    if mapping.is_none() {
+        mapping = Preset::of_format(input.format()).map(|preset| Mapping::parse(preset.text())).transpose()?;
+    }
+    let given = Formats { time_zone: import.time_zone, dates: import.date_format.clone() };
+    let formats = match &mapping {
+        Some(mapping) => mapping.formats(given)?,
+        None => given,
+    };
+    if let (Some(mapping), Some(source)) = (&mut mapping, &import.source) {
+        mapping.source.clone_from(source);
+    }
+    Ok(Source::new(input, mapping, formats))
+}
+
+fn print_mapping(import: &Import) -> anyhow::Result<()> {
+    let preset = import.from.context("--print-mapping needs --from SYSTEM, whose mapping it prints")?;
+    Ok(write_text(preset.text())?)
+}
+
+fn report(import: &Import, source: &Source, is_trial: bool) -> anyhow::Result<Report> {
+    let rejects = import.rejects.as_deref().map(|path| source.reject_form().map(|form| (path, form))).transpose()?;
+    Report::create(import.report.as_deref(), rejects, is_trial).context("the report cannot be written")
+}
+
+fn show(settings: &Settings, import: &Import, summary: &ImportSummary, verb: &str) -> anyhow::Result<()> {
+    summary.errors().for_each(|error| print_error(settings.log_format, error));
+    let rows = if summary.refused == 1 { "row" } else { "rows" };
+    if summary.refused > 0 && import.on_error == OnError::Stop {
+        anyhow::bail!("{} invalid {rows}; nothing was written.", summary.refused)
+    }
+    print_line!("{}", summary.describe(verb))?;
+    if summary.refused > 0 {
+        let place = import.rejects.as_ref().map(|file| format!(": {}", file.display())).unwrap_or_default();
+        print_line!("{} invalid {rows} {verb} refused{place}.", summary.refused)?;
+    }
+    Ok(())
 }

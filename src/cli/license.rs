@@ -32,6 +32,15 @@ pub fn extended(Extended { license, before }: &Extended) -> String {
     }
 }
 
+/// Describes the change of the number or the holder of a license.
+#[must_use]
+pub fn renamed(old: &Model, new: &Model) -> String {
+    if old == new {
+        return format!("License {} already has this number and holder; nothing was changed.", old.number);
+    }
+    format!("License {} of {} is now license {} of {}.", old.number, old.holder, new.number, new.holder)
+}
+
 /// Formats licenses with their number of users as a table.
 #[must_use]
 pub fn table(licenses: Vec<(Model, i64)>) -> String {

@@ -1,6 +1,6 @@
 //! `roster license`: creates, extends and lists licenses.
 
-use super::config::{License, LicenseCreate, LicenseKindArgument, Settings};
+use super::config::{License, LicenseCreate, LicenseKindArgument, LicenseRename, Settings};
 use super::license as output;
 use super::open::{DATA_DIR, close, open};
 use super::output::print_line;
@@ -18,6 +18,10 @@ pub async fn manage_licenses(settings: &Settings, license: License) -> anyhow::R
             output::created(&license::create(&db, NewLicense { number, holder, kind, starts_on, expires_on }).await?)
         }
         License::Extend(extend) => output::extended(&license::extend(&db, &extend.number, extend.expires_on).await?),
+        License::Rename(LicenseRename { number, new_number, holder }) => {
+            let (old, new) = license::rename(&db, &number, new_number, holder).await?;
+            output::renamed(&old, &new)
+        }
         License::List => output::table(license::list_with_user_counts(&db).await?),
     };
     close(db).await?;

@@ -12,6 +12,8 @@ pub mod demo_command;
 pub mod doctor;
 pub mod doctor_command;
 pub mod documents_command;
+mod export;
+pub mod export_command;
 pub mod import;
 pub mod import_command;
 pub mod license;

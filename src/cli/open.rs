@@ -97,6 +97,13 @@ pub(super) async fn hasher_of(db: &Db, settings: &Settings, default_dir: &str) -
     }
 }
 
+/// Returns the hasher of a command that only reads: that of a random key, which is not kept, if there is no server key yet.
+pub(super) fn hasher_unchanged(settings: &Settings, default_dir: &str) -> Result<Hasher, WrongSetting> {
+    let source = settings.key_source(default_dir);
+    let key = source.find().and_then(|key| key.map_or_else(server_key::Key::random, Ok));
+    Ok(settings.hasher(key.map_err(|error| unusable_key(&source, error))?))
+}
+
 /// Rejects a server key with which the secrets of a database were not made.
 async fn check_key_of(db: &Db, source: &server_key::Source) -> anyhow::Result<()> {
     let Some(fingerprint) = server_key::fingerprint_of(db).await? else { return Ok(()) };

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use async_graphql::MaybeUndefined;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::audit::{self, Change, Entry, recorded};
+use crate::audit::{self, Change, Entry, difference, recorded};
 use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::license::{self, LicenseKind};
@@ -28,6 +28,15 @@ pub struct NewLicense {
     pub expires_on: Option<Date>,
 }
 
+impl NewLicense {
+    /// Returns the terms of a commercial license that starts today and never expires.
+    #[must_use]
+    pub fn first(number: &str, holder: &str) -> Self {
+        let (number, holder) = (number.to_owned(), holder.to_owned());
+        Self { number, holder, kind: LicenseKind::Commercial, starts_on: None, expires_on: None }
+    }
+}
+
 /// The result of [`extend`].
 #[derive(Clone, Debug)]
 pub struct Extended {
@@ -44,8 +53,12 @@ pub async fn create(db: &Db, terms: NewLicense) -> Result<license::Model, Error>
     create_with_id(db, Id::new(), terms).await
 }
 
+/// Creates a license with an id that it has already.
+///
+/// # Errors
+/// As [`create`].
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
-async fn create_with_id(db: &Db, id: Id, terms: NewLicense) -> Result<license::Model, Error> {
+pub async fn create_with_id(db: &Db, id: Id, terms: NewLicense) -> Result<license::Model, Error> {
     let NewLicense { number, holder, kind, starts_on, expires_on } = terms;
     let starts_on = starts_on.unwrap_or_else(Date::today);
     let mut validator = Validator::creating();
@@ -98,6 +111,34 @@ pub async fn extend(db: &Db, number: &str, expires_on: Option<Date>) -> Result<E
     Ok(Extended { license: new, before })
 }
 
+/// Changes the number or the holder of a license. Returns the license before and after the change.
+///
+/// # Errors
+/// `BadInput` for an unknown number; `Rejected` for an invalid value, or a number that is taken.
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
+pub async fn rename(
+    db: &Db,
+    number: &str,
+    new_number: Option<String>,
+    holder: Option<String>,
+) -> Result<(license::Model, license::Model), Error> {
+    let transaction = db.begin().await?;
+    let of_number = license::Entity::find().filter(license::Column::Number.eq(number.trim()));
+    let old = of_number.lock_exclusive().one(&transaction).await?.ok_or_else(|| unknown(number))?;
+    let (mut new, mut validator) = (old.clone(), Validator::changing());
+    let given = |text: Option<String>| text.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
+    validator.required("number", given(new_number), &mut new.number, rule::text(50));
+    validator.required("holder", given(holder), &mut new.holder, rule::text(200));
+    validator.finish()?;
+    if new == old {
+        return Ok((old, new));
+    }
+    let event = Entry::new(AuditAction::LicenseRenamed, &new).with(difference(&old, &new));
+    rows::update(&transaction, &old, new.clone()).await.map_err(Error::taken("number", TAKEN))?;
+    audit::commit(transaction, [event]).await?;
+    Ok((old, new))
+}
+
 /// Returns every license, sorted by number, each with the number of its users, including inactive ones.
 pub async fn list_with_user_counts(db: &Db) -> Result<Vec<(license::Model, i64)>, Error> {
     let licenses = license::Entity::find().order_by_asc(license::Column::Number).all(db.read()).await?;
@@ -134,9 +175,7 @@ fn unknown(number: &str) -> Error {
 /// # Errors
 /// As [`create`].
 pub async fn create_first(db: &Db, id: Id, number: &str, holder: &str) -> Result<license::Model, Error> {
-    let (number, holder) = (number.to_owned(), holder.to_owned());
-    let terms = NewLicense { number, holder, kind: LicenseKind::Commercial, starts_on: None, expires_on: None };
-    create_with_id(db, id, terms).await
+    create_with_id(db, id, NewLicense::first(number, holder)).await
 }
 
 /// Returns the license with the given number or, by default, the only license. If there is none, creates it for `holder`.
@@ -158,9 +197,43 @@ pub async fn resolve_or_create(db: &Db, number: Option<&str>, holder: &str) -> R
     }
 }
 
+/// Returns the license with the given number or, by default, the only license.
+///
+/// # Errors
+/// `BadInput` if there is no such license, or if no number is given and there are several licenses.
+pub async fn resolve(db: &Db, number: Option<&str>) -> Result<license::Model, Error> {
+    if number.is_none() && list(db).await?.is_empty() {
+        return Err(Error::BadInput("there is no license yet".to_owned()));
+    }
+    resolve_or_create(db, number, "").await
+}
+
+/// Records that a license is exported.
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
+pub async fn record_export(
+    db: &Db,
+    license: &license::Model,
+    with_secrets: bool,
+    with_audit: bool,
+) -> Result<(), Error> {
+    let change = |(field, is_included): (&str, bool)| Change::of(field, None, Some(is_included.into()));
+    let changes = [("secrets", with_secrets), ("auditTrail", with_audit)].map(change);
+    let event = Entry::new(AuditAction::LicenseExported, license).with(changes);
+    audit::commit(db.begin().await?, [event]).await
+}
+
 /// Returns the license with the given number, or `None`.
 pub async fn find(db: &Db, number: &str) -> Result<Option<license::Model>, Error> {
     Ok(license::Entity::find().filter(license::Column::Number.eq(number)).one(db.read()).await?)
+}
+
+/// Returns the license with an id or, if there is none, with a number.
+pub async fn find_same(db: &Db, id: Option<Id>, number: &str) -> Result<Option<license::Model>, Error> {
+    let found = match id {
+        Some(id) => license::Entity::find_by_id(id).one(db.read()).await?,
+        None => None,
+    };
+    if found.is_some() { Ok(found) } else { find(db, number).await }
 }
 
 /// Returns the first 100 licenses, sorted by number.

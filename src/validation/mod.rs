@@ -39,6 +39,7 @@ const MAX_ERRORS: usize = 100;
 pub struct Validator {
     creating: bool,
     null_is_absent: bool,
+    null_keeps: bool,
     errors: Vec<MutationError>,
     given: Vec<&'static str>,
 }
@@ -60,6 +61,13 @@ impl Validator {
     #[must_use]
     pub fn changing() -> Self {
         Self::default()
+    }
+
+    /// Creates a validator for a change by a file: null clears an optional field, and counts as absent in every other one, as it
+    /// does for a new object.
+    #[must_use]
+    pub fn reimporting() -> Self {
+        Self { null_keeps: true, ..Self::default() }
     }
 
     /// Returns the fields that the input sets, to a value or null, by their names in the schema.
@@ -156,6 +164,7 @@ impl Validator {
         match value {
             Undefined if self.creating => self.add_error(field, ErrorCode::Required, "This field is required."),
             Undefined => {}
+            Null if self.null_keeps => {}
             Null => self.null(field),
             Value(text) if text.is_blank() => self.add_error(field, ErrorCode::Required, "This field is required."),
             Value(text) => {
@@ -171,7 +180,7 @@ impl Validator {
         self.note(field, &value);
         match value {
             Undefined => {}
-            Null if self.null_is_absent => {}
+            Null if self.null_is_absent || self.null_keeps => {}
             Null => self.null(field),
             Value(value) => *target = value,
         }
@@ -189,6 +198,7 @@ impl Validator {
     pub fn clears(&mut self, place: &str, is_needed: bool) -> bool {
         match self {
             Self { null_is_absent: true, .. } => false,
+            Self { null_keeps: true, .. } if is_needed => false,
             Self { creating: false, .. } if !is_needed => true,
             _ => {
                 self.null(place);

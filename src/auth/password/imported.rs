@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
 use super::hash::PasswordHash;
+use crate::auth::server_key::Key;
 
 /// A password hash of another system that can be verified at sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,12 @@ pub fn weakness(hash: &str) -> Option<&'static str> {
 pub fn format_counts(families: &BTreeMap<&'static str, u64>) -> Option<String> {
     let counts: Vec<String> = families.iter().map(|(family, count)| format!("{count} {family}")).collect();
     (!counts.is_empty()).then(|| counts.join(", "))
+}
+
+/// Returns whether a hash was made by Roster with another server key than this one. No secret matches it here.
+#[must_use]
+pub fn is_of_other_key(hash: &str, key: &Key) -> bool {
+    is_keyed(hash) && !hash.contains(&format!(",keyid={}", STANDARD_NO_PAD.encode(key.id())))
 }
 
 /// Returns whether a hash was made by Roster, with the server key; hashes of other systems were not.

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::hash::PasswordHash;
-pub use self::imported::{Imported, format_counts, is_keyed, parse_imported, weakness};
+pub use self::imported::{Imported, format_counts, is_keyed, is_of_other_key, parse_imported, weakness};
 pub use self::metrics::{HashLoad, HashMetrics};
 pub use self::normal::normalize;
 use self::pool::Pool;

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
+use chrono::format::{Item, StrftimeItems};
+use chrono_tz::Tz;
 use clap::{Args, Subcommand, ValueEnum};
+use encoding_rs::Encoding;
 
 use super::secret::Secret;
+use crate::cli::import::{Format, Preset, parse_zone};
 use crate::scalar::Date;
 use crate::{db, document};
 
@@ -19,8 +23,10 @@ pub enum Command {
     Schema(Schema),
     /// Apply pending database migrations and exit.
     Migrate,
-    /// Import users, groups and institutions from an NDJSON file. May be repeated: existing records are updated.
+    /// Import users, groups and institutions from a file. May be repeated: existing records are updated.
     Import(Import),
+    /// Export a license: its users, groups, institutions, attributes and pictures. A server may run at the same time.
+    Export(Export),
     /// Create or recover administrators.
     #[command(subcommand)]
     Admin(Admin),
@@ -61,16 +67,106 @@ pub struct Demo {
 /// Options of `roster import`.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// NDJSON file in UTF-8, one object per line: {"institution": {...}}, {"group": {...}} or {"user": {...}}. `-` reads
-    /// standard input. If any line is invalid, nothing is imported; a user whose password hash cannot be used is imported
-    /// without it.
-    pub file: PathBuf,
-    /// Check every line without writing anything.
+    /// File to import: newline-delimited JSON, JSON, CSV, TSV, LDIF, or an export of Django, Keycloak or SCIM, also compressed with
+    /// gzip. `-` reads standard input. A user whose password hash cannot be used is imported without it.
+    #[arg(required_unless_present = "print_mapping")]
+    pub file: Option<PathBuf>,
+    /// Format of the file. [default: found out by the content]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Encoding of the file, such as windows-1252. [default: UTF-8, or UTF-16 if the content shows it]
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<&'static Encoding>,
+    /// System that the file comes from, whose columns have a built-in mapping.
+    #[arg(long, value_enum, value_name = "SYSTEM")]
+    pub from: Option<Preset>,
+    /// TOML file that maps columns to fields. Start with that of a system: --from SYSTEM --print-mapping.
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub mapping: Option<PathBuf>,
+    /// Print the mapping of --from and exit.
+    #[arg(long, requires = "from")]
+    pub print_mapping: bool,
+    /// Name of the system, which distinguishes its ids from those of other systems. [default: that of the mapping]
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Zone of times without an offset from UTC, such as Europe/Rome.
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
+    pub time_zone: Option<Tz>,
+    /// Form of dates besides 1980-07-08, as in strftime: %d/%m/%Y. May be given several times.
+    #[arg(long, value_name = "FORM", value_parser = date_form)]
+    pub date_format: Vec<String>,
+    /// Check every row without writing anything.
     #[arg(long)]
     pub dry_run: bool,
-    /// Number of the license to import into. Required only if there are several licenses.
+    /// What to do if a row is invalid: import nothing, or leave the row out.
+    #[arg(long, value_enum, default_value = "stop")]
+    pub on_error: OnError,
+    /// Write the outcome of each row to FILE, a CSV table with every error.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write the invalid rows to FILE, so that they can be corrected and imported.
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// Activate users who were deactivated here and are active in the file.
+    #[arg(long)]
+    pub reactivate: bool,
+    /// Directory of the pictures that rows refer to.
+    #[arg(long, value_name = "DIR")]
+    pub avatar_dir: Option<PathBuf>,
+    /// Number of the license to import into. [default: that of the file, or the only one]
     #[arg(long, value_name = "NUMBER")]
     pub license: Option<String>,
+}
+
+/// The way to deal with an invalid row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// Import nothing.
+    Stop,
+    /// Leave the row out.
+    Skip,
+}
+
+/// Options of `roster export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Number of the license to export. Required only if there are several licenses.
+    #[arg(long, value_name = "NUMBER")]
+    pub license: Option<String>,
+    /// Format of the output. Only ndjson has everything, and can be imported again as it was.
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub format: ExportFormat,
+    /// File to write, which only its owner can read. `-` writes to standard output.
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Include the hashes of passwords and PINs. Those that Roster made work only with the same server key.
+    #[arg(long)]
+    pub with_secrets: bool,
+    /// Include the audit trail. ndjson only; an import leaves it out.
+    #[arg(long)]
+    pub with_audit: bool,
+    /// Leave out the pictures of users.
+    #[arg(long, conflicts_with = "avatar_dir")]
+    pub no_avatars: bool,
+    /// Write the pictures of users to files in DIR instead of the output. ndjson only.
+    #[arg(long, value_name = "DIR")]
+    pub avatar_dir: Option<PathBuf>,
+    /// Base of the distinguished names of LDIF.
+    #[arg(long, value_name = "DN", default_value = "o=roster")]
+    pub base_dn: String,
+}
+
+/// The format of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Newline-delimited JSON with everything.
+    Ndjson,
+    /// A table of the users.
+    Csv,
+    /// A SCIM 2.0 `ListResponse` with users and groups.
+    Scim,
+    /// Users and groups as LDAP entries.
+    Ldif,
 }
 
 /// Options of `roster schema`. Without options, prints the schema in the schema definition language.
@@ -183,6 +279,8 @@ pub enum License {
     Create(LicenseCreate),
     /// Change or remove the last day of a license. Takes effect at once, also on a running server.
     Extend(LicenseExtend),
+    /// Change the number or the holder of a license. Takes effect at once, also on a running server.
+    Rename(LicenseRename),
     /// List all licenses: number, holder, kind, first and last day, whether expired, and number of users.
     List,
 }
@@ -220,6 +318,21 @@ pub struct LicenseExtend {
     /// Remove the last day: the license never expires.
     #[arg(long)]
     pub no_end: bool,
+}
+
+/// Options of `roster license rename`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["new_number", "holder"]))]
+pub struct LicenseRename {
+    /// Number of the license.
+    #[arg(long)]
+    pub number: String,
+    /// New number of the license, unique, at most 50 characters.
+    #[arg(long, value_name = "NUMBER")]
+    pub new_number: Option<String>,
+    /// New holder of the license, at most 200 characters.
+    #[arg(long)]
+    pub holder: Option<String>,
 }
 
 /// The kind of holder of a license.
@@ -269,6 +382,16 @@ fn scratch_url(text: &str) -> Result<String, String> {
     } else {
         Err("expected postgres://user:password@host/database".to_owned())
     }
+}
+
+fn encoding(label: &str) -> Result<&'static Encoding, String> {
+    let found = Encoding::for_label_no_replacement(label.as_bytes());
+    found.ok_or_else(|| "expected the name of an encoding, such as windows-1252 or utf-16".to_owned())
+}
+
+fn date_form(form: &str) -> Result<String, String> {
+    let is_valid = StrftimeItems::new(form).all(|item| !matches!(item, Item::Error));
+    is_valid.then(|| form.to_owned()).ok_or_else(|| "expected the form of a date, such as %d/%m/%Y".to_owned())
 }
 
 fn day(text: &str) -> Result<Date, String> {

@@ -3,18 +3,18 @@
 use sea_orm::ActiveEnum;
 use serde_json::Value;
 
-use super::Importer;
-use super::existing::ExistingRows;
+use super::relations::{Grants, Memberships};
+use super::secrets::NewAvatar;
 use super::users::ImportedUser;
 use crate::attribute_values::{self, AttributeChanges};
 use crate::audit::{self, Change, Entry, difference};
-use crate::auth::password::is_keyed;
 use crate::auth::{credential, one_time_link};
+use crate::avatar::Picture;
 use crate::db::Transaction;
 use crate::db::batch::{self, IfExists};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::versioned::Versioned;
-use crate::entity::{credential as stored, membership, site_access, user};
+use crate::entity::{avatar, credential as stored, membership, pin, site_access, user};
 use crate::error::Error;
 use crate::scalar::Id;
 
@@ -24,8 +24,10 @@ pub(super) struct Batch {
     created: Vec<user::Model>,
     updated: Vec<user::Model>,
     passwords: Vec<stored::Model>,
-    memberships: Vec<membership::Model>,
-    grants: Vec<site_access::Model>,
+    pins: Vec<pin::Model>,
+    avatars: Vec<avatar::Model>,
+    memberships: Memberships,
+    grants: Grants,
     attributes: Vec<(Id, AttributeChanges)>,
     /// Existing users whose password is set.
     password_set: Vec<Id>,
@@ -36,42 +38,20 @@ pub(super) struct Batch {
     entries: Vec<Entry>,
 }
 
-impl Importer<'_> {
-    /// Counts a user. Returns the user if it is new or changes.
-    pub(super) fn count_user(&mut self, mut user: ImportedUser, existing: &ExistingRows) -> Option<ImportedUser> {
-        let stored = existing.passwords.get(&user.row.id);
-        // A user who has signed in here, or set a password here, keeps that password.
-        user.password =
-            user.password.filter(|password| stored.is_none_or(|stored| *stored != password.hash && !is_keyed(stored)));
-        if user.is_unchanged() {
-            self.summary.unchanged += 1;
-            return None;
-        }
-        if user.old.is_some() {
-            self.summary.changed += 1;
-        } else {
-            self.summary.created += 1;
-            self.summary.new_users += 1;
-        }
-        if let Some(family) = user.password.as_ref().and_then(|password| password.weakness) {
-            *self.summary.weak_passwords.entry(family).or_default() += 1;
-        }
-        Some(user)
-    }
-}
-
 impl ImportedUser {
-    fn is_unchanged(&self) -> bool {
+    pub(super) fn is_unchanged(&self) -> bool {
         self.old.as_ref() == Some(&self.row)
             && self.password.is_none()
-            && self.memberships.is_empty()
-            && self.grants.is_empty()
+            && self.pin_hash.is_none()
+            && self.avatar.is_none()
+            && self.memberships.is_unchanged()
+            && self.grants.is_unchanged()
             && self.attributes.is_unchanged()
     }
 
     /// Returns the audit event of the import.
     fn event(&self) -> Entry {
-        let Self { row, old, password, memberships, grants, attributes, .. } = self;
+        let Self { row, old, password, pin_hash, memberships, grants, attributes, .. } = self;
         let changes = match old {
             Some(old) => difference(old, row),
             None => difference(&user::Model::empty(row.id, row.license_id), row),
@@ -79,9 +59,10 @@ impl ImportedUser {
         let changes = changes
             .into_iter()
             .chain(password.as_ref().map(|_| Change::of_secret("password")))
+            .chain(pin_hash.as_ref().map(|_| Change::of_secret("pin")))
             .chain(attributes.changes())
-            .chain((!memberships.is_empty()).then(|| Change::of("groups", None, Some(groups_json(memberships)))))
-            .chain((!grants.is_empty()).then(|| Change::of("sites", None, Some(sites_json(grants)))));
+            .chain(change_of("groups", groups_json(&memberships.ended), groups_json(&memberships.changed)))
+            .chain(change_of("sites", sites_json(&grants.ended), sites_json(&grants.new)));
         let action = if old.is_some() { AuditAction::UserUpdated } else { AuditAction::UserCreated };
         Entry::new(action, row).with(changes)
     }
@@ -91,7 +72,7 @@ impl Batch {
     /// Adds a user who is new or changes.
     pub(super) fn add(&mut self, user: ImportedUser) {
         self.entries.push(user.event());
-        let ImportedUser { row, old, password, memberships, grants, attributes } = user;
+        let ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes } = user;
         let id = row.id;
         if let Some(old) = old {
             self.add_updated(&old, row, password.is_some(), !attributes.is_unchanged());
@@ -99,8 +80,14 @@ impl Batch {
             self.created.push(row);
         }
         self.passwords.extend(password.map(|password| stored::Model { user_id: id, password_hash: password.hash }));
-        self.memberships.extend(memberships);
-        self.grants.extend(grants);
+        self.pins.extend(pin_hash.map(|pin_hash| pin::Model { user_id: id, pin_hash, wrong: 0 }));
+        if let Some(NewAvatar::Picture(Picture { content_type, content })) = avatar {
+            self.avatars.push(avatar::Model { user_id: id, content_type, content });
+        }
+        self.memberships.changed.extend(memberships.changed);
+        self.memberships.ended.extend(memberships.ended);
+        self.grants.new.extend(grants.new);
+        self.grants.ended.extend(grants.ended);
         if !attributes.is_unchanged() {
             self.attributes.push((id, attributes));
         }
@@ -132,9 +119,14 @@ impl Batch {
         self.revoke_access(&transaction).await?;
         let password_hash = [stored::Column::PasswordHash];
         batch::insert(&transaction, &self.passwords, IfExists::Update(&password_hash)).await?;
+        batch::insert(&transaction, &self.pins, IfExists::Fail).await?;
+        let picture = [avatar::Column::ContentType, avatar::Column::Content];
+        batch::insert(&transaction, &self.avatars, IfExists::Update(&picture)).await?;
         let role = [membership::Column::Role];
-        batch::insert(&transaction, &self.memberships, IfExists::Update(&role)).await?;
-        batch::insert(&transaction, &self.grants, IfExists::Fail).await?;
+        batch::insert(&transaction, &self.memberships.changed, IfExists::Update(&role)).await?;
+        batch::delete(&transaction, &self.memberships.ended).await?;
+        batch::insert(&transaction, &self.grants.new, IfExists::Fail).await?;
+        batch::delete(&transaction, &self.grants.ended).await?;
         attribute_values::store(&transaction, &self.attributes).await?;
         audit::commit_sealed(transaction, events.await.map_err(Error::internal)??).await
     }
@@ -152,6 +144,13 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// Returns the change of a list, of which items were removed and added.
+fn change_of(field: &str, removed: Value, added: Value) -> Option<Change> {
+    let some = |items: Value| Some(items).filter(|items| items.as_array().is_some_and(|items| !items.is_empty()));
+    let (removed, added) = (some(removed), some(added));
+    (removed.is_some() || added.is_some()).then(|| Change::of(field, removed, added))
 }
 
 fn groups_json(memberships: &[membership::Model]) -> Value {

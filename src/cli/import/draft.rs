@@ -2,20 +2,24 @@
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 
-use super::record::UserRecord;
+use super::origin::{Fault, Origin};
+use super::reader::Parsed;
+use super::record::{History, UserRecord};
+use super::secrets::Prepared;
 use crate::access::{is_active_license_admin, is_active_superuser};
 use crate::auth::password::{self, Imported};
 use crate::entity::user;
 use crate::error::ErrorCode;
 use crate::scalar::Id;
 use crate::text;
-use crate::validation::Validator;
+use crate::validation::{Validator, rule};
 
 /// A record of a user, with everything that follows from it alone.
 pub(super) struct Draft {
-    /// The number of the record's line.
-    pub(super) number: u64,
+    pub(super) origin: Origin,
     pub(super) record: UserRecord,
+    /// The errors of the record's format.
+    pub(super) faults: Vec<Fault>,
     /// The user that the record describes if it is a new one.
     pub(super) user: user::Model,
     /// The errors of the record if the user is a new one.
@@ -25,19 +29,24 @@ pub(super) struct Draft {
     pub(super) email_keys: Vec<String>,
     pub(super) username_keys: Vec<String>,
     pub(super) password: Option<Imported>,
+    /// The PIN and the picture, once they are made.
+    pub(super) prepared: Prepared,
     /// The reason why the password hash cannot be used.
-    pub(super) password_error: Option<String>,
+    pub(super) password_error: Option<Fault>,
 }
 
 impl Draft {
     /// Checks the fields of a record.
-    pub(super) fn new(number: u64, license_id: Id, record: UserRecord) -> Self {
+    pub(super) fn new(parsed: Parsed<UserRecord>, license_id: Id) -> Self {
+        let Parsed { origin, record, faults } = parsed;
         let mut user = user::Model::empty(record.id.unwrap_or_default(), license_id);
         let mut validator = Validator::importing();
         apply(&record, None, &mut user, &mut validator);
+        restore(&record, &mut user, &mut validator);
         let (password, password_error) = parse_password(record.password_hash.as_deref());
         Self {
-            number,
+            origin,
+            faults,
             email_keys: login_keys(user.email.as_deref()),
             username_keys: login_keys(user.username.as_deref()),
             record,
@@ -45,6 +54,7 @@ impl Draft {
             validator,
             password,
             password_error,
+            prepared: Prepared::default(),
         }
     }
 }
@@ -54,7 +64,27 @@ pub(super) fn apply(record: &UserRecord, old: Option<&user::Model>, user: &mut u
     user.apply(record.names.clone(), record.fields.clone(), validator);
     validator.value("isActive", record.is_active, &mut user.is_active);
     check_demotion(old, user, validator);
-    set_date_joined(user, record.date_joined, validator);
+    if let Some(pin) = &record.pin {
+        let _ = validator.check("pin", rule::pin(pin));
+    }
+    if let Some(joined) = storable("dateJoined", record.date_joined, validator) {
+        user.date_joined = joined;
+    }
+    if let Some(last_login) = storable("lastLogin", record.last_login, validator) {
+        user.last_login = user.last_login.max(Some(last_login));
+    }
+}
+
+/// Sets what only a new user gets from a record.
+fn restore(record: &UserRecord, user: &mut user::Model, validator: &mut Validator) {
+    let History { modified_at, version, .. } = record.history;
+    if let Some(modified_at) = storable("modifiedAt", modified_at, validator) {
+        user.modified_at = modified_at;
+    }
+    if let Some(version) = version.and_then(|version| validator.check("version", rule::between(1, i32::MAX)(version))) {
+        user.version = version;
+    }
+    user.email_verified = record.email_verified && user.email.is_some();
 }
 
 fn login_keys(login: Option<&str>) -> Vec<String> {
@@ -75,12 +105,18 @@ fn check_demotion(old: Option<&user::Model>, new: &user::Model, validator: &mut 
     }
 }
 
-fn set_date_joined(user: &mut user::Model, date_joined: Option<DateTime<Utc>>, validator: &mut Validator) {
-    match date_joined.map(|joined| joined.trunc_subsecs(6)) {
-        Some(joined) if is_storable(joined) => user.date_joined = joined,
-        Some(_) => validator.add_error("dateJoined", ErrorCode::Invalid, "Must be in the years 1900 to 9999."),
-        None => {}
+/// Returns an instant with the precision of the databases, if they can store it; otherwise records an error.
+pub(super) fn storable(
+    field: &str,
+    instant: Option<DateTime<Utc>>,
+    validator: &mut Validator,
+) -> Option<DateTime<Utc>> {
+    let instant = instant?.trunc_subsecs(6);
+    if is_storable(instant) {
+        return Some(instant);
     }
+    validator.add_error(field, ErrorCode::Invalid, "Must be in the years 1900 to 9999.");
+    None
 }
 
 /// Returns whether both databases can store an instant: PostgreSQL rejects years of five digits, and SQLite would sort them
@@ -90,10 +126,10 @@ fn is_storable(instant: DateTime<Utc>) -> bool {
 }
 
 /// Returns the password of a record, or the reason why its hash cannot be used.
-fn parse_password(hash: Option<&str>) -> (Option<Imported>, Option<String>) {
+fn parse_password(hash: Option<&str>) -> (Option<Imported>, Option<Fault>) {
     match hash.map(password::parse_imported) {
         None => (None, None),
         Some(Ok(password)) => (password, None),
-        Some(Err(error)) => (None, Some(format!("passwordHash: {error}"))),
+        Some(Err(error)) => (None, Some(Fault::new("passwordHash", error))),
     }
 }

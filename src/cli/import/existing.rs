@@ -27,8 +27,8 @@ pub(super) struct ExistingRows {
     pub(super) logins: HashMap<String, Id>,
     /// The memberships of each user, by the id of the group.
     pub(super) memberships: HashMap<Id, HashMap<Id, membership::Model>>,
-    /// The ids of user and institution.
-    pub(super) grants: HashSet<(Id, Id)>,
+    /// The access of each user to sites, by the id of the institution.
+    pub(super) grants: HashMap<Id, HashMap<Id, site_access::Model>>,
     pub(super) passwords: HashMap<Id, String>,
     pub(super) definitions: Definitions,
     pub(super) attribute_values: BTreeMap<Id, Values>,
@@ -113,8 +113,9 @@ impl ExistingRows {
             self.memberships.entry(row.user_id).or_default().insert(row.group_id, row);
         }
         let of_users = one_of(db.get_database_backend(), site_access::Column::UserId, ids.iter().copied());
-        let grants = site_access::Entity::find().filter(of_users).all(db).await?;
-        self.grants = grants.into_iter().map(|row| (row.user_id, row.institution_id)).collect();
+        for row in site_access::Entity::find().filter(of_users).all(db).await? {
+            self.grants.entry(row.user_id).or_default().insert(row.institution_id, row);
+        }
         let of_users = one_of(db.get_database_backend(), credential::Column::UserId, ids.iter().copied());
         let passwords = credential::Entity::find().filter(of_users).all(db).await?;
         self.passwords = passwords.into_iter().map(|row| (row.user_id, row.password_hash)).collect();
@@ -138,6 +139,11 @@ impl ExistingRows {
         self.users.push(user);
     }
 
+    /// Returns the user with an id, in any license.
+    pub(super) fn with_id(&self, id: Id) -> Option<&user::Model> {
+        self.users.get(*self.by_id.get(&id)?)
+    }
+
     fn at(&self, indexes: &HashMap<String, usize>, key: Option<&str>) -> Option<&user::Model> {
         self.users.get(*indexes.get(key?)?)
     }
@@ -147,19 +153,20 @@ impl ExistingRows {
         self.at(&self.by_external_id, external_id)
     }
 
-    /// Returns the user that a draft identifies: by id, then by external id, and if it has neither, by email address or
-    /// username.
-    pub(super) fn find(&self, draft: &Draft) -> Option<&user::Model> {
+    /// Returns the user that a draft identifies: by id, then by external id, and else by email address or username. A draft with
+    /// an external id is a user with the same login only if that user has no external id yet, and is of the license.
+    pub(super) fn find(&self, draft: &Draft, license_id: Id) -> Option<&user::Model> {
         let id = draft.record.id;
-        let by_id = id.and_then(|id| self.users.get(*self.by_id.get(&id)?));
-        let by_external_id = || self.with_external_id(draft.user.external_id.as_deref());
+        let external_id = draft.user.external_id.as_deref();
+        let by_id = id.and_then(|id| self.with_id(id));
         let by_login = || {
-            let has_no_id = id.is_none() && draft.user.external_id.is_none();
             let with_login = |indexes, keys: &[String]| keys.iter().find_map(|key| self.at(indexes, Some(key)));
             let found = with_login(&self.by_email, &draft.email_keys);
             let found = found.or_else(|| with_login(&self.by_username, &draft.username_keys));
-            found.filter(|_| has_no_id)
+            let is_adopted =
+                |user: &&user::Model| user.external_id.is_none() && is_same_license(user.license_id, license_id);
+            found.filter(|user| if external_id.is_some() { is_adopted(user) } else { id.is_none() })
         };
-        by_id.or_else(by_external_id).or_else(by_login)
+        by_id.or_else(|| self.with_external_id(external_id)).or_else(by_login)
     }
 }

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::Importer;
-use super::record::{GroupRecord, InstitutionRecord};
+use super::importer::Importer;
+use super::draft::storable;
+use super::origin::Origin;
+use super::reader::Parsed;
+use super::record::{GroupRecord, History, InstitutionRecord, RecordKind};
+use super::report::Outcome;
 use crate::access::is_same_license;
 use crate::audit::{self, Entry, difference};
 use crate::db::Transaction;
@@ -17,7 +21,7 @@ use crate::entity::versioned::Versioned;
 use crate::entity::{group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
-use crate::validation::Validator;
+use crate::validation::{Validator, rule};
 
 /// A row before and after the import. The audit event of a new row lists the differences from `empty`.
 struct ImportedRow<M> {
@@ -34,21 +38,22 @@ struct RowChanges<M> {
 }
 
 impl Importer<'_> {
-    pub(super) async fn import_institutions(&mut self, records: Vec<(u64, InstitutionRecord)>) -> Result<(), Error> {
+    pub(super) async fn import_institutions(&mut self, records: Vec<Parsed<InstitutionRecord>>) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());
         }
         let transaction = self.begin_alone().await?;
-        let ids = records.iter().flat_map(|(_, record)| self.ids_of_institution(record)).flatten().collect();
+        let ids = records.iter().flat_map(|parsed| self.ids_of_institution(&parsed.record)).flatten().collect();
         let existing = self.existing::<institution::Entity>(transaction.as_ref(), institution::Column::Id, ids).await?;
         let existing: HashMap<Id, institution::Model> = existing.into_iter().map(|row| (row.id, row)).collect();
         let mut changes = RowChanges::new();
-        for (number, record) in records {
-            match self.validate_institution(record, &existing) {
-                Ok(row) if !self.count_row(&row) => {}
-                Ok(row) if row.old.is_some() => changes.add(row, AuditAction::InstitutionUpdated),
-                Ok(row) => changes.add(row, AuditAction::InstitutionCreated),
-                Err(error) => self.reject(number, error)?,
+        for Parsed { origin, record, faults } in records {
+            match self.validate_institution(record, origin.line, &existing) {
+                Ok(row) if faults.is_empty() => {
+                    let actions = [AuditAction::InstitutionCreated, AuditAction::InstitutionUpdated];
+                    self.add_row(&origin, RecordKind::Institution, row, actions, &mut changes)?;
+                }
+                result => self.reject(&origin, RecordKind::Institution, faults, result.err())?,
             }
         }
         changes.write(transaction).await
@@ -67,6 +72,7 @@ impl Importer<'_> {
     fn validate_institution(
         &mut self,
         record: InstitutionRecord,
+        line: u64,
         existing: &HashMap<Id, institution::Model>,
     ) -> Result<ImportedRow<institution::Model>, Error> {
         let [own, by_external_id, by_name] = self.ids_of_institution(&record);
@@ -76,34 +82,41 @@ impl Importer<'_> {
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
-        let mut validator = if old.is_some() { Validator::changing() } else { Validator::importing() };
+        let mut validator = if old.is_some() { Validator::reimporting() } else { Validator::importing() };
         let empty = institution::Model::empty(id.unwrap_or_default(), self.license_id);
         let mut row = old.clone().unwrap_or_else(|| empty.clone());
         row.apply(record.core, record.fields, &mut validator);
+        if old.is_none() {
+            let History { created_at, modified_at, version } = record.history.checked(&mut validator);
+            row.created_at = created_at.unwrap_or(row.created_at);
+            row.modified_at = modified_at.unwrap_or(row.modified_at);
+            row.version = version.unwrap_or(row.version);
+        }
         if by_external_id.is_some_and(|id| id != row.id) {
             validator.add_error("externalId", ErrorCode::Taken, "This external id is taken.");
         }
-        self.check_first_mention(row.id, "institution", &mut validator);
+        self.check_first_mention(RecordKind::Institution, row.id, line, &mut validator);
         validator.finish()?;
         self.institutions.add(row.id, &row.name, row.external_id.as_deref());
         Ok(ImportedRow { old, empty, row })
     }
 
-    pub(super) async fn import_groups(&mut self, records: Vec<(u64, GroupRecord)>) -> Result<(), Error> {
+    pub(super) async fn import_groups(&mut self, records: Vec<Parsed<GroupRecord>>) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());
         }
         let transaction = self.begin_alone().await?;
-        let ids = records.iter().filter_map(|(_, record)| self.id_of_group(record).ok().flatten()).collect();
+        let ids = records.iter().filter_map(|parsed| self.id_of_group(&parsed.record).ok().flatten()).collect();
         let existing = self.existing::<group::Entity>(transaction.as_ref(), group::Column::Id, ids).await?;
         let existing: HashMap<Id, group::Model> = existing.into_iter().map(|row| (row.id, row)).collect();
         let mut changes = RowChanges::new();
-        for (number, record) in records {
-            match self.validate_group(record, &existing) {
-                Ok(row) if !self.count_row(&row) => {}
-                Ok(row) if row.old.is_some() => changes.add(row, AuditAction::GroupUpdated),
-                Ok(row) => changes.add(row, AuditAction::GroupCreated),
-                Err(error) => self.reject(number, error)?,
+        for Parsed { origin, record, faults } in records {
+            match self.validate_group(record, origin.line, &existing) {
+                Ok(row) if faults.is_empty() => {
+                    let actions = [AuditAction::GroupCreated, AuditAction::GroupUpdated];
+                    self.add_row(&origin, RecordKind::Group, row, actions, &mut changes)?;
+                }
+                result => self.reject(&origin, RecordKind::Group, faults, result.err())?,
             }
         }
         changes.write(transaction).await
@@ -119,6 +132,7 @@ impl Importer<'_> {
     fn validate_group(
         &mut self,
         record: GroupRecord,
+        line: u64,
         existing: &HashMap<Id, group::Model>,
     ) -> Result<ImportedRow<group::Model>, Error> {
         let id = self.id_of_group(&record);
@@ -127,11 +141,17 @@ impl Importer<'_> {
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
-        let mut validator = if old.is_some() { Validator::changing() } else { Validator::importing() };
+        let mut validator = if old.is_some() { Validator::reimporting() } else { Validator::importing() };
         let empty = group::Model::empty(id.unwrap_or_default(), self.license_id);
         let mut row = old.clone().unwrap_or_else(|| empty.clone());
         row.apply(record.fields, &mut validator);
-        self.check_first_mention(row.id, "group", &mut validator);
+        if old.is_none() {
+            let History { created_at, modified_at, version } = record.history.checked(&mut validator);
+            row.created_at = created_at.unwrap_or(row.created_at);
+            row.modified_at = modified_at.unwrap_or(row.modified_at);
+            row.version = version.unwrap_or(row.version);
+        }
+        self.check_first_mention(RecordKind::Group, row.id, line, &mut validator);
         validator.finish()?;
         self.groups.add(row.id, &row.name, None);
         Ok(ImportedRow { old, empty, row })
@@ -151,18 +171,37 @@ impl Importer<'_> {
         })
     }
 
-    /// Counts a row. Returns whether it is new or changed.
-    fn count_row<M: PartialEq>(&mut self, ImportedRow { old, row, .. }: &ImportedRow<M>) -> bool {
-        let count = match old {
-            Some(old) if old == row => {
-                self.summary.unchanged += 1;
-                return false;
-            }
-            Some(_) => &mut self.summary.changed,
-            None => &mut self.summary.created,
+    /// Counts and reports a row, and adds it to the changes if it is new or changes. The actions are those of a new row and of a
+    /// changed one.
+    fn add_row<M: Subject + Versioned + PartialEq>(
+        &mut self,
+        origin: &Origin,
+        kind: RecordKind,
+        row: ImportedRow<M>,
+        [created, updated]: [AuditAction; 2],
+        changes: &mut RowChanges<M>,
+    ) -> Result<(), Error> {
+        let (id, _) = row.row.ids();
+        let (outcome, action) = match &row.old {
+            Some(old) if *old == row.row => (Outcome::Unchanged, updated),
+            Some(_) => (Outcome::Changed, updated),
+            None => (Outcome::Created, created),
         };
-        *count += 1;
-        true
+        self.summary.count(outcome);
+        if outcome != Outcome::Unchanged {
+            changes.add(row, action);
+        }
+        self.report.row(origin, kind, Some(id), outcome)
+    }
+}
+
+impl History {
+    /// Returns the values that can be stored; adds errors for the others.
+    fn checked(self, validator: &mut Validator) -> Self {
+        let created_at = storable("createdAt", self.created_at, validator);
+        let modified_at = storable("modifiedAt", self.modified_at, validator);
+        let version = self.version.and_then(|version| validator.check("version", rule::between(1, i32::MAX)(version)));
+        Self { created_at, modified_at, version }
     }
 }
 

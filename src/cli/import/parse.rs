@@ -1,128 +1,194 @@
-//! Parses a line into a record, with all errors of its format.
+//! Parses rows into records, with all errors of their format.
 
-use async_graphql::MaybeUndefined;
-use chrono::{DateTime, Utc};
-use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
-use super::instant;
-use super::record::{GroupRecord, InstitutionRecord, Record, UserRecord};
-use crate::entity::group::GroupFields;
-use crate::entity::institution::InstitutionFields;
-use crate::entity::user::{UserFields, UserNames};
+use super::fields::{self, FieldType};
+use super::input::Row;
+use super::mapping::{MappedRow, Mapping};
+use super::members::Members;
+use super::origin::{Columns, Fault, Origin};
+use super::record::{Record, RecordKind};
+use super::values::Formats;
+use crate::scalar::Id;
 
-type Errors = Vec<String>;
+/// What a row that is no record of the own format stands for.
+#[derive(Clone)]
+pub(super) enum Shape {
+    /// Nothing: it is an error.
+    Own,
+    /// A user, whose columns are named after the fields.
+    ByName,
+    /// What a mapping says.
+    Mapped(Arc<Mapping>),
+}
 
-/// Parses a line of JSON: an object with one member, `institution`, `group` or `user`.
-///
-/// # Errors
-/// Every error as `member: message`.
-pub fn parse(text: &[u8]) -> Result<Record, Errors> {
-    let text = std::str::from_utf8(text)
-        .map_err(|error| vec![format!("not UTF-8: invalid byte at position {}", error.valid_up_to() + 1)])?;
-    let line: Value = serde_json::from_str(text).map_err(|error| vec![format!("not JSON: {error}")])?;
-    let expected = || vec!["expected an object with one member: institution, group or user".to_owned()];
-    let Value::Object(line) = line else { return Err(expected()) };
-    let mut members = line.into_iter();
-    let (Some((kind, Value::Object(object))), None) = (members.next(), members.next()) else { return Err(expected()) };
-    let members = Members { rest: object, errors: Vec::new() };
-    match kind.as_str() {
-        "institution" => institution(members),
-        "group" => group(members),
-        "user" => user(members),
-        _ => Err(expected()),
+/// A parser of rows.
+pub(super) struct RowParser {
+    shape: Shape,
+    formats: Formats,
+    license_id: Id,
+    /// The groups and institutions that rows of users have created.
+    created: Vec<Id>,
+    /// How often columns and kinds of rows were not imported.
+    ignored: BTreeMap<String, u64>,
+}
+
+/// The records of a row.
+pub(super) struct ParsedRow {
+    pub(super) origin: Origin,
+    /// The records in the order in which they refer to one another. Without a record, the row is invalid or skipped.
+    pub(super) records: Vec<Record>,
+    /// The errors of the last record, or of the row.
+    pub(super) faults: Vec<Fault>,
+}
+
+impl ParsedRow {
+    /// Returns a record that was generated instead of read.
+    pub(super) fn generated(number: u64, record: Record) -> Self {
+        Self { origin: Origin::of_number(number), records: vec![record], faults: Vec::new() }
+    }
+
+    fn invalid(origin: Origin, faults: Vec<Fault>) -> Self {
+        Self { origin, records: Vec::new(), faults }
     }
 }
 
-fn institution(mut members: Members) -> Result<Record, Errors> {
-    let mut record = InstitutionRecord { id: members.take("id"), ..InstitutionRecord::default() };
-    record.core.name = members.nullable("name");
-    record.core.kind = members.nullable("kind");
-    record.core.country = members.nullable("country");
-    record.fields = members.all_other::<InstitutionFields>();
-    members.finish(Record::Institution(record))
-}
-
-fn group(mut members: Members) -> Result<Record, Errors> {
-    let record = GroupRecord { id: members.take("id"), fields: members.all_other::<GroupFields>() };
-    members.finish(Record::Group(record))
-}
-
-fn user(mut members: Members) -> Result<Record, Errors> {
-    let record = UserRecord {
-        id: members.take("id"),
-        names: UserNames { first_name: members.nullable("firstName"), last_name: members.nullable("lastName") },
-        is_active: members.nullable("isActive"),
-        attributes: members.take("attributes").unwrap_or_default(),
-        institution: members.take("institution"),
-        groups: members.take("groups").unwrap_or_default(),
-        sites: members.take("sites").unwrap_or_default(),
-        password_hash: members.text("passwordHash"),
-        date_joined: members.instant("dateJoined"),
-        has_activated: false,
-        fields: members.all_other::<UserFields>(),
-    };
-    members.finish(Record::User(Box::new(record)))
-}
-
-/// The members of an object that have not been read yet, and the errors of those that have.
-struct Members {
-    rest: Map<String, Value>,
-    errors: Errors,
-}
-
-impl Members {
-    /// Takes a member of any type; `None` if it is absent or null.
-    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
-        let value = self.rest.remove(name)?;
-        self.decode::<Option<T>>(name, value).flatten()
+impl RowParser {
+    pub(super) fn new(shape: Shape, formats: Formats, license_id: Id) -> Self {
+        Self { shape, formats, license_id, created: Vec::new(), ignored: BTreeMap::new() }
     }
 
-    /// Takes a member that may be absent, null or a value.
-    fn nullable<T: DeserializeOwned>(&mut self, name: &str) -> MaybeUndefined<T> {
-        match self.rest.remove(name) {
-            None => MaybeUndefined::Undefined,
-            Some(Value::Null) => MaybeUndefined::Null,
-            Some(value) => self.decode(name, value).map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
+    /// Returns how often columns and kinds of rows were not imported since the last call.
+    pub(super) fn take_ignored(&mut self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.ignored)
+    }
+
+    pub(super) fn parse(&mut self, row: Row) -> ParsedRow {
+        let Row { line, raw, list, values } = row;
+        let origin = Origin { line, raw, mapped: None };
+        let values = match values {
+            Ok(values) => values,
+            Err(message) => return ParsedRow::invalid(origin, vec![Fault::of_row(message)]),
+        };
+        let values = match own_record(values) {
+            Ok((kind, object)) => {
+                let (record, faults) = parse_object(kind, object, &self.formats);
+                return ParsedRow { origin, records: vec![record], faults };
+            }
+            Err(values) => values,
+        };
+        match self.shape.clone() {
+            Shape::Own => ParsedRow::invalid(origin, vec![Fault::of_row(expected())]),
+            Shape::ByName => self.parse_by_name(origin, values),
+            Shape::Mapped(mapping) => self.parse_mapped(origin, &mapping, list.as_deref(), values),
         }
     }
 
-    /// Takes a member as text; a value of another type becomes its JSON. `None` if the member is absent or null.
-    fn text(&mut self, name: &str) -> Option<String> {
-        let value = self.rest.remove(name).filter(|value| !value.is_null())?;
-        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-    }
-
-    /// Takes a member that is an instant; `None` if it is absent or null.
-    fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
-        let value = self.rest.remove(name).filter(|value| !value.is_null())?;
-        instant::parse(&value).map_err(|error| self.errors.push(format!("{name}: {error}"))).ok()
-    }
-
-    /// Takes all other members at once. If that fails, decodes each by itself, so that all errors are found.
-    fn all_other<T: DeserializeOwned + Default>(&mut self) -> T {
-        let rest = std::mem::take(&mut self.rest);
-        if let Ok(fields) = <T as serde::Deserialize>::deserialize(&rest) {
-            return fields;
-        }
-        for (name, value) in rest {
-            let alone = Map::from_iter([(name.clone(), value)]);
-            self.decode::<T>(&name, Value::Object(alone));
-        }
-        T::default()
-    }
-
-    fn decode<T: DeserializeOwned>(&mut self, name: &str, value: Value) -> Option<T> {
-        match serde_json::from_value(value) {
-            Ok(decoded) => Some(decoded),
-            Err(error) => {
-                self.errors.push(format!("{name}: {error}"));
-                None
+    fn parse_by_name(&self, mut origin: Origin, values: Map<String, Value>) -> ParsedRow {
+        let (mut object, mut columns, mut unknown) = (Map::new(), Columns::new(), Vec::new());
+        // A blank value is not known.
+        for (column, value) in values.iter().filter(|(_, value)| !value.is_null()) {
+            if let Some(field) = fields::named_like(column) {
+                put(&mut object, &field, value.clone());
+                columns.insert(field, column.clone());
+            } else {
+                let message = format!("unknown field; the fields are {}", fields::names(RecordKind::User));
+                unknown.push(Fault::new(column, message));
             }
         }
+        let (record, faults) = parse_object(RecordKind::User, object, &self.formats);
+        origin.mapped = Some((Arc::new(values), Arc::new(columns)));
+        ParsedRow { origin, records: vec![record], faults: [unknown, faults].concat() }
     }
 
-    fn finish(self, record: Record) -> Result<Record, Errors> {
-        if self.errors.is_empty() { Ok(record) } else { Err(self.errors) }
+    fn parse_mapped(
+        &mut self,
+        mut origin: Origin,
+        mapping: &Mapping,
+        list: Option<&str>,
+        values: Map<String, Value>,
+    ) -> ParsedRow {
+        let Some(mapped) = mapping.apply(&values, list, self.license_id, &self.formats) else {
+            let kind = mapping.name_of_row(&values, list);
+            *self.ignored.entry(kind).or_default() += 1;
+            return ParsedRow::invalid(origin, Vec::new());
+        };
+        let MappedRow { kind, object, columns, created, faults, ignored } = mapped;
+        for column in ignored {
+            *self.ignored.entry(column).or_default() += 1;
+        }
+        origin.mapped = Some((Arc::new(values), Arc::new(columns)));
+        let mut records = Vec::new();
+        for (kind, object) in created {
+            let id = object.get("id").and_then(Value::as_str).and_then(Id::parse).unwrap_or_default();
+            if !self.created.contains(&id) {
+                self.created.push(id);
+                records.push(parse_object(kind, object, &self.formats).0);
+            }
+        }
+        let (record, own_faults) = parse_object(kind, object, &self.formats);
+        records.push(record);
+        ParsedRow { origin, records, faults: [faults, own_faults].concat() }
+    }
+}
+
+/// Returns the record of a row of the own format: an object with one member, which names its kind.
+fn own_record(mut row: Map<String, Value>) -> Result<(RecordKind, Map<String, Value>), Map<String, Value>> {
+    if row.len() == 1
+        && let Some((name, value)) = row.iter_mut().next()
+        && let Some(kind) = RecordKind::parse(name)
+        && let Value::Object(object) = value
+    {
+        return Ok((kind, std::mem::take(object)));
+    }
+    Err(row)
+}
+
+fn expected() -> String {
+    let names = RecordKind::ALL.map(RecordKind::name).join(", ");
+    format!("expected an object with one member, which is one of {names}; --from or --mapping reads other objects")
+}
+
+/// Returns the record of an object. It lacks the fields that have errors.
+fn parse_object(kind: RecordKind, mut object: Map<String, Value>, formats: &Formats) -> (Record, Vec<Fault>) {
+    let mut faults = Vec::new();
+    for (name, value) in &mut object {
+        let converted = match fields::type_of(kind, name) {
+            None => Err(format!("unknown field; the fields are {}", fields::names(kind))),
+            Some(FieldType::Json) => continue,
+            Some(field_type) => formats.convert(value.take(), field_type),
+        };
+        match converted {
+            Ok(converted) => *value = converted,
+            Err(message) => faults.push(Fault::new(name, message)),
+        }
+    }
+    object.retain(|name, _| !faults.iter().any(|fault| fault.field == *name));
+    let mut members = Members::new(object, faults, formats);
+    let record = match kind {
+        RecordKind::License => Record::License(members.license()),
+        RecordKind::Attribute => Record::Attribute(members.attribute()),
+        RecordKind::Institution => Record::Institution(members.institution()),
+        RecordKind::Group => Record::Group(members.group()),
+        RecordKind::User => Record::User(Box::new(members.user())),
+    };
+    (record, members.finish())
+}
+
+/// Sets a field, which may be within an object: `adminRights.isAdmin`.
+pub(super) fn put(object: &mut Map<String, Value>, field: &str, value: Value) {
+    match field.split_once('.') {
+        None => {
+            object.insert(field.to_owned(), value);
+        }
+        Some((outer, inner)) => {
+            let outer = object.entry(outer.to_owned()).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(outer) = outer {
+                outer.insert(inner.to_owned(), value);
+            }
+        }
     }
 }

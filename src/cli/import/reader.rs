@@ -1,76 +1,121 @@
 //! Reads records ahead: while a chunk is compared with the directory and written, another thread parses the next ones and checks
 //! their fields.
 
-use std::io::{self, BufRead};
+use std::collections::BTreeMap;
+use std::io;
 
 use tokio::sync::mpsc;
 
 use super::draft::Draft;
-use super::record::{GroupRecord, InstitutionRecord, Record};
-use super::{InvalidLine, parse};
+use super::input::Rows;
+use super::origin::{Fault, Origin};
+use super::parse::{ParsedRow, RowParser};
+use super::record::{AttributeRecord, GroupRecord, InstitutionRecord, Record};
 use crate::error::Error;
 use crate::scalar::Id;
 
 /// The number of records that are compared with the directory and written in one transaction.
 const CHUNK: usize = 2_000;
-/// The byte order mark, with which some programs begin a text.
-pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// The number of bytes of rows from which a chunk is full, however few records it has.
+const MAX_CHUNK_LENGTH: usize = 16 * 1024 * 1024;
 
-/// A line of a file, or a record that was generated instead.
-pub(super) struct Line {
-    /// The number of the line, counted from 1.
-    pub(super) number: u64,
-    /// The progress after the line.
+/// A row that was read, and the progress after it.
+pub(super) struct ReadRow {
+    pub(super) row: ParsedRow,
     pub(super) position: u64,
-    /// The record, or the errors of its format. `None` if the line is blank.
-    pub(super) record: Option<Result<Record, Vec<String>>>,
+    pub(super) ignored: BTreeMap<String, u64>,
 }
 
-/// The records of successive lines.
+/// Returns the rows of a file, parsed.
+pub(super) fn parsed(mut rows: Rows, mut parser: RowParser) -> impl Iterator<Item = io::Result<ReadRow>> + Send {
+    std::iter::from_fn(move || {
+        let row = match rows.next()? {
+            Ok(row) => parser.parse(row),
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Ok(ReadRow { row, position: rows.position(), ignored: parser.take_ignored() }))
+    })
+}
+
+/// A record, and the errors of its format.
+pub(super) struct Parsed<R> {
+    pub(super) origin: Origin,
+    pub(super) record: R,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// The records of successive rows.
 #[derive(Default)]
 pub(super) struct Chunk {
-    pub(super) institutions: Vec<(u64, InstitutionRecord)>,
-    pub(super) groups: Vec<(u64, GroupRecord)>,
+    pub(super) attributes: Vec<Parsed<AttributeRecord>>,
+    pub(super) institutions: Vec<Parsed<InstitutionRecord>>,
+    pub(super) groups: Vec<Parsed<GroupRecord>>,
     pub(super) users: Vec<Draft>,
-    pub(super) invalid: Vec<InvalidLine>,
+    pub(super) invalid: Vec<(Origin, Vec<Fault>)>,
+    /// How often columns and kinds of rows were not imported.
+    pub(super) ignored: BTreeMap<String, u64>,
     /// The progress after the chunk.
     pub(super) position: u64,
+    /// The number of bytes of the rows.
+    length: usize,
 }
 
 impl Chunk {
-    fn len(&self) -> usize {
-        self.institutions.len() + self.groups.len() + self.users.len()
+    fn is_full(&self) -> bool {
+        let records = self.attributes.len() + self.institutions.len() + self.groups.len() + self.users.len();
+        records >= CHUNK || self.length >= MAX_CHUNK_LENGTH
     }
 
-    fn add(&mut self, line: Line, license_id: Id) {
-        let Line { number, position, record } = line;
+    fn add(&mut self, read: ReadRow, license_id: Id) {
+        let ReadRow { row: ParsedRow { origin, records, faults }, position, ignored } = read;
         self.position = position;
-        match record {
-            Some(Ok(Record::User(record))) => self.users.push(Draft::new(number, license_id, *record)),
-            Some(Ok(Record::Institution(record))) => self.institutions.push((number, record)),
-            Some(Ok(Record::Group(record))) => self.groups.push((number, record)),
-            Some(Err(errors)) => self.invalid.push(InvalidLine::new(number, errors)),
-            None => {}
+        self.length += origin.raw.len();
+        for (name, count) in ignored {
+            *self.ignored.entry(name).or_default() += count;
+        }
+        let last = records.len().saturating_sub(1);
+        if records.is_empty() && !faults.is_empty() {
+            return self.invalid.push((origin, faults));
+        }
+        for (place, record) in records.into_iter().enumerate() {
+            let faults = if place == last { faults.clone() } else { Vec::new() };
+            let origin = origin.clone();
+            match record {
+                Record::User(record) => {
+                    self.users.push(Draft::new(Parsed { origin, record: *record, faults }, license_id));
+                }
+                Record::Attribute(record) => self.attributes.push(Parsed { origin, record, faults }),
+                Record::Institution(record) => self.institutions.push(Parsed { origin, record, faults }),
+                Record::Group(record) => self.groups.push(Parsed { origin, record, faults }),
+                Record::License(_) if !faults.is_empty() => self.invalid.push((origin, faults)),
+                // The first row says what license a file is for; the command creates it.
+                Record::License(_) if origin.line == 1 => {}
+                Record::License(_) => {
+                    let fault =
+                        Fault::of_row("a license must be the first line of the file, and there can be only one");
+                    self.invalid.push((origin, vec![fault]));
+                }
+            }
         }
     }
 }
 
-/// Sends the lines in chunks, until they end or nobody receives them.
+/// Sends the rows in chunks, until they end or nobody receives them.
 pub(super) fn read(
-    lines: impl Iterator<Item = io::Result<Line>>,
+    rows: impl Iterator<Item = io::Result<ReadRow>>,
     license_id: Id,
     chunks: &mpsc::Sender<Result<Chunk, Error>>,
 ) {
     let mut chunk = Chunk::default();
-    for line in lines {
-        match line {
-            Ok(line) => chunk.add(line, license_id),
+    for row in rows {
+        match row {
+            Ok(row) => chunk.add(row, license_id),
             Err(error) => {
                 let _ = chunks.blocking_send(Err(Error::internal(error)));
                 return;
             }
         }
-        if chunk.len() == CHUNK {
+        if chunk.is_full() {
             let next = Chunk { position: chunk.position, ..Chunk::default() };
             if chunks.blocking_send(Ok(std::mem::replace(&mut chunk, next))).is_err() {
                 return;
@@ -78,36 +123,4 @@ pub(super) fn read(
         }
     }
     let _ = chunks.blocking_send(Ok(chunk));
-}
-
-/// The lines of a file.
-pub(super) struct Lines<R> {
-    file: R,
-    text: Vec<u8>,
-    number: u64,
-    position: u64,
-}
-
-impl<R: BufRead> Lines<R> {
-    pub(super) fn new(file: R) -> Self {
-        Self { file, text: Vec::new(), number: 0, position: 0 }
-    }
-}
-
-impl<R: BufRead> Iterator for Lines<R> {
-    type Item = io::Result<Line>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.text.clear();
-        match self.file.read_until(b'\n', &mut self.text) {
-            Ok(0) => return None,
-            Ok(length) => self.position += length as u64,
-            Err(error) => return Some(Err(error)),
-        }
-        self.number += 1;
-        let text = self.text.as_slice();
-        let text = if self.number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text };
-        let record = (!text.trim_ascii().is_empty()).then(|| parse::parse(text));
-        Some(Ok(Line { number: self.number, position: self.position, record }))
-    }
 }

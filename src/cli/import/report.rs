@@ -1,34 +1,116 @@
-//! The report at the end of an import.
+//! The report of an import: a file with the outcome of each row, and one with the rows that were refused.
 
-use super::{ImportSummary, InvalidLine};
-use crate::auth::password::format_counts;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
 
-impl ImportSummary {
-    /// Returns every error with the number of its line, in the order of the lines.
-    pub fn errors(&self) -> impl Iterator<Item = String> {
-        let mut lines: Vec<&InvalidLine> = self.invalid.iter().chain(&self.without_password).collect();
-        lines.sort_by_key(|line| line.number);
-        lines.into_iter().flat_map(|line| line.errors.iter().map(|error| format!("line {}: {error}", line.number)))
+use super::input::RejectForm;
+use super::origin::{InvalidRow, Origin};
+use super::record::RecordKind;
+use crate::error::Error;
+use crate::private_file;
+use crate::scalar::Id;
+
+const COLUMNS: [&str; 8] = ["line", "kind", "outcome", "old_id", "new_id", "column", "value", "rule"];
+
+/// The outcome of a valid record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+/// The files of a report. By default there are none.
+#[derive(Default)]
+pub struct Report {
+    rows: Option<csv::Writer<File>>,
+    rejects: Option<(BufWriter<File>, RejectForm)>,
+    /// Whether nothing is written to the directory.
+    is_trial: bool,
+}
+
+impl Report {
+    /// Creates the files, or empties them. `is_trial` is whether nothing is written to the directory.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub(in crate::cli) fn create(
+        rows: Option<&Path>,
+        rejects: Option<(&Path, RejectForm)>,
+        is_trial: bool,
+    ) -> io::Result<Self> {
+        let rows = rows.map(|path| -> io::Result<_> {
+            let mut writer = csv::Writer::from_writer(create(path)?);
+            writer.write_record(COLUMNS)?;
+            Ok(writer)
+        });
+        let rejects = rejects.map(|(path, form)| -> io::Result<_> {
+            let mut file = BufWriter::new(create(path)?);
+            file.write_all(&form.header)?;
+            Ok((file, form))
+        });
+        Ok(Self { rows: rows.transpose()?, rejects: rejects.transpose()?, is_trial })
     }
 
-    /// Describes how many records were created and changed, and problems with their passwords. `verb` is `were` or `would be`.
-    #[must_use]
-    pub fn describe(&self, verb: &str) -> String {
-        let mut summary =
-            vec![format!("{} {verb} created, {} changed, {} unchanged.", self.created, self.changed, self.unchanged)];
-        if !self.without_password.is_empty() {
-            summary.push(format!(
-                "{} {verb} imported without a password, because the hash in the file cannot be used. These users set one with \
-                 an activation link or a password reset.",
-                self.without_password.len()
-            ));
-        }
-        if let Some(counts) = format_counts(&self.weak_passwords) {
-            summary.push(format!(
-                "Weak password hashes that {verb} imported: {counts}. Each is replaced when its user signs in; `roster doctor` \
-                 counts the remaining ones."
-            ));
-        }
-        summary.join("\n")
+    /// Reports a valid record.
+    pub(super) fn row(
+        &mut self,
+        origin: &Origin,
+        kind: RecordKind,
+        id: Option<Id>,
+        outcome: Outcome,
+    ) -> Result<(), Error> {
+        let Some(rows) = &mut self.rows else { return Ok(()) };
+        let outcome = match (outcome, self.is_trial) {
+            (Outcome::Created, false) => "created",
+            (Outcome::Created, true) => "would be created",
+            (Outcome::Changed, false) => "changed",
+            (Outcome::Changed, true) => "would be changed",
+            (Outcome::Unchanged, _) => "unchanged",
+        };
+        // The id of a new user is another one each time that the file is read, until the user is written.
+        let id = id.filter(|_| !self.is_trial || outcome != "would be created").map(|id| id.0.to_string());
+        let (line, old_id, id) = (origin.line.to_string(), origin.old_id(), id.unwrap_or_default());
+        let cells = [line.as_str(), kind.name(), outcome, &old_id, &id, "", "", ""];
+        rows.write_record(cells).map_err(Error::internal)
     }
+
+    /// Reports an invalid row, with a line for each error.
+    pub(super) fn refused(
+        &mut self,
+        origin: &Origin,
+        kind: Option<RecordKind>,
+        invalid: &InvalidRow,
+    ) -> Result<(), Error> {
+        if let Some((file, form)) = &mut self.rejects {
+            file.write_all(&form.encode(&origin.raw, &origin.values())).map_err(Error::internal)?;
+        }
+        let Some(rows) = &mut self.rows else { return Ok(()) };
+        let (line, old_id) = (origin.line.to_string(), origin.old_id());
+        for error in &invalid.errors {
+            let value = error.value.as_deref().unwrap_or_default();
+            let kind = kind.map_or("", RecordKind::name);
+            let cells = [&line, kind, "refused", &old_id, "", &error.column, value, &error.message];
+            rows.write_record(cells).map_err(Error::internal)?;
+        }
+        Ok(())
+    }
+
+    /// Completes the files.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        if let Some(rows) = &mut self.rows {
+            rows.flush().map_err(Error::internal)?;
+        }
+        if let Some((file, _)) = &mut self.rejects {
+            file.flush().map_err(Error::internal)?;
+        }
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let file = private_file::open_or_make(path)?;
+    file.set_len(0)?;
+    Ok(file)
 }

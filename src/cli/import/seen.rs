@@ -1,39 +1,52 @@
-//! The unique values of the lines so far.
+//! The unique values of the rows so far.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use super::record::RecordKind;
 use crate::entity::user;
 use crate::scalar::Id;
 
 /// The objects of the file so far, and the unique values that they use.
 #[derive(Default)]
 pub(super) struct SeenKeys {
-    ids: HashSet<(&'static str, Id)>,
+    /// The line that each object was first mentioned in.
+    lines: HashMap<(RecordKind, Id), u64>,
     logins: HashMap<String, Claim>,
     external_ids: HashMap<String, Claim>,
 }
 
 /// The use of a value.
-struct Claim {
-    user_id: Id,
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) user_id: Id,
+    pub(super) line: u64,
     /// The number of the chunk.
-    chunk: u64,
+    pub(super) chunk: u64,
 }
 
 impl SeenKeys {
-    /// Notes an object. Returns whether it is mentioned for the first time.
-    pub(super) fn add(&mut self, kind: &'static str, id: Id) -> bool {
-        self.ids.insert((kind, id))
+    /// Notes an object. Returns the line that it was first mentioned in, if it is not this one.
+    pub(super) fn add(&mut self, kind: RecordKind, id: Id, line: u64) -> Option<u64> {
+        let first = self.lines.get(&(kind, id)).copied();
+        if first.is_none() {
+            self.lines.insert((kind, id), line);
+        }
+        first
     }
 
-    /// Returns whether another user of the file has the login already; otherwise reserves it for this one.
-    pub(super) fn is_login_taken(&mut self, key: Option<&str>, user_id: Id, chunk: u64) -> bool {
-        is_taken(&mut self.logins, key, Claim { user_id, chunk })
+    /// Returns whether an object was mentioned.
+    pub(super) fn contains(&self, kind: RecordKind, id: Id) -> bool {
+        self.lines.contains_key(&(kind, id))
     }
 
-    /// Returns whether another user of the file has the external id already; otherwise reserves it for this one.
-    pub(super) fn is_external_id_taken(&mut self, user: &user::Model, chunk: u64) -> bool {
-        is_taken(&mut self.external_ids, user.external_id.as_deref(), Claim { user_id: user.id, chunk })
+    /// Returns the line of another user of the file who has the login already; otherwise reserves it for this one.
+    pub(super) fn claim_login(&mut self, key: Option<&str>, claim: Claim) -> Option<u64> {
+        claim_value(&mut self.logins, key, claim)
+    }
+
+    /// Returns the line of another user of the file who has the external id already; otherwise reserves it for this one.
+    pub(super) fn claim_external_id(&mut self, user: &user::Model, claim: Claim) -> Option<u64> {
+        claim_value(&mut self.external_ids, user.external_id.as_deref(), claim)
     }
 
     /// Forgets the values of the users up to a chunk.
@@ -43,11 +56,11 @@ impl SeenKeys {
     }
 }
 
-fn is_taken(claims: &mut HashMap<String, Claim>, value: Option<&str>, claim: Claim) -> bool {
-    let Some(value) = value else { return false };
+fn claim_value(claims: &mut HashMap<String, Claim>, value: Option<&str>, claim: Claim) -> Option<u64> {
+    let value = value?;
     if let Some(other) = claims.get(value) {
-        return other.user_id != claim.user_id;
+        return (other.user_id != claim.user_id).then_some(other.line);
     }
     claims.insert(value.to_owned(), claim);
-    false
+    None
 }

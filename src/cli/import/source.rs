@@ -1,48 +1,57 @@
-//! The source of an import: a file, a pipe or standard input, which can be read several times.
+//! The source of an import: a file, and what its rows stand for.
 
-use std::fs::File;
-use std::io::{self, BufReader, Seek, SeekFrom};
-use std::path::Path;
+use std::io;
 
-use super::format::{self, ForeignFormat};
+use super::input::{Format, Input, RejectForm};
+use super::mapping::Mapping;
+use super::parse::{ParsedRow, RowParser, Shape};
+use super::reader::{ReadRow, parsed};
+use super::record::{LicenseRecord, Record};
+use super::values::Formats;
+use crate::scalar::Id;
 
-/// The number of bytes that are read at once.
-const READ_AT_ONCE: usize = 1 << 16;
-
-/// An open file that can be read from the beginning again.
-pub struct Source(File);
+/// A file to import, and what its rows stand for.
+pub struct Source {
+    input: Input,
+    shape: Shape,
+    formats: Formats,
+}
 
 impl Source {
-    /// Opens a file; `-` is standard input. A pipe can be read only once, so it is copied to an anonymous temporary file.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        if path.as_os_str() == "-" {
-            return Self::copy(&mut io::stdin().lock());
-        }
-        let mut file = File::open(path)?;
-        let kind = file.metadata()?;
-        if kind.is_file() || kind.is_dir() { Ok(Self(file)) } else { Self::copy(&mut file) }
+    /// Creates a source. Without a mapping, rows are records of Roster's own format; in other formats than newline-delimited JSON,
+    /// columns may also be named after the fields of a user.
+    #[must_use]
+    pub fn new(input: Input, mapping: Option<Mapping>, formats: Formats) -> Self {
+        let shape = match mapping {
+            Some(mapping) => Shape::Mapped(mapping.into()),
+            None if input.format() == Format::Ndjson => Shape::Own,
+            None => Shape::ByName,
+        };
+        Self { input, shape, formats }
     }
 
-    fn copy(pipe: &mut impl io::Read) -> io::Result<Self> {
-        let mut file = tempfile::tempfile()?;
-        io::copy(pipe, &mut file)?;
-        Ok(Self(file))
-    }
-
-    /// Returns the size in bytes.
+    /// Returns the size of the file in bytes.
     pub fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        self.input.size()
     }
 
-    /// Returns a reader from the beginning. Readers that were returned before must not be used any more.
-    pub fn lines(&self) -> io::Result<BufReader<File>> {
-        let mut file = self.0.try_clone()?;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(BufReader::with_capacity(READ_AT_ONCE, file))
+    /// Returns the license that the first row describes, if there is one.
+    pub fn license(&self) -> io::Result<Option<LicenseRecord>> {
+        let mut parser = RowParser::new(self.shape.clone(), self.formats.clone(), Id::new());
+        let Some(row) = self.input.rows()?.next().transpose()? else { return Ok(None) };
+        let ParsedRow { mut records, faults, .. } = parser.parse(row);
+        match records.pop() {
+            Some(Record::License(license)) if faults.is_empty() => Ok(Some(license)),
+            _ => Ok(None),
+        }
     }
 
-    /// Returns the format of the file, if it is not the one that an import reads.
-    pub fn foreign_format(&self) -> io::Result<Option<ForeignFormat>> {
-        format::recognize(self.lines()?)
+    /// Returns the form of a file of rejected rows.
+    pub(in crate::cli) fn reject_form(&self) -> io::Result<RejectForm> {
+        self.input.reject_form()
+    }
+
+    pub(super) fn rows(&self, license_id: Id) -> io::Result<impl Iterator<Item = io::Result<ReadRow>> + Send + use<>> {
+        Ok(parsed(self.input.rows()?, RowParser::new(self.shape.clone(), self.formats.clone(), license_id)))
     }
 }

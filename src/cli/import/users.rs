@@ -1,19 +1,20 @@
-//! Imports users: each is validated against the rules, the previous lines of the file and the database.
+//! Imports users: each is validated against the rules, the previous rows of the file and the database.
 
-use std::collections::HashSet;
-
+use super::importer::Importer;
 use super::batch::Batch;
+use super::conflicts::check_identity;
 use super::draft::{self, Draft};
 use super::existing::ExistingRows;
-use super::record::GroupReference;
-use super::{Importer, InvalidLine};
+use super::origin::{InvalidRow, Origin};
+use super::record::{RecordKind, UserRecord};
+use super::relations::{Grants, Memberships};
+use super::report::Outcome;
+use super::secrets::NewAvatar;
 use crate::access::is_same_license;
 use crate::attribute_values::{self, AttributeChanges};
 use crate::auth::password::Imported;
-use crate::entity::membership::{self, MAX_GROUPS_OF_A_USER};
-use crate::entity::{site_access, user};
+use crate::entity::user;
 use crate::error::{Error, ErrorCode};
-use crate::scalar::{Id, now};
 use crate::validation::Validator;
 
 /// A user after the import, with the related rows that are new or change.
@@ -21,37 +22,32 @@ pub(super) struct ImportedUser {
     pub(super) row: user::Model,
     pub(super) old: Option<user::Model>,
     pub(super) password: Option<Imported>,
-    pub(super) memberships: Vec<membership::Model>,
-    pub(super) grants: Vec<site_access::Model>,
+    /// The hash of the PIN to set.
+    pub(super) pin_hash: Option<String>,
+    pub(super) avatar: Option<NewAvatar>,
+    pub(super) memberships: Memberships,
+    pub(super) grants: Grants,
     pub(super) attributes: AttributeChanges,
 }
 
 impl Importer<'_> {
     /// Imports the users of a chunk: compares them with the database, and starts to write them in the same transaction, so that it
     /// cannot change in between.
-    pub(super) async fn import_users(&mut self, drafts: Vec<Draft>) -> Result<(), Error> {
+    pub(super) async fn import_users(&mut self, mut drafts: Vec<Draft>) -> Result<(), Error> {
         if drafts.is_empty() {
             return Ok(());
         }
+        self.prepare_secrets(&mut drafts).await?;
         let transaction = self.begin().await?;
-        let existing = match &transaction {
+        let mut existing = match &transaction {
             Some(transaction) => ExistingRows::lock(transaction, self.license_id, &drafts).await?,
             None => ExistingRows::read(self.db, self.license_id, &drafts).await?,
         };
+        existing.definitions.extend(self.new_definitions.clone());
         let mut batch = Batch::default();
-        for mut draft in drafts {
-            let (number, password_error) = (draft.number, draft.password_error.take());
-            match self.validate_user(draft, &existing) {
-                Ok(user) => {
-                    let line = password_error.map(|error| InvalidLine::new(number, [error]));
-                    self.summary.without_password.extend(line);
-                    if let Some(user) = self.count_user(user, &existing)
-                        && self.write
-                    {
-                        batch.add(user);
-                    }
-                }
-                Err(error) => self.reject_with(number, error, password_error)?,
+        for draft in drafts {
+            if let Some(user) = self.import_user(draft, &existing)? {
+                batch.add(user);
             }
         }
         if let Some(transaction) = transaction {
@@ -60,45 +56,83 @@ impl Importer<'_> {
         Ok(())
     }
 
+    /// Validates, counts and reports a user. Returns the user if it is to be written.
+    fn import_user(&mut self, mut draft: Draft, existing: &ExistingRows) -> Result<Option<ImportedUser>, Error> {
+        let (origin, faults) = (std::mem::take(&mut draft.origin), std::mem::take(&mut draft.faults));
+        let mut notes = std::mem::take(&mut draft.prepared.notes);
+        self.check_password_key(&mut draft);
+        let password_error = draft.password_error.take();
+        let is_without_password = password_error.is_some();
+        notes.extend(password_error);
+        match self.validate_user(draft, origin.line, existing) {
+            Ok(user) if faults.is_empty() => {
+                if !notes.is_empty() {
+                    self.summary.add_note(InvalidRow::new(&origin, notes));
+                }
+                self.summary.without_password += u64::from(is_without_password);
+                let user = self.count_user(&origin, user, existing)?;
+                Ok(user.filter(|_| self.write))
+            }
+            result => {
+                self.reject(&origin, RecordKind::User, [faults, notes].concat(), result.err())?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Applies a draft to the user that it identifies, or to a new one.
     ///
     /// # Errors
     /// `Rejected` with every error of the record.
-    fn validate_user(&mut self, draft: Draft, existing: &ExistingRows) -> Result<ImportedUser, Error> {
-        let old = existing.find(&draft).cloned();
-        let Draft { record, user, validator, password, .. } = draft;
+    fn validate_user(&mut self, draft: Draft, line: u64, existing: &ExistingRows) -> Result<ImportedUser, Error> {
+        let old = existing.find(&draft, self.license_id).cloned();
+        let Draft { record, user, validator, password, prepared, .. } = draft;
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
-        if record.id.is_some_and(|id| existing.erased.contains(&id)) {
+        if old.is_none() && record.id.is_some_and(|id| existing.erased.contains(&id)) {
             return Err(Error::rejected("id", ErrorCode::NotAllowed, "The user with this id was erased."));
         }
         let (mut row, mut validator) = match &old {
-            Some(old) => (old.clone(), Validator::changing()),
+            Some(old) => (old.clone(), Validator::reimporting()),
             None => (user, validator),
         };
         if let Some(old) = &old {
             draft::apply(&record, Some(old), &mut row, &mut validator);
             row.email_verified &= old.email_key == row.email_key;
+            check_identity(&record, old, &row, &mut validator);
+            self.keep_inactive(old, &mut row);
         }
-        self.set_institution(&mut row, record.institution.as_deref(), &mut validator);
+        self.set_institution(&mut row, &record, &mut validator);
         row.has_activated |= record.has_activated || password.is_some();
         check_login(&row, &mut validator);
-        let memberships = self.memberships(&row, &record.groups, existing, &mut validator);
-        let grants = self.grants(&row, &record.sites, existing, &mut validator);
+        let memberships = self.memberships(&row, &record, existing, &mut validator);
+        let grants = self.grants(&row, &record, existing, &mut validator);
+        let (pin_hash, avatar) = prepared.apply(old.as_ref(), &mut row);
         let mut attributes = AttributeChanges::of(existing.attribute_values.get(&row.id).cloned().unwrap_or_default());
         attributes.apply(&attribute_values::of_record(record.attributes), &existing.definitions, &mut validator);
         if old.is_none() {
             attributes.require(&existing.definitions, &mut validator);
         }
-        self.collect_conflicts(&row, old.as_ref(), existing, &mut validator);
-        self.check_first_mention(row.id, "user", &mut validator);
+        self.collect_conflicts(&row, old.as_ref(), line, existing, &mut validator);
+        self.check_first_mention(RecordKind::User, row.id, line, &mut validator);
         validator.finish()?;
-        Ok(ImportedUser { row, old, password, memberships, grants, attributes })
+        Ok(ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes })
     }
 
-    fn set_institution(&self, row: &mut user::Model, reference: Option<&str>, validator: &mut Validator) {
-        match reference.map(|reference| self.institutions.find_by_any(reference)) {
+    /// Leaves a user who was deactivated here inactive, unless the import is to reactivate users.
+    fn keep_inactive(&mut self, old: &user::Model, row: &mut user::Model) {
+        if !old.is_active && row.is_active && !self.options.reactivate {
+            row.is_active = false;
+            self.summary.kept_inactive += 1;
+        }
+    }
+
+    fn set_institution(&self, row: &mut user::Model, record: &UserRecord, validator: &mut Validator) {
+        if record.clears_institution {
+            row.institution_id = None;
+        }
+        match record.institution.as_deref().map(|reference| self.institutions.find_by_any(reference)) {
             Some(Ok(id)) => row.institution_id = Some(id),
             Some(Err(message)) => validator.add_error("institution", ErrorCode::NotFound, message),
             None if row.institution_id.is_some_and(|id| !self.institutions.ids.contains(&id)) => {
@@ -108,86 +142,42 @@ impl Importer<'_> {
         }
     }
 
-    /// Returns the memberships that are new or change.
-    fn memberships(
-        &self,
-        user: &user::Model,
-        references: &[GroupReference],
-        existing: &ExistingRows,
-        validator: &mut Validator,
-    ) -> Vec<membership::Model> {
-        let existing = existing.memberships.get(&user.id);
-        let mut groups: HashSet<Id> = existing.into_iter().flatten().map(|(group_id, _)| *group_id).collect();
-        let (mut changed, mut seen_groups) = (Vec::new(), HashSet::new());
-        // The last of several roles in one group counts.
-        for reference in references.iter().rev() {
-            match self.groups.find(&reference.group) {
-                Err(message) => validator.add_error("groups", ErrorCode::NotFound, message),
-                Ok(group_id) if !seen_groups.insert(group_id) => {}
-                Ok(group_id) => {
-                    let old = existing.and_then(|memberships| memberships.get(&group_id));
-                    groups.insert(group_id);
-                    if old.is_none_or(|old| old.role != reference.role) {
-                        let joined_at = old.map_or(user.date_joined, |old| old.joined_at);
-                        changed.push(membership::Model { user_id: user.id, group_id, role: reference.role, joined_at });
-                    }
-                }
-            }
-        }
-        if groups.len() as u64 > MAX_GROUPS_OF_A_USER {
-            validator.add_error(
-                "groups",
-                ErrorCode::NotAllowed,
-                format!("A user belongs to at most {MAX_GROUPS_OF_A_USER} groups."),
-            );
-        }
-        changed
-    }
-
-    /// Returns the access to sites that is new. Existing access is kept, even if the file does not list it.
-    fn grants(
-        &self,
-        user: &user::Model,
-        references: &[String],
-        existing: &ExistingRows,
-        validator: &mut Validator,
-    ) -> Vec<site_access::Model> {
-        let (mut new, mut seen_sites) = (Vec::new(), HashSet::new());
-        for reference in references {
-            match self.institutions.find_by_any(reference) {
-                Err(message) => validator.add_error("sites", ErrorCode::NotFound, message),
-                Ok(id) if seen_sites.insert(id) && !existing.grants.contains(&(user.id, id)) => {
-                    new.push(site_access::Model { user_id: user.id, institution_id: id, granted_at: now() });
-                }
-                Ok(_) => {}
-            }
-        }
-        new
-    }
-
-    fn collect_conflicts(
+    /// Counts and reports a user. Returns the user if it is new or changes.
+    fn count_user(
         &mut self,
-        row: &user::Model,
-        old: Option<&user::Model>,
+        origin: &Origin,
+        mut user: ImportedUser,
         existing: &ExistingRows,
-        validator: &mut Validator,
-    ) {
-        let mut is_taken = |key: fn(&user::Model) -> Option<&str>| {
-            let changed = key(row).filter(|_| old.is_none_or(|old| key(old) != key(row)));
-            let is_held =
-                changed.and_then(|key| existing.logins.get(key)).is_some_and(|holder_id| *holder_id != row.id);
-            is_held || self.seen.is_login_taken(changed, row.id, self.chunk)
+    ) -> Result<Option<ImportedUser>, Error> {
+        let stored = existing.passwords.get(&user.row.id);
+        user.keep_own_password(stored.map(String::as_str));
+        let outcome = match (&user.old, user.is_unchanged()) {
+            (_, true) => Outcome::Unchanged,
+            (Some(_), false) => Outcome::Changed,
+            (None, false) => Outcome::Created,
         };
-        if is_taken(|user| user.email_key.as_deref()) {
-            validator.add_error("email", ErrorCode::Taken, "This email address is taken.");
+        self.summary.count(outcome);
+        if outcome == Outcome::Created {
+            self.summary.new_users += 1;
+            self.count_way_to_sign_in(&user);
         }
-        if is_taken(|user| user.username_key.as_deref()) {
-            validator.add_error("username", ErrorCode::Taken, "This username is taken.");
+        self.report.row(origin, RecordKind::User, Some(user.row.id), outcome)?;
+        if outcome == Outcome::Unchanged {
+            return Ok(None);
         }
-        let holder = existing.with_external_id(row.external_id.as_deref());
-        let is_held = holder.is_some_and(|holder| holder.id != row.id);
-        if is_held || self.seen.is_external_id_taken(row, self.chunk) {
-            validator.add_error("externalId", ErrorCode::Taken, "This external id is taken.");
+        if let Some(family) = user.password.as_ref().and_then(|password| password.weakness) {
+            *self.summary.weak_passwords.entry(family).or_default() += 1;
+        }
+        Ok(Some(user))
+    }
+
+    fn count_way_to_sign_in(&mut self, user: &ImportedUser) {
+        if !user.row.is_active {
+            self.summary.new_inactive += 1;
+        } else if user.password.is_some() {
+            self.summary.new_with_password += 1;
+        } else {
+            self.summary.new_without_password += 1;
         }
     }
 }

@@ -51,6 +51,7 @@ fn institution(source: Source, license: u32, nth: u32) -> InstitutionRecord {
             num_beds: if most_beds == 0 { Undefined } else { Value(rng.random_range(most_beds / 10..=most_beds)) },
             external_id: maybe(&mut rng, 80, |_| format!("SITE-{number:05}")),
         },
+        ..InstitutionRecord::default()
     }
 }
 
@@ -82,6 +83,7 @@ fn group(source: Source, license: u32, nth: u32) -> GroupRecord {
     GroupRecord {
         id: Some(source.id(ObjectKind::Group, number.into())),
         fields: GroupFields { name: Value(name), description },
+        ..GroupRecord::default()
     }
 }
 

@@ -53,6 +53,7 @@ impl UserGenerator {
             date_joined: DateTime::from_timestamp_micros(rng.random_range(JOINED)),
             has_activated: rng.random_ratio(92, 100) || is_needed,
             sites: sites(account, role, open, &mut rng),
+            ..UserRecord::default()
         }
     }
 
@@ -98,7 +99,7 @@ fn sites(account: Option<&Account>, role: Role, open: &[Id], rng: &mut DemoRng) 
 }
 
 fn member(group: Id, role: GroupRole) -> GroupReference {
-    GroupReference { group: group.0.to_string(), role }
+    GroupReference { group: group.0.to_string(), role, joined_at: None }
 }
 
 /// Microseconds from the start of 2015 to that of November 2026.

@@ -1,0 +1,91 @@
+//! Rows as JSON objects, with the names of the import format.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, SecondsFormat, Utc};
+use sea_orm::{ActiveEnum, EntityTrait, IdenStatic, Iterable, ModelTrait, Value as Stored};
+use serde_json::{Map, Value, json};
+
+use super::snapshot::ExportedUser;
+use crate::entity::user::RIGHTS;
+use crate::entity::{attribute_definition, avatar};
+use crate::scalar::Id;
+use crate::text;
+
+/// Returns the columns of a row that have a value, without those that follow from others.
+pub(super) fn of_row<M: ModelTrait>(row: &M) -> Map<String, Value> {
+    let columns = <M::Entity as EntityTrait>::Column::iter();
+    let exported = columns.filter(|column| !column.as_str().ends_with("_key") && column.as_str() != "license_id");
+    exported.filter_map(|column| Some((text::camel(column.as_str()), json_of(row.get(column))?))).collect()
+}
+
+fn json_of(stored: Stored) -> Option<Value> {
+    match stored {
+        Stored::String(text) => text.map(Value::from),
+        Stored::Uuid(id) => id.map(|id| id.to_string().into()),
+        Stored::Bool(value) => value.map(Value::from),
+        Stored::Int(number) => number.map(Value::from),
+        Stored::BigInt(number) => number.map(Value::from),
+        Stored::ChronoDate(date) => date.map(|date| date.to_string().into()),
+        Stored::ChronoDateTimeUtc(instant) => instant.map(|instant| instant_text(instant).into()),
+        _ => None,
+    }
+}
+
+/// Returns an instant with six digits of its second.
+pub(super) fn instant_text(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// Returns a user with everything that belongs to it. `avatar` is the member for its picture.
+pub(super) fn of_user(
+    user: &ExportedUser,
+    definitions: &BTreeMap<Id, attribute_definition::Model>,
+    avatar: Option<Value>,
+) -> Map<String, Value> {
+    let mut object = of_row(&user.row);
+    // They follow from other tables.
+    object.remove("avatar");
+    object.remove("hasPin");
+    if let Some(institution) = object.remove("institutionId") {
+        object.insert("institution".to_owned(), institution);
+    }
+    let rights = RIGHTS.iter().filter_map(|right| {
+        let name = text::camel(right.as_str());
+        let is_held = object.remove(&name) == Some(Value::Bool(true));
+        is_held.then_some((name, Value::Bool(true)))
+    });
+    let rights: Map<String, Value> = rights.collect();
+    let groups: Value = user.memberships.iter().map(|row| json!({ "group": row.group_id, "role": row.role.to_value(), "joinedAt": instant_text(row.joined_at) })).collect();
+    let site = |row: &crate::entity::site_access::Model| json!({ "site": row.institution_id, "grantedAt": instant_text(row.granted_at) });
+    let attribute = |(id, value): (&Id, &String)| {
+        let definition = definitions.get(id)?;
+        Some((definition.name.clone(), definition.kind.shown(value)))
+    };
+    let members = [
+        ("adminRights", Value::Object(rights)),
+        ("groups", groups),
+        ("sites", user.grants.iter().map(site).collect()),
+        ("attributes", Value::Object(user.attributes.iter().filter_map(attribute).collect())),
+        ("passwordHash", user.password_hash.clone().into()),
+        ("pinHash", user.pin_hash.clone().into()),
+        ("avatar", avatar.unwrap_or_default()),
+    ];
+    let has_content = |value: &Value| match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
+    };
+    object.extend(
+        members.into_iter().filter(|(_, value)| has_content(value)).map(|(name, value)| (name.to_owned(), value)),
+    );
+    object
+}
+
+/// Returns a picture with its content.
+pub(super) fn of_avatar(avatar: &avatar::Model) -> Value {
+    json!({ "contentType": avatar.content_type.name(), "content": STANDARD.encode(&avatar.content) })
+}

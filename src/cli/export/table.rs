@@ -1,0 +1,74 @@
+//! A table of the users, with the columns that an import reads.
+
+use std::io::Write;
+
+use sea_orm::{IdenStatic, Iterable};
+use serde_json::{Map, Value};
+
+use super::object::of_user;
+use super::snapshot::Snapshot;
+use crate::entity::user::{Column, Privacy, RIGHTS};
+use crate::error::Error;
+use crate::scalar::Id;
+use crate::text;
+
+/// Writes the users of a license.
+pub(in crate::cli) async fn write_table(
+    snapshot: &Snapshot,
+    output: &mut impl Write,
+    with_secrets: bool,
+) -> Result<(), Error> {
+    let mut table = csv::Writer::from_writer(output);
+    let columns = columns(snapshot, with_secrets);
+    table.write_record(&columns).map_err(Error::internal)?;
+    let mut after: Option<Id> = None;
+    loop {
+        let page = snapshot.users(after).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.row.id);
+        for user in &page {
+            let object = of_user(user, &snapshot.definitions, None);
+            table.write_record(columns.iter().map(|column| cell(&object, column))).map_err(Error::internal)?;
+        }
+    }
+    table.flush().map_err(Error::internal)
+}
+
+fn columns(snapshot: &Snapshot, with_secrets: bool) -> Vec<String> {
+    let is_exported = |column: &Column| {
+        !matches!(column, Column::Avatar | Column::HasPin)
+            && !matches!(column.privacy(), Privacy::Internal | Privacy::Right)
+    };
+    let name = |column: Column| match column {
+        Column::InstitutionId => "institution".to_owned(),
+        column => text::camel(column.as_str()),
+    };
+    let own = Column::iter().filter(is_exported).map(name);
+    let rights = RIGHTS.iter().map(|right| format!("adminRights.{}", text::camel(right.as_str())));
+    let lists = ["groups", "sites"].map(str::to_owned);
+    let attributes = snapshot.definitions.values().map(|definition| format!("attributes.{}", definition.name));
+    let secrets = ["passwordHash", "pinHash"].map(str::to_owned).into_iter().filter(|_| with_secrets);
+    own.chain(rights).chain(lists).chain(attributes).chain(secrets).collect()
+}
+
+/// Returns the value of a column. The items of a list are separated by semicolons.
+fn cell(object: &Map<String, Value>, column: &str) -> String {
+    let value = column
+        .split_once('.')
+        .map_or_else(|| object.get(column), |(outer, inner)| object.get(outer).and_then(|outer| outer.get(inner)));
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => items.iter().map(item).collect::<Vec<_>>().join(";"),
+        Some(value) => value.to_string(),
+    }
+}
+
+/// Returns an item of a list: a group with the role in it, or a site.
+fn item(item: &Value) -> String {
+    let text = |name: &str| item.get(name).and_then(Value::as_str);
+    match (text("group"), text("role")) {
+        (Some(group), Some(role)) => format!("{group}={role}"),
+        _ => text("site").unwrap_or_default().to_owned(),
+    }
+}

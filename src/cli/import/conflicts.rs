@@ -1,0 +1,72 @@
+//! Unique values of users in an import: who else has them.
+
+use super::importer::Importer;
+use super::existing::ExistingRows;
+use super::record::UserRecord;
+use super::seen::Claim;
+use crate::access::is_same_license;
+use crate::entity::user;
+use crate::error::ErrorCode;
+use crate::scalar::Id;
+use crate::validation::Validator;
+
+impl Importer<'_> {
+    /// Adds an error for each unique value that another user has.
+    pub(super) fn collect_conflicts(
+        &mut self,
+        row: &user::Model,
+        old: Option<&user::Model>,
+        line: u64,
+        existing: &ExistingRows,
+        validator: &mut Validator,
+    ) {
+        let claim = Claim { user_id: row.id, line, chunk: self.chunk };
+        let logins: [(&str, &str, fn(&user::Model) -> Option<&str>); 2] = [
+            ("email", "email address", |user| user.email_key.as_deref()),
+            ("username", "username", |user| user.username_key.as_deref()),
+        ];
+        for (field, name, key) in logins {
+            let changed = key(row).filter(|_| old.is_none_or(|old| key(old) != key(row)));
+            let holder = changed.and_then(|key| existing.logins.get(key)).filter(|holder| **holder != row.id);
+            let earlier = self.seen.claim_login(changed, claim);
+            if let Some(holder) = holder.map(|id| self.describe(*id, existing)).or_else(|| earlier.map(of_line)) {
+                validator.add_error(field, ErrorCode::Taken, format!("This {name} is taken by {holder}."));
+            }
+        }
+        let holder = existing.with_external_id(row.external_id.as_deref()).filter(|holder| holder.id != row.id);
+        let earlier = self.seen.claim_external_id(row, claim);
+        if let Some(holder) = holder.map(|user| self.describe(user.id, existing)).or_else(|| earlier.map(of_line)) {
+            validator.add_error("externalId", ErrorCode::Taken, format!("This external id is taken by {holder}."));
+        }
+    }
+
+    /// Describes the holder of a value. Of users in other licenses nothing is told.
+    fn describe(&self, id: Id, existing: &ExistingRows) -> String {
+        match existing.with_id(id) {
+            Some(user) if !is_same_license(user.license_id, self.license_id) => "a user of another license".to_owned(),
+            Some(user) => format!("{} {} ({})", user.first_name, user.last_name, user.id.0),
+            None => format!("the user {}", id.0),
+        }
+    }
+}
+
+fn of_line(line: u64) -> String {
+    format!("the row at line {line}")
+}
+
+/// Rejects a record that an external id assigns to another person: if its username and its email address are both other ones, the id
+/// is probably that of another system.
+pub(super) fn check_identity(record: &UserRecord, old: &user::Model, row: &user::Model, validator: &mut Validator) {
+    let is_by_id = record.id.is_some_and(|id| id == old.id);
+    let differs = |old: Option<&str>, new: Option<&str>| old.zip(new).is_some_and(|(old, new)| old != new);
+    let username = differs(old.username_key.as_deref(), row.username_key.as_deref());
+    let email = differs(old.email_key.as_deref(), row.email_key.as_deref());
+    if !is_by_id && username && email {
+        let message = format!(
+            "This external id belongs to {} {} ({}), whose username and email address are both different. If the ids are those \
+             of another system, name it with --source.",
+            old.first_name, old.last_name, old.id.0
+        );
+        validator.add_error("externalId", ErrorCode::NotAllowed, message);
+    }
+}

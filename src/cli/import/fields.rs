@@ -1,0 +1,180 @@
+//! The fields of each kind of record, and the types of their values.
+
+use super::record::RecordKind;
+
+/// The type of a field's values in an import file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FieldType {
+    Text,
+    Boolean,
+    Integer,
+    Date,
+    Instant,
+    /// One of several values, each with a code that other systems use for it.
+    OneOf(&'static [(&'static str, &'static str)]),
+    /// A list or an object, which is decoded by itself.
+    Json,
+}
+
+use FieldType::{Boolean, Date, Instant, Integer, Json, OneOf, Text};
+
+const GENDERS: FieldType = OneOf(&[("MALE", "M"), ("FEMALE", "F"), ("UNKNOWN", "U")]);
+const USER_TYPES: FieldType =
+    OneOf(&[("ADMINISTRATIVE", "AD"), ("TECHNICIAN", "TE"), ("CLINICIAN", "CL"), ("STUDENT", "ST")]);
+const ROLES: FieldType = OneOf(&[("LICENSE_ADMIN", ""), ("ADMIN", ""), ("USER", "")]);
+const INSTITUTION_KINDS: FieldType =
+    OneOf(&[("HOSPITAL", ""), ("CARE_HOME", ""), ("HOSPICE", ""), ("PRIVATE", ""), ("RESEARCH", "")]);
+const ATTRIBUTE_KINDS: FieldType = OneOf(&[("STRING", ""), ("BOOLEAN", ""), ("DATE", ""), ("INTEGER", "")]);
+const LICENSE_KINDS: FieldType = OneOf(&[("COMMERCIAL", ""), ("PRIVATE", "")]);
+
+const LICENSE: &[(&str, FieldType)] = &[
+    ("id", Text),
+    ("number", Text),
+    ("holder", Text),
+    ("kind", LICENSE_KINDS),
+    ("startsOn", Date),
+    ("expiresOn", Date),
+];
+
+const ATTRIBUTE: &[(&str, FieldType)] = &[
+    ("id", Text),
+    ("name", Text),
+    ("label", Text),
+    ("kind", ATTRIBUTE_KINDS),
+    ("required", Boolean),
+    ("userEditable", Boolean),
+    ("userVisible", Boolean),
+    ("createdAt", Instant),
+    ("modifiedAt", Instant),
+];
+
+const INSTITUTION: &[(&str, FieldType)] = &[
+    ("id", Text),
+    ("name", Text),
+    ("kind", INSTITUTION_KINDS),
+    ("country", Text),
+    ("state", Text),
+    ("city", Text),
+    ("address", Text),
+    ("postcode", Text),
+    ("phone", Text),
+    ("email", Text),
+    ("numBeds", Integer),
+    ("externalId", Text),
+    ("createdAt", Instant),
+    ("modifiedAt", Instant),
+    ("version", Integer),
+];
+
+const GROUP: &[(&str, FieldType)] = &[
+    ("id", Text),
+    ("name", Text),
+    ("description", Text),
+    ("createdAt", Instant),
+    ("modifiedAt", Instant),
+    ("version", Integer),
+];
+
+const USER: &[(&str, FieldType)] = &[
+    ("id", Text),
+    ("username", Text),
+    ("email", Text),
+    ("emailVerified", Boolean),
+    ("firstName", Text),
+    ("lastName", Text),
+    ("nickname", Text),
+    ("certifiedEmail", Text),
+    ("phone", Text),
+    ("mobile", Text),
+    ("website", Text),
+    ("birthDate", Date),
+    ("gender", GENDERS),
+    ("userType", USER_TYPES),
+    ("position", Text),
+    ("googleScholar", Text),
+    ("orcidId", Text),
+    ("atlasPreference", Text),
+    ("externalId", Text),
+    ("institution", Text),
+    ("institutionId", Text),
+    ("role", ROLES),
+    ("isStaff", Boolean),
+    ("isActive", Boolean),
+    ("hasActivated", Boolean),
+    ("fullSiteAccess", Boolean),
+    ("adminRights", Json),
+    ("groups", Json),
+    ("sites", Json),
+    ("attributes", Json),
+    ("passwordHash", Text),
+    ("pin", Text),
+    ("pinHash", Text),
+    ("avatar", Json),
+    ("dateJoined", Instant),
+    ("modifiedAt", Instant),
+    ("lastLogin", Instant),
+    ("version", Integer),
+];
+
+/// The rights in `adminRights`, all of which are booleans.
+const RIGHTS: [&str; 8] = [
+    "isSuperuser",
+    "isAdmin",
+    "isProjectAdmin",
+    "isGroupAdmin",
+    "isTaxonomiesAdmin",
+    "isResourcesAdmin",
+    "isAttributesAdmin",
+    "isContactFormEmailReceiver",
+];
+/// The prefix of a right's name, and that of the name of a custom attribute.
+pub(super) const RIGHT_PREFIX: &str = "adminRights.";
+pub(super) const ATTRIBUTE_PREFIX: &str = "attributes.";
+
+/// The fields whose values are not shown.
+const SECRETS: [&str; 3] = ["passwordHash", "pin", "pinHash"];
+
+/// Returns the fields of a kind of record.
+pub(super) fn of_kind(kind: RecordKind) -> &'static [(&'static str, FieldType)] {
+    match kind {
+        RecordKind::License => LICENSE,
+        RecordKind::Attribute => ATTRIBUTE,
+        RecordKind::Institution => INSTITUTION,
+        RecordKind::Group => GROUP,
+        RecordKind::User => USER,
+    }
+}
+
+/// Returns the type of a field, which may be one right or one custom attribute; `None` if there is no such field.
+pub(super) fn type_of(kind: RecordKind, field: &str) -> Option<FieldType> {
+    let known = of_kind(kind).iter().find(|(name, _)| *name == field).map(|(_, kind)| *kind);
+    let of_user = || match field.strip_prefix(RIGHT_PREFIX) {
+        Some(right) => RIGHTS.contains(&right).then_some(Boolean),
+        None => field.starts_with(ATTRIBUTE_PREFIX).then_some(Json),
+    };
+    known.or_else(|| of_user().filter(|_| kind == RecordKind::User))
+}
+
+/// Returns the names of the fields of a kind, for messages.
+pub(super) fn names(kind: RecordKind) -> String {
+    let names: Vec<&str> = of_kind(kind).iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+/// Returns the field of a user that a column is named after, ignoring case and signs: `first_name` and `First Name` are `firstName`.
+pub(super) fn named_like(column: &str) -> Option<String> {
+    let plain =
+        |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    if let Some(name) = column.strip_prefix(ATTRIBUTE_PREFIX) {
+        return Some(format!("{ATTRIBUTE_PREFIX}{name}"));
+    }
+    let wanted = plain(column.strip_prefix(RIGHT_PREFIX).unwrap_or(column));
+    let field = USER.iter().map(|(name, _)| *name).find(|name| plain(name) == wanted).map(str::to_owned);
+    let right = || RIGHTS.iter().find(|right| plain(right) == wanted).map(|right| format!("{RIGHT_PREFIX}{right}"));
+    field.or_else(right)
+}
+
+/// Returns whether the values of a field must not be shown.
+pub(super) fn is_secret(field: &str) -> bool {
+    SECRETS.contains(&field)
+}

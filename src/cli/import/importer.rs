@@ -1,0 +1,226 @@
+//! The importer: takes chunks of records through the stages of comparing and writing.
+
+use std::collections::VecDeque;
+use std::io;
+
+use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Options;
+use super::names::NameIndex;
+use super::origin::{Fault, InvalidRow, Origin};
+use super::reader::{self, Chunk, ReadRow};
+use super::record::RecordKind;
+use super::report::Report;
+use super::seen::SeenKeys;
+use super::summary::ImportSummary;
+use crate::access::of_license;
+use crate::attribute_values::Definitions;
+use crate::avatar::ImageProcessor;
+use crate::db::{Db, Transaction};
+use crate::entity::{group, institution};
+use crate::error::{Error, ErrorCode};
+use crate::scalar::Id;
+use crate::validation::Validator;
+
+/// The number of chunks that may wait to be compared with the directory.
+const CHUNKS_AHEAD: usize = 1;
+
+/// Imports records into one license.
+pub(super) struct Importer<'a> {
+    pub(super) db: &'a Db,
+    pub(super) license_id: Id,
+    pub(super) write: bool,
+    pub(super) options: Options,
+    pub(super) images: ImageProcessor,
+    pub(super) institutions: NameIndex,
+    pub(super) groups: NameIndex,
+    /// The definitions of custom attributes that the file adds.
+    pub(super) new_definitions: Definitions,
+    pub(super) seen: SeenKeys,
+    pub(super) summary: ImportSummary,
+    pub(super) report: Report,
+    /// The number of the current chunk.
+    pub(super) chunk: u64,
+    /// The chunks that are being written, oldest first.
+    pub(super) writes: VecDeque<(u64, JoinHandle<Result<(), Error>>)>,
+}
+
+impl<'a> Importer<'a> {
+    pub(super) async fn new(
+        db: &'a Db,
+        license_id: Id,
+        write: bool,
+        options: Options,
+        report: Report,
+    ) -> Result<Self, Error> {
+        let (institutions, groups) = tokio::try_join!(institutions(db, license_id), groups(db, license_id))?;
+        Ok(Self {
+            db,
+            license_id,
+            write,
+            options,
+            images: ImageProcessor::default(),
+            institutions,
+            groups,
+            new_definitions: Definitions::new(),
+            seen: SeenKeys::default(),
+            summary: ImportSummary::default(),
+            report,
+            chunk: 0,
+            writes: VecDeque::new(),
+        })
+    }
+
+    /// Imports rows. Returns once everything is written.
+    pub(super) async fn import(
+        mut self,
+        rows: impl Iterator<Item = io::Result<ReadRow>> + Send + 'static,
+        progress: impl Fn(u64),
+    ) -> Result<ImportSummary, Error> {
+        let license_id = self.license_id;
+        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let reader = tokio::task::spawn_blocking(move || reader::read(rows, license_id, &sender));
+        let imported = self.import_chunks(chunks, progress).await;
+        let written = self.finish_writes().await;
+        // It has ended, or ends because nobody receives its chunks.
+        reader.await.map_err(Error::internal)?;
+        imported.and(written)?;
+        self.report.finish()?;
+        let mut summary = self.summary;
+        summary.sort();
+        Ok(summary)
+    }
+
+    async fn import_chunks(
+        &mut self,
+        mut chunks: mpsc::Receiver<Result<Chunk, Error>>,
+        progress: impl Fn(u64),
+    ) -> Result<(), Error> {
+        while let Some(chunk) = chunks.recv().await {
+            let Chunk { attributes, institutions, groups, users, invalid, ignored, position, .. } = chunk?;
+            self.chunk += 1;
+            self.summary.add_ignored(ignored);
+            for (origin, faults) in invalid {
+                self.refuse(&origin, None, faults)?;
+            }
+            // Users may refer to the attributes, institutions and groups of the same chunk.
+            self.import_attributes(attributes).await?;
+            self.import_institutions(institutions).await?;
+            self.import_groups(groups).await?;
+            self.import_users(users).await?;
+            progress(position);
+        }
+        Ok(())
+    }
+
+    /// Begins the transaction of a chunk, once there is room for another one; `None` if nothing is to be written.
+    #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
+    pub(super) async fn begin(&mut self) -> Result<Option<Transaction>, Error> {
+        if !self.write {
+            return Ok(None);
+        }
+        self.wait_for_writes(self.db.transactions_of_load().saturating_sub(1)).await?;
+        Ok(Some(self.db.begin().await?))
+    }
+
+    /// Begins a transaction as [`begin`](Self::begin) after all others, which may hold locks of the rows that it changes.
+    pub(super) async fn begin_alone(&mut self) -> Result<Option<Transaction>, Error> {
+        self.wait_for_writes(0).await?;
+        self.begin().await
+    }
+
+    /// Starts to write the current chunk.
+    pub(super) fn start_write(&mut self, write: impl Future<Output = Result<(), Error>> + Send + 'static) {
+        self.writes.push_back((self.chunk, tokio::spawn(write)));
+    }
+
+    /// Waits until at most `most` chunks are being written.
+    pub(super) async fn wait_for_writes(&mut self, most: usize) -> Result<(), Error> {
+        while self.writes.len() > most {
+            let Some((chunk, write)) = self.writes.pop_front() else { break };
+            write.await.map_err(Error::internal)??;
+            // Later chunks find its users in the database.
+            self.seen.forget(chunk);
+        }
+        Ok(())
+    }
+
+    /// Waits until no chunk is being written, whether or not one of them fails.
+    async fn finish_writes(&mut self) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        while !self.writes.is_empty() {
+            let written = self.wait_for_writes(self.writes.len() - 1).await;
+            outcome = outcome.and(written);
+        }
+        outcome
+    }
+
+    /// Rejects a record whose object an earlier record has already described.
+    pub(super) fn check_first_mention(&mut self, kind: RecordKind, id: Id, line: u64, validator: &mut Validator) {
+        if let Some(first) = self.seen.add(kind, id, line) {
+            let message = format!("An earlier row of the file, at line {first}, is about the same {}.", kind.name());
+            validator.add_error("id", ErrorCode::Taken, message);
+        }
+    }
+
+    /// Rejects a record with the errors of its format and those of its validation. An error of validation is left out if the
+    /// field has an error of its format.
+    pub(super) fn reject(
+        &mut self,
+        origin: &Origin,
+        kind: RecordKind,
+        mut faults: Vec<Fault>,
+        error: Option<Error>,
+    ) -> Result<(), Error> {
+        match error {
+            Some(Error::Rejected(errors)) => {
+                let mut own: Vec<Fault> = errors.into_iter().map(Fault::from).collect();
+                own.retain(|fault| !faults.iter().any(|other| other.field == fault.field));
+                faults.extend(own);
+            }
+            Some(other) => return Err(other),
+            None => {}
+        }
+        self.refuse(origin, Some(kind), faults)
+    }
+
+    /// Reports an invalid row.
+    fn refuse(&mut self, origin: &Origin, kind: Option<RecordKind>, faults: Vec<Fault>) -> Result<(), Error> {
+        let invalid = InvalidRow::new(origin, faults);
+        self.report.refused(origin, kind, &invalid)?;
+        self.summary.add_invalid(invalid);
+        Ok(())
+    }
+}
+
+async fn institutions(db: &Db, license_id: Id) -> Result<NameIndex, Error> {
+    let rows: Vec<(Id, String, Option<String>)> = institution::Entity::find()
+        .select_only()
+        .columns([institution::Column::Id, institution::Column::Name, institution::Column::ExternalId])
+        .filter(of_license(institution::Column::LicenseId, license_id))
+        .into_tuple()
+        .all(db.read())
+        .await?;
+    let mut index = NameIndex::default();
+    for (id, name, external_id) in rows {
+        index.add(id, &name, external_id.as_deref());
+    }
+    Ok(index)
+}
+
+async fn groups(db: &Db, license_id: Id) -> Result<NameIndex, Error> {
+    let rows: Vec<(Id, String)> = group::Entity::find()
+        .select_only()
+        .columns([group::Column::Id, group::Column::Name])
+        .filter(of_license(group::Column::LicenseId, license_id))
+        .into_tuple()
+        .all(db.read())
+        .await?;
+    let mut index = NameIndex::default();
+    for (id, name) in rows {
+        index.add(id, &name, None);
+    }
+    Ok(index)
+}

@@ -1,0 +1,301 @@
+//! The rules of a mapping: how a field gets its value.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::keycloak;
+use super::record::RecordKind;
+use super::values::Formats;
+use crate::scalar::Id;
+
+/// A rule: the column, or a table with more.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum FieldRule {
+    Column(String),
+    Rule(Box<Rule>),
+}
+
+/// A rule with particulars.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Rule {
+    /// The columns, of which the first that has a value counts. A column within another one is written with a full stop.
+    #[serde(default)]
+    column: Option<String>,
+    #[serde(default)]
+    columns: Vec<String>,
+    /// The value of every row.
+    constant: Option<Value>,
+    /// The value of rows that have none.
+    default: Option<Value>,
+    /// The values for codes, which are compared ignoring case.
+    #[serde(default)]
+    codes: BTreeMap<String, Value>,
+    convert: Option<Conversion>,
+    /// Whether the name of the source is put before the value, so that it differs from the ids of other systems.
+    #[serde(default)]
+    with_source: bool,
+    /// The kind of object whose UUID is derived from the source and the value.
+    derive: Option<Derived>,
+    /// The members of an item, if the items of a list are objects: its key and its name.
+    key: Option<String>,
+    name: Option<String>,
+    /// The role in each group.
+    role: Option<String>,
+    /// Creates the objects that the value refers to, with these fields in addition to the name.
+    create: Option<Map<String, Value>>,
+}
+
+/// A conversion of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Conversion {
+    /// True for a value that is false, and the other way round.
+    Not,
+    /// The value of the first part of a distinguished name: `cn=nurses,ou=groups` is `nurses`.
+    Rdn,
+    /// A path without the first slash.
+    Path,
+    /// Whether there is no value.
+    IsBlank,
+    /// The first of several values.
+    First,
+    /// The password among Keycloak's credentials.
+    KeycloakCredentials,
+    /// The content of a picture in base64.
+    Picture,
+}
+
+/// The kind of an object that has a derived UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Derived {
+    User,
+    Group,
+    Institution,
+}
+
+/// What the value of a field depends on, besides its rule.
+pub(super) struct Environment<'a> {
+    pub(super) row: &'a Map<String, Value>,
+    pub(super) source: &'a str,
+    pub(super) license_id: Id,
+    pub(super) formats: &'a Formats,
+}
+
+impl FieldRule {
+    /// Returns the columns that the rule uses.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        let (first, more): (Option<&String>, &[String]) = match self {
+            Self::Column(column) => (Some(column), &[]),
+            Self::Rule(rule) => (rule.column.as_ref(), &rule.columns),
+        };
+        first.into_iter().chain(more).map(String::as_str)
+    }
+
+    /// Returns the first column that has a value, and the value.
+    pub(super) fn find<'a>(&'a self, row: &'a Map<String, Value>) -> (Option<&'a str>, Option<&'a Value>) {
+        let is_blank = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
+        let find = |column: &'a str| Some((Some(column), Some(lookup(row, column).filter(|value| !is_blank(value))?)));
+        self.columns().find_map(find).unwrap_or((self.columns().next(), None))
+    }
+
+    /// Returns the value of the field; null if it is not known.
+    pub(super) fn value(&self, value: Option<&Value>, environment: &Environment<'_>) -> Result<Value, String> {
+        match self {
+            Self::Column(_) => Ok(value.cloned().unwrap_or_default()),
+            Self::Rule(rule) => rule.value(value, environment),
+        }
+    }
+
+    /// Returns the objects that a value refers to and that are created.
+    pub(super) fn created(
+        &self,
+        value: Option<&Value>,
+        environment: &Environment<'_>,
+    ) -> Vec<(RecordKind, Map<String, Value>)> {
+        match self {
+            Self::Column(_) => Vec::new(),
+            Self::Rule(rule) => rule.created(value, environment),
+        }
+    }
+}
+
+impl Rule {
+    fn value(&self, value: Option<&Value>, environment: &Environment<'_>) -> Result<Value, String> {
+        if let Some(constant) = &self.constant {
+            return Ok(constant.clone());
+        }
+        let converted = match (value, self.convert) {
+            (value, Some(Conversion::IsBlank)) => value.is_none().into(),
+            (None, _) => Value::Null,
+            (Some(value), conversion) => self.convert(value, conversion, environment)?,
+        };
+        if converted.is_null() { Ok(self.default.clone().unwrap_or_default()) } else { Ok(converted) }
+    }
+
+    fn convert(
+        &self,
+        value: &Value,
+        conversion: Option<Conversion>,
+        environment: &Environment<'_>,
+    ) -> Result<Value, String> {
+        let is_list = self.role.is_some() || self.key.is_some() || self.create.is_some();
+        let value = match conversion {
+            Some(Conversion::KeycloakCredentials) => return keycloak::password_hash(value),
+            Some(Conversion::Picture) => return Ok(picture(value)),
+            Some(Conversion::Not) => {
+                let truth = environment.formats.convert(value.clone(), super::fields::FieldType::Boolean)?;
+                return Ok(truth.as_bool().map_or(Value::Null, |truth| (!truth).into()));
+            }
+            Some(Conversion::First) => value.get(0).unwrap_or(value).clone(),
+            Some(Conversion::Rdn) => each(value, rdn),
+            Some(Conversion::Path) => each(value, |path| path.trim_start_matches('/').to_owned()),
+            Some(Conversion::IsBlank) | None => value.clone(),
+        };
+        if is_list || (self.derive.is_some() && value.is_array()) {
+            return Ok(self.references(&value, environment));
+        }
+        let value = if self.codes.is_empty() { value } else { self.decode(&value)? };
+        let Some(text) = text_of(&value) else { return Ok(value) };
+        Ok(if self.derive.is_some() {
+            self.reference(&text, environment).into()
+        } else if self.with_source {
+            format!("{}:{text}", environment.source).into()
+        } else {
+            value
+        })
+    }
+
+    /// Returns the value of a code.
+    fn decode(&self, value: &Value) -> Result<Value, String> {
+        let text = text_of(value).unwrap_or_default();
+        let found = self.codes.iter().find(|(code, _)| code.eq_ignore_ascii_case(text.trim()));
+        found.map(|(_, value)| value.clone()).ok_or_else(|| {
+            let codes: Vec<&str> = self.codes.keys().map(String::as_str).collect();
+            format!("unknown code; the mapping has {}", codes.join(", "))
+        })
+    }
+
+    /// Returns references to groups or an institution, by their derived id if they have one.
+    fn references(&self, value: &Value, environment: &Environment<'_>) -> Value {
+        let reference = |item: &Value| {
+            let key = self.key_of(item)?;
+            let reference = self.reference(&key, environment);
+            Some(match &self.role {
+                Some(role) => json!({ "group": reference, "role": role }),
+                None => reference.into(),
+            })
+        };
+        match value {
+            Value::Array(items) => items.iter().filter_map(reference).collect(),
+            value if self.role.is_some() => reference(value).into_iter().collect(),
+            value => reference(value).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the reference to the object with a key.
+    fn reference(&self, key: &str, environment: &Environment<'_>) -> String {
+        let kind = match self.derive {
+            Some(Derived::User) => "user",
+            Some(Derived::Group) => "group",
+            Some(Derived::Institution) => "institution",
+            None => return key.to_owned(),
+        };
+        let name = format!("{}/{kind}/{key}", environment.source);
+        Uuid::new_v5(&environment.license_id.0, name.as_bytes()).to_string()
+    }
+
+    fn key_of(&self, item: &Value) -> Option<String> {
+        match (&self.key, item) {
+            (Some(key), Value::Object(item)) => text_of(item.get(key)?),
+            (_, item) => text_of(item),
+        }
+    }
+
+    /// Returns the objects that a value refers to and that are created.
+    fn created(&self, value: Option<&Value>, environment: &Environment<'_>) -> Vec<(RecordKind, Map<String, Value>)> {
+        let (Some(more), Some(value)) = (&self.create, value) else { return Vec::new() };
+        let kind = if self.derive == Some(Derived::Institution) { RecordKind::Institution } else { RecordKind::Group };
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let object = |item: &Value| {
+            let key = self.key_of(item)?;
+            let name = match (&self.name, item) {
+                (Some(name), Value::Object(item)) => item.get(name).and_then(text_of),
+                (Some(column), _) => lookup(environment.row, column).and_then(text_of),
+                (None, _) => None,
+            };
+            let mut object = more.clone();
+            object.insert("name".to_owned(), name.unwrap_or_else(|| key.clone()).into());
+            object.insert("id".to_owned(), self.reference(&key, environment).into());
+            Some((kind, object))
+        };
+        items.iter().filter_map(object).collect()
+    }
+}
+
+/// Returns the value of a column. A name with full stops is a path, if no column has it. Of a list, a path goes on with the item that
+/// is `primary`, or else with the first one.
+pub(super) fn lookup<'a>(row: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let named = |name: &str| {
+        row.get(name).or_else(|| row.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+    };
+    named(path).or_else(|| {
+        let (outer, inner) = path.split_once('.')?;
+        match named(outer)? {
+            Value::Object(object) => lookup(object, inner),
+            Value::Array(items) => {
+                let is_primary = |item: &&Value| item.get("primary") == Some(&Value::Bool(true));
+                lookup(items.iter().find(is_primary).or(items.first())?.as_object()?, inner)
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Returns a text, number or boolean as text.
+pub(super) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Array(items) if items.len() == 1 => text_of(items.first()?),
+        _ => None,
+    }
+}
+
+/// Converts a text, or each text of a list.
+fn each(value: &Value, convert: impl Fn(&str) -> String) -> Value {
+    let one = |value: &Value| value.as_str().map_or_else(|| value.clone(), |text| convert(text).into());
+    match value {
+        Value::Array(items) => items.iter().map(one).collect(),
+        value => one(value),
+    }
+}
+
+/// Returns the value of the first part of a distinguished name (RFC 4514).
+fn rdn(name: &str) -> String {
+    let (mut value, mut chars) = (String::new(), name.split_once('=').map_or(name, |(_, rest)| rest).chars());
+    while let Some(c) = chars.next() {
+        match c {
+            ',' | '+' => break,
+            '\\' => value.extend(chars.next()),
+            c => value.push(c),
+        }
+    }
+    value.trim().to_owned()
+}
+
+/// Returns a picture as a record has it.
+fn picture(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.first().map(picture).unwrap_or_default(),
+        Value::Object(binary) => json!({ "content": binary.get("base64") }),
+        Value::String(content) => json!({ "content": content }),
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,284 @@
+//! The members of an object in an import file, decoded into a record.
+
+use std::collections::BTreeMap;
+
+use async_graphql::MaybeUndefined;
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::fields::FieldType;
+use super::origin::Fault;
+use super::record::{
+    AttributeRecord, GroupRecord, GroupReference, History, InstitutionRecord, LicenseRecord, UserRecord,
+};
+use super::values::Formats;
+use crate::entity::attribute_definition::AttributeKind;
+use crate::entity::group::GroupFields;
+use crate::entity::institution::InstitutionFields;
+use crate::entity::membership::GroupRole;
+use crate::entity::user::{UserFields, UserNames};
+
+/// The separator of several values in one text, and that of a group and the role in it.
+const LIST_SEPARATOR: char = ';';
+const ROLE_SEPARATOR: char = '=';
+
+/// The members that have not been read yet, whose values have the types of their fields, and the errors so far.
+pub(super) struct Members<'a> {
+    rest: Map<String, Value>,
+    faults: Vec<Fault>,
+    formats: &'a Formats,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn new(rest: Map<String, Value>, faults: Vec<Fault>, formats: &'a Formats) -> Self {
+        Self { rest, faults, formats }
+    }
+
+    /// Returns the errors.
+    pub(super) fn finish(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    pub(super) fn license(&mut self) -> LicenseRecord {
+        let record = LicenseRecord {
+            id: self.take("id"),
+            number: self.text("number").unwrap_or_default(),
+            holder: self.text("holder").unwrap_or_default(),
+            is_private: self.text("kind").is_some_and(|kind| kind == "PRIVATE"),
+            starts_on: self.take("startsOn"),
+            expires_on: self.take("expiresOn"),
+        };
+        for (name, value) in [("number", &record.number), ("holder", &record.holder)] {
+            if value.trim().is_empty() {
+                self.faults.push(Fault::new(name, "This field is required."));
+            }
+        }
+        record
+    }
+
+    pub(super) fn attribute(&mut self) -> AttributeRecord {
+        let kind = self.text("kind").map(|kind| match kind.as_str() {
+            "BOOLEAN" => AttributeKind::Boolean,
+            "DATE" => AttributeKind::Date,
+            "INTEGER" => AttributeKind::Integer,
+            _ => AttributeKind::String,
+        });
+        AttributeRecord {
+            id: self.take("id"),
+            name: self.text("name").unwrap_or_default(),
+            label: self.nullable("label"),
+            kind: kind.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
+            required: self.nullable("required"),
+            user_editable: self.nullable("userEditable"),
+            user_visible: self.nullable("userVisible"),
+            history: self.history(),
+        }
+    }
+
+    pub(super) fn institution(&mut self) -> InstitutionRecord {
+        let mut record =
+            InstitutionRecord { id: self.take("id"), history: self.history(), ..InstitutionRecord::default() };
+        record.core.name = self.nullable("name");
+        record.core.kind = self.nullable("kind");
+        record.core.country = self.nullable("country");
+        record.fields = self.all_other::<InstitutionFields>();
+        record
+    }
+
+    pub(super) fn group(&mut self) -> GroupRecord {
+        let (id, history) = (self.take("id"), self.history());
+        GroupRecord { id, history, fields: self.all_other::<GroupFields>() }
+    }
+
+    pub(super) fn user(&mut self) -> UserRecord {
+        let names = UserNames { first_name: self.nullable("firstName"), last_name: self.nullable("lastName") };
+        let is_blank = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
+        let clears_institution = self.rest.get("institution").is_some_and(is_blank);
+        let is_given = |name: &str| self.rest.get(name).is_some_and(|value| !value.is_null());
+        let (has_all_groups, has_all_sites) = (is_given("groups"), is_given("sites"));
+        let (sites, granted_at) = self.sites();
+        UserRecord {
+            id: self.take("id"),
+            names,
+            is_active: self.nullable("isActive"),
+            attributes: self.take("attributes").unwrap_or_default(),
+            institution: self.text("institution").filter(|reference| !reference.trim().is_empty()),
+            clears_institution,
+            groups: self.groups(),
+            has_all_groups,
+            sites,
+            has_all_sites,
+            granted_at,
+            password_hash: self.text("passwordHash"),
+            pin: self.text("pin"),
+            pin_hash: self.text("pinHash"),
+            avatar: self.take("avatar"),
+            date_joined: self.instant("dateJoined"),
+            last_login: self.instant("lastLogin"),
+            history: self.history(),
+            email_verified: self.take("emailVerified").unwrap_or_default(),
+            has_activated: self.take("hasActivated").unwrap_or_default(),
+            fields: self.user_fields(),
+        }
+    }
+
+    fn user_fields(&mut self) -> UserFields {
+        if let Some(Value::Object(rights)) = self.rest.get_mut("adminRights") {
+            for (right, value) in rights {
+                match self.formats.convert(value.take(), FieldType::Boolean) {
+                    // What is not known stays as it is.
+                    Ok(converted) => *value = converted,
+                    Err(message) => self.faults.push(Fault::new(format!("adminRights.{right}"), message)),
+                }
+            }
+        }
+        if let Some(Value::Object(rights)) = self.rest.get_mut("adminRights") {
+            rights.retain(|_, value| !value.is_null());
+        }
+        self.all_other::<UserFields>()
+    }
+
+    fn history(&mut self) -> History {
+        History {
+            created_at: self.instant("createdAt"),
+            modified_at: self.instant("modifiedAt"),
+            version: self.take("version"),
+        }
+    }
+
+    fn groups(&mut self) -> Vec<GroupReference> {
+        self.items("groups").into_iter().filter_map(|item| self.found("groups", group_reference(item))).collect()
+    }
+
+    /// Returns the references to sites, and when access to them was granted.
+    fn sites(&mut self) -> (Vec<String>, BTreeMap<String, DateTime<Utc>>) {
+        let (mut sites, mut granted_at) = (Vec::new(), BTreeMap::new());
+        for item in self.items("sites") {
+            if let Some((site, at)) = self.found("sites", site_reference(item)) {
+                granted_at.extend(at.map(|at| (site.clone(), at)));
+                sites.push(site);
+            }
+        }
+        (sites, granted_at)
+    }
+
+    /// Takes a list; a text is a list of its parts.
+    fn items(&mut self, name: &str) -> Vec<Value> {
+        match self.rest.remove(name) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(Value::String(text)) => {
+                let parts = text.split(LIST_SEPARATOR).map(str::trim).filter(|part| !part.is_empty());
+                parts.map(|part| text_reference(name, part)).collect()
+            }
+            Some(_) => {
+                self.faults.push(Fault::new(name, "expected a list"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn found<T>(&mut self, name: &str, found: Result<T, String>) -> Option<T> {
+        found.map_err(|message| self.faults.push(Fault::new(name, message))).ok()
+    }
+
+    /// Takes a member of any type; `None` if it is absent or null.
+    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let value = self.rest.remove(name)?;
+        self.decode::<Option<T>>(name, value).flatten()
+    }
+
+    /// Takes a member that may be absent, null or a value.
+    fn nullable<T: DeserializeOwned>(&mut self, name: &str) -> MaybeUndefined<T> {
+        match self.rest.remove(name) {
+            None => MaybeUndefined::Undefined,
+            Some(Value::Null) => MaybeUndefined::Null,
+            Some(value) => self.decode(name, value).map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
+        }
+    }
+
+    /// Takes a member that is a text; `None` if it is absent or null.
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.take(name)
+    }
+
+    /// Takes a member that is an instant; `None` if it is absent or null.
+    fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
+        self.take(name)
+    }
+
+    /// Takes all other members at once. If that fails, decodes each by itself, so that all errors are found.
+    fn all_other<T: DeserializeOwned + Default>(&mut self) -> T {
+        let rest = std::mem::take(&mut self.rest);
+        if let Ok(fields) = <T as serde::Deserialize>::deserialize(&rest) {
+            return fields;
+        }
+        let mut good = Map::new();
+        for (name, value) in rest {
+            let alone = Map::from_iter([(name.clone(), value.clone())]);
+            if self.decode::<T>(&name, Value::Object(alone)).is_some() {
+                good.insert(name, value);
+            }
+        }
+        <T as serde::Deserialize>::deserialize(&good).unwrap_or_default()
+    }
+
+    fn decode<T: DeserializeOwned>(&mut self, name: &str, value: Value) -> Option<T> {
+        match serde_json::from_value(value) {
+            Ok(decoded) => Some(decoded),
+            Err(error) => {
+                self.faults.push(Fault::new(name, error.to_string()));
+                None
+            }
+        }
+    }
+}
+
+/// Returns the item of a list that a part of a text stands for: a group may have a role, as in `Ward 3=OWNER`.
+fn text_reference(list: &str, part: &str) -> Value {
+    let role = part.rsplit_once(ROLE_SEPARATOR).filter(|(_, role)| list == "groups" && parse_role(role).is_some());
+    match role {
+        Some((group, role)) => serde_json::json!({ "group": group.trim(), "role": role }),
+        None => part.into(),
+    }
+}
+
+fn group_reference(item: Value) -> Result<GroupReference, String> {
+    const EXPECTED: &str = "expected the id or name of a group, or an object with group and role";
+    let mut item = match item {
+        Value::String(group) => return Ok(GroupReference { group, role: GroupRole::Member, joined_at: None }),
+        Value::Number(number) => {
+            return Ok(GroupReference { group: number.to_string(), role: GroupRole::Member, joined_at: None });
+        }
+        Value::Object(item) => item,
+        _ => return Err(EXPECTED.to_owned()),
+    };
+    if let Some(role) = item.get("role").and_then(Value::as_str) {
+        let known =
+            parse_role(role).ok_or_else(|| format!("expected the role OWNER, MANAGER or MEMBER, not {role:?}"))?;
+        item.insert("role".to_owned(), known.into());
+    }
+    serde_json::from_value(Value::Object(item)).map_err(|error| format!("{EXPECTED}: {error}"))
+}
+
+/// Returns the name of a role in any case.
+fn parse_role(text: &str) -> Option<&'static str> {
+    ["OWNER", "MANAGER", "MEMBER"].into_iter().find(|role| role.eq_ignore_ascii_case(text.trim()))
+}
+
+fn site_reference(item: Value) -> Result<(String, Option<DateTime<Utc>>), String> {
+    match item {
+        Value::String(site) => Ok((site, None)),
+        Value::Number(number) => Ok((number.to_string(), None)),
+        Value::Object(mut item) => {
+            let Some(Value::String(site)) = item.remove("site") else { return Err(EXPECTED_SITE.to_owned()) };
+            let granted_at = item.remove("grantedAt").unwrap_or_default();
+            let granted_at = serde_json::from_value(granted_at).map_err(|error| format!("grantedAt: {error}"))?;
+            Ok((site, granted_at))
+        }
+        _ => Err(EXPECTED_SITE.to_owned()),
+    }
+}
+
+const EXPECTED_SITE: &str = "expected the id, name or external id of an institution";

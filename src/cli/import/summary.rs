@@ -1,0 +1,123 @@
+//! The result of an import, and its description.
+
+use std::collections::BTreeMap;
+
+use super::origin::InvalidRow;
+use super::report::Outcome;
+use crate::auth::password::format_counts;
+
+/// The maximum number of rows whose errors are kept. The report of an import has all of them.
+const MAX_KEPT: usize = 10_000;
+
+/// The result of the rows that were read.
+#[derive(Debug, Default)]
+pub struct ImportSummary {
+    pub created: u64,
+    /// The number of users among the created records.
+    pub new_users: u64,
+    pub changed: u64,
+    pub unchanged: u64,
+    /// The number of invalid rows.
+    pub refused: u64,
+    /// The first invalid rows.
+    pub invalid: Vec<InvalidRow>,
+    /// Rows that are valid except for a password hash, a PIN or a picture that cannot be used; their users are imported without it.
+    pub notes: Vec<InvalidRow>,
+    /// The number of users who are imported without the password of the file.
+    pub without_password: u64,
+    /// The number of weak password hashes that were imported, by family.
+    pub weak_passwords: BTreeMap<&'static str, u64>,
+    /// The number of new users who are active and have a password or have none, and of those who are inactive.
+    pub new_with_password: u64,
+    pub new_without_password: u64,
+    pub new_inactive: u64,
+    /// The number of users who are active in the file, and were left inactive because they were deactivated here.
+    pub kept_inactive: u64,
+    /// The number of rows in which columns had a value that was not imported, and of rows of other kinds.
+    ignored: BTreeMap<String, u64>,
+}
+
+impl ImportSummary {
+    pub(super) fn count(&mut self, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::Created => &mut self.created,
+            Outcome::Changed => &mut self.changed,
+            Outcome::Unchanged => &mut self.unchanged,
+        };
+        *count += 1;
+    }
+
+    pub(super) fn add_invalid(&mut self, row: InvalidRow) {
+        self.refused += 1;
+        if self.invalid.len() < MAX_KEPT {
+            self.invalid.push(row);
+        }
+    }
+
+    pub(super) fn add_note(&mut self, row: InvalidRow) {
+        if self.notes.len() < MAX_KEPT {
+            self.notes.push(row);
+        }
+    }
+
+    pub(super) fn add_ignored(&mut self, ignored: BTreeMap<String, u64>) {
+        for (name, count) in ignored {
+            *self.ignored.entry(name).or_default() += count;
+        }
+    }
+
+    /// Sorts the rows by their lines.
+    pub(super) fn sort(&mut self) {
+        self.invalid.sort_by_key(|row| row.line);
+        self.notes.sort_by_key(|row| row.line);
+    }
+
+    /// Returns the errors of the first invalid rows and of those with notes, with the number of the line, in the order of the lines.
+    pub fn errors(&self) -> impl Iterator<Item = String> {
+        let mut rows: Vec<&InvalidRow> = self.invalid.iter().chain(&self.notes).collect();
+        rows.sort_by_key(|row| row.line);
+        rows.into_iter().flat_map(|row| row.errors.iter().map(|error| format!("line {}: {error}", row.line)))
+    }
+
+    /// Describes how many records were created and changed, and problems with them. `verb` is `were` or `would be`.
+    #[must_use]
+    pub fn describe(&self, verb: &str) -> String {
+        let mut summary =
+            vec![format!("{} {verb} created, {} changed, {} unchanged.", self.created, self.changed, self.unchanged)];
+        summary.extend(self.describe_sign_in());
+        if self.kept_inactive > 0 {
+            let text = "users who are active in the file were deactivated here and stay inactive; --reactivate activates them.";
+            summary.push(format!("{} {text}", self.kept_inactive));
+        }
+        if self.without_password > 0 {
+            summary.push(format!(
+                "{} {verb} imported without a password, because the hash in the file cannot be used. These users set one with \
+                 an activation link or a password reset.",
+                self.without_password
+            ));
+        }
+        if let Some(counts) = format_counts(&self.weak_passwords) {
+            summary.push(format!(
+                "Weak password hashes that {verb} imported: {counts}. Each is replaced when its user signs in; `roster doctor` \
+                 counts the remaining ones."
+            ));
+        }
+        summary.extend(self.ignored.iter().map(|(name, count)| format!("Not imported: {name} (in {count} rows).")));
+        summary.join("\n")
+    }
+
+    /// Describes how the new users sign in, if any of them has a password.
+    fn describe_sign_in(&self) -> Option<String> {
+        if self.new_with_password == 0 {
+            return None;
+        }
+        let mut parts = vec![format!("{} new users can sign in with their old password", self.new_with_password)];
+        if self.new_without_password > 0 {
+            parts.push(format!("{} need an invitation", self.new_without_password));
+        }
+        if self.new_inactive > 0 {
+            parts.push(format!("{} are inactive", self.new_inactive));
+        }
+        Some(parts.join(", ") + ".")
+    }
+}
