@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::config::{Import, OnError, Settings};
 use super::import::record::LicenseRecord;
-use super::import::{Formats, ImportSummary, Input, Mapping, Options, Preset, Report, Source};
+use super::import::{Formats, ImportSummary, Input, Leavers, Mapping, Options, Preset, Report, Source};
 use super::open::{DATA_DIR, check_key, close, hasher_unchanged, open_unchanged, open_with_key};
 use super::output::{print_error, print_line, write_text};
 use super::progress::progress_bar;
@@ -29,7 +29,8 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
     }
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
     let target = Target::find(&db, import, &source).await?;
-    let job = import::Import { db: &db, license_id: target.id, source: &source, options: options(import, hasher) };
+    let options = options(import, &source, hasher);
+    let job = import::Import { db: &db, license_id: target.id, source: &source, options };
     let checked = check(import, &job).await?;
     if checked.refused > 0 && import.on_error == OnError::Stop {
         return show(settings, import, &checked, "would be");
@@ -57,7 +58,8 @@ async fn try_out(settings: &Settings, import: &Import, source: &Source) -> anyho
     let (db, _dir) = open_unchanged(settings, DATA_DIR).await?;
     let hasher = hasher_unchanged(settings, DATA_DIR)?;
     let target = Target::find(&db, import, source).await?;
-    let job = import::Import { db: &db, license_id: target.id, source, options: options(import, hasher) };
+    let options = options(import, source, hasher);
+    let job = import::Import { db: &db, license_id: target.id, source, options };
     let checked = check(import, &job).await?;
     db.close().await?;
     show(settings, import, &checked, "would be")
@@ -77,8 +79,15 @@ fn progress_of(source: &Source, message: &'static str) -> io::Result<ProgressBar
     Ok(bar)
 }
 
-fn options(import: &Import, hasher: Hasher) -> Options {
-    Options { hasher: Some(hasher), reactivate: import.reactivate, avatar_dir: import.avatar_dir.clone() }
+fn options(import: &Import, source: &Source, hasher: Hasher) -> Options {
+    let leavers = || Leavers { max_percent: import.max_leavers, prefix: source.external_id_prefix() };
+    Options {
+        hasher: Some(hasher),
+        reactivate: import.reactivate,
+        avatar_dir: import.avatar_dir.clone(),
+        formats: source.formats().clone(),
+        leavers: import.full.then(leavers),
+    }
 }
 
 /// The license to import into, and its terms if it is to be created.

@@ -110,6 +110,13 @@ pub struct Import {
     /// Activate users who were deactivated here and are active in the file.
     #[arg(long)]
     pub reactivate: bool,
+    /// The file is complete: deactivate users who are missing in it. If its ids are those of a --source, only users of that source
+    /// count. Superusers and license administrators stay.
+    #[arg(long)]
+    pub full: bool,
+    /// Share of the active users that may be missing in a complete file. With more, nothing is imported.
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = percent, requires = "full")]
+    pub max_leavers: u64,
     /// Directory of the pictures that rows refer to.
     #[arg(long, value_name = "DIR")]
     pub avatar_dir: Option<PathBuf>,
@@ -387,6 +394,11 @@ fn scratch_url(text: &str) -> Result<String, String> {
 fn encoding(label: &str) -> Result<&'static Encoding, String> {
     let found = Encoding::for_label_no_replacement(label.as_bytes());
     found.ok_or_else(|| "expected the name of an encoding, such as windows-1252 or utf-16".to_owned())
+}
+
+fn percent(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse().ok();
+    number.filter(|number| *number <= 100).ok_or_else(|| "expected a percentage, such as 5%".to_owned())
 }
 
 fn date_form(form: &str) -> Result<String, String> {

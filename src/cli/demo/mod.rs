@@ -86,9 +86,9 @@ async fn insert(db: &Db, tenant: Tenant, progress: impl Fn(u64)) -> Result<(), E
     let summary =
         import::load_records(db, tenant.id, records, |count| progress(count.saturating_sub(preceding))).await?;
     match summary.invalid.first() {
-        Some(line) => {
-            let errors = line.errors.join("; ");
-            Err(Error::internal(format!("demo record {}: {errors}", line.number)))
+        Some(row) => {
+            let errors: Vec<String> = row.errors.iter().map(ToString::to_string).collect();
+            Err(Error::internal(format!("demo record {}: {}", row.line, errors.join("; "))))
         }
         None => Ok(()),
     }

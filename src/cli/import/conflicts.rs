@@ -1,7 +1,7 @@
 //! Unique values of users in an import: who else has them.
 
-use super::importer::Importer;
 use super::existing::ExistingRows;
+use super::importer::Importer;
 use super::record::UserRecord;
 use super::seen::Claim;
 use crate::access::is_same_license;

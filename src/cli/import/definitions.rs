@@ -1,7 +1,7 @@
 //! Imports definitions of custom attributes. A definition that exists stays as it is.
 
-use super::importer::Importer;
 use super::draft::storable;
+use super::importer::Importer;
 use super::reader::Parsed;
 use super::record::{AttributeRecord, RecordKind};
 use super::report::Outcome;

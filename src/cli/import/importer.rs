@@ -82,7 +82,10 @@ impl<'a> Importer<'a> {
         let license_id = self.license_id;
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
         let reader = tokio::task::spawn_blocking(move || reader::read(rows, license_id, &sender));
-        let imported = self.import_chunks(chunks, progress).await;
+        let mut imported = self.import_chunks(chunks, progress).await;
+        if imported.is_ok() {
+            imported = self.deactivate_leavers().await;
+        }
         let written = self.finish_writes().await;
         // It has ended, or ends because nobody receives its chunks.
         reader.await.map_err(Error::internal)?;

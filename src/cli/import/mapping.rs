@@ -146,6 +146,12 @@ impl Mapping {
         Ok(Formats { time_zone: given.time_zone.or(own), dates: [given.dates, self.date_formats.clone()].concat() })
     }
 
+    /// Returns the prefix of the external ids of users, if they have one.
+    pub(super) fn external_id_prefix(&self) -> Option<String> {
+        let rule = self.user.as_ref()?.fields.get("externalId")?;
+        rule.has_source().then(|| format!("{}:", self.source))
+    }
+
     fn sections(&self) -> impl Iterator<Item = (RecordKind, &Section)> {
         let sections = [
             (RecordKind::Institution, &self.institution),

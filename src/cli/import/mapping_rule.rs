@@ -97,6 +97,11 @@ impl FieldRule {
         first.into_iter().chain(more).map(String::as_str)
     }
 
+    /// Returns whether values begin with the name of the source.
+    pub(super) fn has_source(&self) -> bool {
+        matches!(self, Self::Rule(rule) if rule.with_source)
+    }
+
     /// Returns the first column that has a value, and the value.
     pub(super) fn find<'a>(&'a self, row: &'a Map<String, Value>) -> (Option<&'a str>, Option<&'a Value>) {
         let is_blank = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());

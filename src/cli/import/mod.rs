@@ -14,6 +14,7 @@ mod fields;
 mod importer;
 mod input;
 mod keycloak;
+mod leavers;
 mod mapping;
 mod mapping_rule;
 mod members;
@@ -62,6 +63,19 @@ pub struct Options {
     pub reactivate: bool,
     /// The directory of pictures that rows refer to.
     pub avatar_dir: Option<PathBuf>,
+    /// The forms of dates and times.
+    pub formats: Formats,
+    /// What happens to users who are missing in the file.
+    pub leavers: Option<Leavers>,
+}
+
+/// The deactivation of users who are missing in a file.
+#[derive(Clone, Debug)]
+pub struct Leavers {
+    /// The maximum share of the active users, in percent.
+    pub max_percent: u64,
+    /// The prefix of the external ids of the users that the file contains. By default, it contains all users of the license.
+    pub prefix: Option<String>,
 }
 
 /// An import of a file into a license.

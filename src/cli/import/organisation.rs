@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::importer::Importer;
 use super::draft::storable;
+use super::importer::Importer;
 use super::origin::Origin;
 use super::reader::Parsed;
 use super::record::{GroupRecord, History, InstitutionRecord, RecordKind};

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::importer::Importer;
 use super::existing::ExistingRows;
+use super::importer::Importer;
 use super::record::UserRecord;
 use crate::entity::membership::{self, GroupRole, MAX_GROUPS_OF_A_USER};
 use crate::entity::{site_access, user};
@@ -70,7 +70,9 @@ impl Importer<'_> {
             let is_left = |row: &&membership::Model| !named.contains(&row.group_id) && row.role != GroupRole::Owner;
             found.ended = existing.into_iter().flat_map(|rows| rows.values()).filter(is_left).cloned().collect();
             found.ended.sort_by_key(|row| row.group_id);
-            found.ended.iter().for_each(|row| drop(groups.remove(&row.group_id)));
+            for row in &found.ended {
+                groups.remove(&row.group_id);
+            }
         }
         if groups.len() as u64 > MAX_GROUPS_OF_A_USER {
             let message = format!("A user belongs to at most {MAX_GROUPS_OF_A_USER} groups.");

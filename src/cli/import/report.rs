@@ -91,10 +91,19 @@ impl Report {
         for error in &invalid.errors {
             let value = error.value.as_deref().unwrap_or_default();
             let kind = kind.map_or("", RecordKind::name);
-            let cells = [&line, kind, "refused", &old_id, "", &error.column, value, &error.message];
+            let cells = [line.as_str(), kind, "refused", &old_id, "", &error.column, value, &error.message];
             rows.write_record(cells).map_err(Error::internal)?;
         }
         Ok(())
+    }
+
+    /// Reports a user who is missing in the file.
+    pub(super) fn leaver(&mut self, id: Id) -> Result<(), Error> {
+        let Some(rows) = &mut self.rows else { return Ok(()) };
+        let outcome = if self.is_trial { "would be deactivated" } else { "deactivated" };
+        let id = id.0.to_string();
+        let cells = ["", RecordKind::User.name(), outcome, "", &id, "", "", "missing in the file"];
+        rows.write_record(cells).map_err(Error::internal)
     }
 
     /// Completes the files.

@@ -5,9 +5,9 @@ use std::io::Read as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::importer::Importer;
 use super::draft::Draft;
 use super::existing::ExistingRows;
+use super::importer::Importer;
 use super::origin::Fault;
 use super::record::AvatarRecord;
 use super::users::ImportedUser;

@@ -46,6 +46,21 @@ impl Source {
         }
     }
 
+    /// Returns the prefix of the external ids of the file's users, if they have one.
+    #[must_use]
+    pub fn external_id_prefix(&self) -> Option<String> {
+        match &self.shape {
+            Shape::Mapped(mapping) => mapping.external_id_prefix(),
+            Shape::Own | Shape::ByName => None,
+        }
+    }
+
+    /// Returns the forms of dates and times.
+    #[must_use]
+    pub fn formats(&self) -> &Formats {
+        &self.formats
+    }
+
     /// Returns the form of a file of rejected rows.
     pub(in crate::cli) fn reject_form(&self) -> io::Result<RejectForm> {
         self.input.reject_form()

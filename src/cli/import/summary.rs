@@ -33,6 +33,8 @@ pub struct ImportSummary {
     pub new_inactive: u64,
     /// The number of users who are active in the file, and were left inactive because they were deactivated here.
     pub kept_inactive: u64,
+    /// The number of users who are missing in the file.
+    pub leavers: u64,
     /// The number of rows in which columns had a value that was not imported, and of rows of other kinds.
     ignored: BTreeMap<String, u64>,
 }
@@ -86,8 +88,11 @@ impl ImportSummary {
             vec![format!("{} {verb} created, {} changed, {} unchanged.", self.created, self.changed, self.unchanged)];
         summary.extend(self.describe_sign_in());
         if self.kept_inactive > 0 {
-            let text = "users who are active in the file were deactivated here and stay inactive; --reactivate activates them.";
-            summary.push(format!("{} {text}", self.kept_inactive));
+            let text = "active in the file, but deactivated here, and stay inactive; --reactivate activates them.";
+            summary.push(format!("{} users are {text}", self.kept_inactive));
+        }
+        if self.leavers > 0 {
+            summary.push(format!("{} users who are missing in the file {verb} deactivated.", self.leavers));
         }
         if self.without_password > 0 {
             summary.push(format!(
@@ -111,12 +116,12 @@ impl ImportSummary {
         if self.new_with_password == 0 {
             return None;
         }
-        let mut parts = vec![format!("{} new users can sign in with their old password", self.new_with_password)];
+        let mut parts = vec![format!("New users: {} can sign in with their old password", self.new_with_password)];
         if self.new_without_password > 0 {
             parts.push(format!("{} need an invitation", self.new_without_password));
         }
         if self.new_inactive > 0 {
-            parts.push(format!("{} are inactive", self.new_inactive));
+            parts.push(format!("{} cannot sign in because they are inactive", self.new_inactive));
         }
         Some(parts.join(", ") + ".")
     }

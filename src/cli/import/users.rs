@@ -1,10 +1,10 @@
 //! Imports users: each is validated against the rules, the previous rows of the file and the database.
 
-use super::importer::Importer;
 use super::batch::Batch;
 use super::conflicts::check_identity;
 use super::draft::{self, Draft};
 use super::existing::ExistingRows;
+use super::importer::Importer;
 use super::origin::{InvalidRow, Origin};
 use super::record::{RecordKind, UserRecord};
 use super::relations::{Grants, Memberships};
@@ -28,6 +28,23 @@ pub(super) struct ImportedUser {
     pub(super) memberships: Memberships,
     pub(super) grants: Grants,
     pub(super) attributes: AttributeChanges,
+}
+
+impl ImportedUser {
+    /// Returns a user whose fields change, and nothing else.
+    pub(super) fn changed(old: user::Model, row: user::Model) -> Self {
+        Self {
+            row,
+            old: Some(old),
+            postings: Vec::new(),
+            password: None,
+            pin_hash: None,
+            avatar: None,
+            memberships: Memberships::default(),
+            grants: Grants::default(),
+            attributes: AttributeChanges::default(),
+        }
+    }
 }
 
 impl Importer<'_> {
@@ -64,6 +81,9 @@ impl Importer<'_> {
         let password_error = draft.password_error.take();
         let is_without_password = password_error.is_some();
         notes.extend(password_error);
+        if origin.mapped.is_some() {
+            self.convert_attributes(&mut draft, existing);
+        }
         match self.validate_user(draft, origin.line, existing) {
             Ok(user) if faults.is_empty() => {
                 if !notes.is_empty() {
@@ -118,6 +138,15 @@ impl Importer<'_> {
         self.check_first_mention(RecordKind::User, row.id, line, &mut validator);
         validator.finish()?;
         Ok(ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes })
+    }
+
+    /// Converts the attributes of a row of another system to their kinds.
+    fn convert_attributes(&self, draft: &mut Draft, existing: &ExistingRows) {
+        for (name, value) in &mut draft.record.attributes {
+            if let Some(definition) = existing.definitions.get(name) {
+                self.options.formats.convert_attribute(value, definition.kind);
+            }
+        }
     }
 
     /// Leaves a user who was deactivated here inactive, unless the import is to reactivate users.

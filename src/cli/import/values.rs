@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use serde_json::{Number, Value};
 
 use super::fields::FieldType;
+use crate::entity::attribute_definition::AttributeKind;
 use crate::scalar::Instant;
 
 /// The words that mean true and false, in English, French and Italian.
@@ -52,6 +53,19 @@ impl Formats {
             FieldType::Date => self.date(&value).map(|date| date.to_string().into()),
             FieldType::Instant => self.instant(&value).map(|instant| instant.to_rfc3339().into()),
             FieldType::OneOf(codes) => one_of(&value, codes).map(Value::from),
+        }
+    }
+
+    /// Converts the value of a custom attribute to its kind, if that can be told; otherwise it stays as it is.
+    pub(super) fn convert_attribute(&self, value: &mut Value, kind: AttributeKind) {
+        let field_type = match kind {
+            AttributeKind::String => FieldType::Text,
+            AttributeKind::Boolean => FieldType::Boolean,
+            AttributeKind::Date => FieldType::Date,
+            AttributeKind::Integer => FieldType::Integer,
+        };
+        if let Ok(converted) = self.convert(value.clone(), field_type) {
+            *value = converted;
         }
     }
 

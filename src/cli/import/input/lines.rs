@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::{BYTE_ORDER_MARK, MAX_ROW_LENGTH, Row, parse_object, too_long};
 
 /// The lines of a file, without blank ones.
-pub(in crate::cli::import) struct LineRows<R> {
+pub(super) struct LineRows<R> {
     file: R,
     text: Vec<u8>,
     line: u64,
 }
 
 impl<R: BufRead> LineRows<R> {
-    pub(in crate::cli::import) fn new(file: R) -> Self {
+    pub(super) fn new(file: R) -> Self {
         Self { file, text: Vec::new(), line: 0 }
     }
 

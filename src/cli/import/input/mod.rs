@@ -24,7 +24,7 @@ use self::decode::Decoded;
 use self::detect::Layout;
 use self::json::JsonRows;
 use self::ldif::LdifRows;
-pub(super) use self::lines::LineRows;
+use self::lines::LineRows;
 use self::source::Source;
 use self::table::TableRows;
 
@@ -200,7 +200,7 @@ impl Input {
 
 /// The form of a file of rejected rows.
 #[derive(Default)]
-pub(super) struct RejectForm {
+pub(in crate::cli) struct RejectForm {
     /// The first lines.
     pub(super) header: Vec<u8>,
     /// The columns of a table; none in other formats.
