@@ -8,19 +8,20 @@ mod listen;
 mod mail;
 mod secret;
 mod settings;
+mod transfer;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use self::backups::Backups;
 pub use self::commands::{
     Admin, AdminCreate, AdminLink, Audit, Backup, Command, Demo, Documents, DocumentsPublish, DocumentsWithdraw,
-    Export, ExportFormat, Import, License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename, OnError,
-    Restore, Schema, SchemaFormat,
+    License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename, Restore, Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::listen::Listen;
 pub use self::mail::Mail;
 pub use self::settings::{LogFormat, Settings};
+pub use self::transfer::{Export, ExportFormat, Import, OnError};
 
 /// A user directory for hospitals, institutes and platforms, served as a GraphQL API.
 #[derive(Debug, Parser)]

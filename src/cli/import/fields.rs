@@ -6,6 +6,8 @@ use super::record::RecordKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FieldType {
     Text,
+    /// A text; a value of another type becomes its JSON.
+    AnyText,
     Boolean,
     Integer,
     Date,
@@ -16,7 +18,7 @@ pub(super) enum FieldType {
     Json,
 }
 
-use FieldType::{Boolean, Date, Instant, Integer, Json, OneOf, Text};
+use FieldType::{AnyText, Boolean, Date, Instant, Integer, Json, OneOf, Text};
 
 const GENDERS: FieldType = OneOf(&[("MALE", "M"), ("FEMALE", "F"), ("UNKNOWN", "U")]);
 const USER_TYPES: FieldType =
@@ -106,7 +108,7 @@ const USER: &[(&str, FieldType)] = &[
     ("groups", Json),
     ("sites", Json),
     ("attributes", Json),
-    ("passwordHash", Text),
+    ("passwordHash", AnyText),
     ("pin", Text),
     ("pinHash", Text),
     ("avatar", Json),

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::fields::{self, ATTRIBUTE_PREFIX};
 use super::input::Format;
-use super::mapping_rule::{Environment, FieldRule, lookup, text_of};
+use super::mapping_rule::{Environment, FieldRule};
+use super::mapping_value::{lookup, text_of};
 use super::origin::{Columns, Fault};
 use super::parse::put;
 use super::record::RecordKind;

@@ -17,6 +17,7 @@ mod keycloak;
 mod leavers;
 mod mapping;
 mod mapping_rule;
+mod mapping_value;
 mod members;
 mod names;
 mod organisation;

@@ -10,8 +10,9 @@ use super::fields;
 use crate::error::MutationError;
 use crate::text;
 
-/// The maximum length of an error in a report, and of a value that it shows, in characters.
+/// The maximum lengths of an error in a report, and of the name and the value that it shows, in characters.
 const MAX_ERROR_LENGTH: usize = 500;
+const MAX_NAME_LENGTH: usize = 100;
 const MAX_VALUE_LENGTH: usize = 40;
 
 /// The column that each field was read from.
@@ -116,9 +117,10 @@ impl InvalidRow {
     pub(super) fn new(origin: &Origin, faults: impl IntoIterator<Item = Fault>) -> Self {
         let error = |Fault { field, message }: Fault| {
             let (column, value) = if field.is_empty() { (String::new(), None) } else { origin.find(&field) };
-            let field = Some(printable(&field, MAX_ERROR_LENGTH)).filter(|field| *field != column && !field.is_empty());
             let value = value.filter(|value| !value.is_null()).map(|value| shown(&value));
-            let (column, message) = (printable(&column, MAX_ERROR_LENGTH), printable(&message, MAX_ERROR_LENGTH));
+            let [column, field] = [column, field].map(|name| printable(&name, MAX_NAME_LENGTH));
+            let message = printable(&message, MAX_ERROR_LENGTH);
+            let field = Some(field).filter(|field| *field != column);
             RowError { column, field, value, message }
         };
         Self { line: origin.line, errors: faults.into_iter().map(error).collect() }

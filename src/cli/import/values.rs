@@ -47,6 +47,7 @@ impl Formats {
             FieldType::Json => Ok(value),
             _ if value.is_null() => Ok(value),
             FieldType::Text => text(value),
+            FieldType::AnyText => Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned).into()),
             _ if is_blank => Ok(Value::Null),
             FieldType::Boolean => boolean(&value).map(Value::from),
             FieldType::Integer => integer(value),

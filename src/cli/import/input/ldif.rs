@@ -14,6 +14,8 @@ use super::{MAX_ROW_LENGTH, Row, parse_utf8, too_long};
 pub(super) struct LdifRows<R> {
     text: R,
     line: u64,
+    /// Whether the last line was only read in part, because it is too long.
+    is_within_line: bool,
 }
 
 /// The lines of an entry.
@@ -25,7 +27,7 @@ struct Lines {
 
 impl<R: BufRead> LdifRows<R> {
     pub(super) fn new(text: R) -> Self {
-        Self { text, line: 0 }
+        Self { text, line: 0, is_within_line: false }
     }
 
     /// Reads lines up to a blank one.
@@ -35,14 +37,15 @@ impl<R: BufRead> LdifRows<R> {
         loop {
             line.clear();
             let count = self.text.by_ref().take(MAX_ROW_LENGTH as u64).read_until(b'\n', &mut line)?;
-            self.line += u64::from(line.last() == Some(&b'\n'));
+            self.line += u64::from(count > 0 && !self.is_within_line);
+            self.is_within_line = count > 0 && line.last() != Some(&b'\n');
             if count == 0 || (line.trim_ascii_end().is_empty() && lines.is_some()) {
                 return Ok(lines);
             }
             if line.trim_ascii_end().is_empty() {
                 continue;
             }
-            let first = self.line.max(1);
+            let first = self.line;
             let lines = lines.get_or_insert_with(|| Lines { first, raw: Vec::new(), is_too_long: false });
             lines.is_too_long |= lines.raw.len() + line.len() > MAX_ROW_LENGTH;
             if !lines.is_too_long {

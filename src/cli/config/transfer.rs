@@ -1,0 +1,137 @@
+//! The options of imports and exports.
+
+use std::path::PathBuf;
+
+use chrono::format::{Item, StrftimeItems};
+use chrono_tz::Tz;
+use clap::{Args, ValueEnum};
+use encoding_rs::Encoding;
+
+use crate::cli::import::{Format, Preset, parse_zone};
+
+/// Options of `roster import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// File to import: newline-delimited JSON, JSON, CSV, TSV, LDIF, or an export of Django, Keycloak or SCIM, also compressed with
+    /// gzip. `-` reads standard input. A user whose password hash cannot be used is imported without it.
+    #[arg(required_unless_present = "print_mapping")]
+    pub file: Option<PathBuf>,
+    /// Format of the file. [default: found out by the content]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Encoding of the file, such as windows-1252. [default: UTF-8, or UTF-16 if the content shows it]
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<&'static Encoding>,
+    /// System that the file comes from, whose columns have a built-in mapping.
+    #[arg(long, value_enum, value_name = "SYSTEM")]
+    pub from: Option<Preset>,
+    /// TOML file that maps columns to fields. Start with that of a system: --from SYSTEM --print-mapping.
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub mapping: Option<PathBuf>,
+    /// Print the mapping of --from and exit.
+    #[arg(long, requires = "from")]
+    pub print_mapping: bool,
+    /// Name of the system, which distinguishes its ids from those of other systems. [default: that of the mapping]
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Zone of times without an offset from UTC, such as Europe/Rome.
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
+    pub time_zone: Option<Tz>,
+    /// Form of dates besides 1980-07-08, as in strftime: %d/%m/%Y. May be given several times.
+    #[arg(long, value_name = "FORM", value_parser = date_form)]
+    pub date_format: Vec<String>,
+    /// Check every row without writing anything.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What to do if a row is invalid: import nothing, or leave the row out.
+    #[arg(long, value_enum, default_value = "stop")]
+    pub on_error: OnError,
+    /// Write the outcome of each row to FILE, a CSV table with every error.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write the invalid rows to FILE, so that they can be corrected and imported.
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// Activate users who were deactivated here and are active in the file.
+    #[arg(long)]
+    pub reactivate: bool,
+    /// The file is complete: deactivate users who are missing in it. If its ids are those of a --source, only users of that source
+    /// count. Superusers and license administrators stay.
+    #[arg(long)]
+    pub full: bool,
+    /// Share of the active users that may be missing in a complete file. With more, nothing is imported.
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = percent, requires = "full")]
+    pub max_leavers: u64,
+    /// Directory of the pictures that rows refer to.
+    #[arg(long, value_name = "DIR")]
+    pub avatar_dir: Option<PathBuf>,
+    /// Number of the license to import into. [default: that of the file, or the only one]
+    #[arg(long, value_name = "NUMBER")]
+    pub license: Option<String>,
+}
+
+/// The way to deal with an invalid row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// Import nothing.
+    Stop,
+    /// Leave the row out.
+    Skip,
+}
+
+/// Options of `roster export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Number of the license to export. Required only if there are several licenses.
+    #[arg(long, value_name = "NUMBER")]
+    pub license: Option<String>,
+    /// Format of the output. Only ndjson has everything, and can be imported again as it was.
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub format: ExportFormat,
+    /// File to write, which only its owner can read. `-` writes to standard output.
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Include the hashes of passwords and PINs. Those that Roster made work only with the same server key.
+    #[arg(long)]
+    pub with_secrets: bool,
+    /// Include the audit trail. ndjson only; an import leaves it out.
+    #[arg(long)]
+    pub with_audit: bool,
+    /// Leave out the pictures of users.
+    #[arg(long, conflicts_with = "avatar_dir")]
+    pub no_avatars: bool,
+    /// Write the pictures of users to files in DIR instead of the output. ndjson only.
+    #[arg(long, value_name = "DIR")]
+    pub avatar_dir: Option<PathBuf>,
+    /// Base of the distinguished names of LDIF.
+    #[arg(long, value_name = "DN", default_value = "o=roster")]
+    pub base_dn: String,
+}
+
+/// The format of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Newline-delimited JSON with everything.
+    Ndjson,
+    /// A table of the users.
+    Csv,
+    /// A SCIM 2.0 `ListResponse` with users and groups.
+    Scim,
+    /// Users and groups as LDAP entries.
+    Ldif,
+}
+
+fn encoding(label: &str) -> Result<&'static Encoding, String> {
+    let found = Encoding::for_label_no_replacement(label.as_bytes());
+    found.ok_or_else(|| "expected the name of an encoding, such as windows-1252 or utf-16".to_owned())
+}
+
+fn percent(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse().ok();
+    number.filter(|number| *number <= 100).ok_or_else(|| "expected a percentage, such as 5%".to_owned())
+}
+
+fn date_form(form: &str) -> Result<String, String> {
+    let is_valid = StrftimeItems::new(form).all(|item| !matches!(item, Item::Error));
+    is_valid.then(|| form.to_owned()).ok_or_else(|| "expected the form of a date, such as %d/%m/%Y".to_owned())
+}

@@ -1,0 +1,65 @@
+//! Values of rows of other systems: where they are, and simple conversions.
+
+use serde_json::{Map, Value, json};
+
+/// Returns the value of a column. A name with full stops is a path, if no column has it. Of a list, a path goes on with the item that
+/// is `primary`, or else with the first one.
+pub(super) fn lookup<'a>(row: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let named = |name: &str| {
+        row.get(name).or_else(|| row.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+    };
+    named(path).or_else(|| {
+        let (outer, inner) = path.split_once('.')?;
+        match named(outer)? {
+            Value::Object(object) => lookup(object, inner),
+            Value::Array(items) => {
+                let is_primary = |item: &&Value| item.get("primary") == Some(&Value::Bool(true));
+                lookup(items.iter().find(is_primary).or(items.first())?.as_object()?, inner)
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Returns a text, number or boolean as text.
+pub(super) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Array(items) if items.len() == 1 => text_of(items.first()?),
+        _ => None,
+    }
+}
+
+/// Converts a text, or each text of a list.
+pub(super) fn each(value: &Value, convert: impl Fn(&str) -> String) -> Value {
+    let one = |value: &Value| value.as_str().map_or_else(|| value.clone(), |text| convert(text).into());
+    match value {
+        Value::Array(items) => items.iter().map(one).collect(),
+        value => one(value),
+    }
+}
+
+/// Returns the value of the first part of a distinguished name (RFC 4514).
+pub(super) fn rdn(name: &str) -> String {
+    let (mut value, mut chars) = (String::new(), name.split_once('=').map_or(name, |(_, rest)| rest).chars());
+    while let Some(c) = chars.next() {
+        match c {
+            ',' | '+' => break,
+            '\\' => value.extend(chars.next()),
+            c => value.push(c),
+        }
+    }
+    value.trim().to_owned()
+}
+
+/// Returns a picture as a record has it.
+pub(super) fn picture(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.first().map(picture).unwrap_or_default(),
+        Value::Object(binary) => json!({ "content": binary.get("base64") }),
+        Value::String(content) => json!({ "content": content }),
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,218 @@
+//! `roster import --from`: the exports of other systems are imported as they are, and may be imported again.
+
+use std::path::Path;
+
+use roster::db::Db;
+use roster::entity::{attribute_value, group, membership, user};
+use roster::scalar::Id;
+use sea_orm::{EntityTrait as _, QueryOrder as _};
+use serde_json::json;
+
+use crate::app::PASSWORD;
+use crate::process::{CommandOutput, Sandbox};
+
+fn fixture(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name).to_str().unwrap().to_owned()
+}
+
+async fn import(sandbox: &Sandbox, name: &str, options: &[&str]) -> CommandOutput {
+    let file = fixture(name);
+    sandbox.run(&[&["import", file.as_str()][..], options].concat()).await
+}
+
+/// Imports a fixture that must be valid. Returns the lines of the output.
+async fn import_valid(sandbox: &Sandbox, name: &str, options: &[&str]) -> Vec<String> {
+    let output = import(sandbox, name, options).await;
+    assert_eq!(output.code, 0, "{output:?}");
+    output.out.trim().lines().map(str::to_owned).collect()
+}
+
+/// Imports a fixture again, which changes nothing.
+async fn import_again(sandbox: &Sandbox, name: &str, options: &[&str], records: usize) {
+    let lines = import_valid(sandbox, name, options).await;
+    assert_eq!(lines[0], format!("0 were created, 0 changed, {records} unchanged."));
+}
+
+/// All users by their email address, or else by their username.
+async fn find(db: &Db, login: &str) -> user::Model {
+    let users = user::Entity::find().all(db.read()).await.unwrap();
+    let is_found = |user: &user::Model| [&user.email, &user.username].into_iter().flatten().any(|one| one == login);
+    users.into_iter().find(is_found).unwrap_or_else(|| panic!("{login} was not imported"))
+}
+
+in_every_sandbox! {
+    async fn users_of_painchek_keep_their_ids(sandbox: Sandbox) {
+        let refused = import(&sandbox, "painchek/users.json", &["--from", "painchek"]).await;
+        assert!(refused.code == 1 && refused.err.contains("institution: Nothing has the id"), "{refused:?}");
+        assert_eq!(import_valid(&sandbox, "painchek/institutions.ndjson", &[]).await, ["1 were created, 0 changed, 0 unchanged."]);
+        let options = ["--from", "painchek"];
+        assert_eq!(import_valid(&sandbox, "painchek/users.json", &options).await, ["3 were created, 0 changed, 0 unchanged."]);
+        let db = sandbox.db().await;
+        let nora = find(&db, "nora.birch@example.org").await;
+        assert_eq!(nora.id, Id::parse("c0d06995-87dd-4437-a92e-338f53b7dba5").unwrap());
+        assert!(nora.has_activated && nora.is_active && nora.phone.is_none(), "{nora:?}");
+        assert_eq!(nora.modified_at.to_rfc3339(), "2017-09-01T07:49:55.055+00:00");
+        let tom = find(&db, "tom.elm@example.org").await;
+        assert_eq!((tom.role, tom.external_id.as_deref()), (user::Role::Admin, Some("E-7")));
+        assert_eq!(tom.institution_id, Id::parse("c186cf8e-708c-479e-acbd-d534f54b7e89"));
+        assert!(!find(&db, "ida.fir@example.org").await.is_active);
+        import_again(&sandbox, "painchek/users.json", &options, 3).await;
+    }
+
+    async fn two_systems_may_have_the_same_integer_ids(sandbox: Sandbox) {
+        let most = import_valid(&sandbox, "most/users.csv", &["--from", "most"]).await;
+        assert_eq!(most, ["3 were created, 0 changed, 0 unchanged."]);
+        let ufdl = import_valid(&sandbox, "ufdl/users.json", &["--from", "ufdl"]).await;
+        assert_eq!(ufdl, ["3 were created, 0 changed, 0 unchanged."]);
+        let db = sandbox.db().await;
+        let giulia = find(&db, "g.rossi").await;
+        assert_eq!((giulia.user_type, giulia.gender), (user::UserType::Clinician, user::Gender::Female));
+        assert!(giulia.is_staff && giulia.has_pin && !giulia.is_admin, "{giulia:?}");
+        assert_eq!(giulia.birth_date.map(|date| date.0.to_string()).as_deref(), Some("1980-07-08"));
+        assert_eq!(giulia.external_id.as_deref(), Some("most:1"));
+        let piero = find(&db, "p.melis").await;
+        assert_eq!(piero.birth_date.map(|date| date.0.to_string()).as_deref(), Some("1975-07-08"));
+        assert!(piero.is_admin && !find(&db, "s.deiana").await.is_active);
+        let mere = find(&db, "mere.k").await;
+        // A superuser there is no superuser over all licenses here.
+        assert_eq!((mere.role, mere.is_superuser, mere.external_id.as_deref()), (user::Role::LicenseAdmin, false, Some("ufdl:1")));
+        assert_eq!(mere.last_login.map(|at| at.to_rfc3339()).as_deref(), Some("2024-01-02T03:04:05+00:00"));
+        import_again(&sandbox, "most/users.csv", &["--from", "most"], 3).await;
+        import_again(&sandbox, "ufdl/users.json", &["--from", "ufdl"], 3).await;
+    }
+
+    async fn an_external_id_of_another_system_is_refused(sandbox: Sandbox) {
+        let user = |username: &str| format!("id,username,firstName,lastName,email\n,{username},A,B,{username}@example.org\n").replace("id,username", "externalId,username").replace("\n,", "\n1,");
+        std::fs::write(sandbox.path("one.csv"), user("ann")).unwrap();
+        std::fs::write(sandbox.path("two.csv"), user("bo")).unwrap();
+        assert_eq!(sandbox.run(&["import", "one.csv"]).await.code, 0);
+        let refused = sandbox.run(&["import", "two.csv"]).await;
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.err.contains("line 2: externalId: This external id belongs to A B (") && refused.err.contains("--source"), "{refused:?}");
+    }
+
+    async fn attributes_and_local_times_of_authentic2_are_kept(sandbox: Sandbox) {
+        import_valid(&sandbox, "authentic2/attributes.ndjson", &[]).await;
+        let lines = import_valid(&sandbox, "authentic2/users.json", &["--from", "authentic2"]).await;
+        assert_eq!(lines, ["2 were created, 0 changed, 0 unchanged."]);
+        let db = sandbox.db().await;
+        let zoe = find(&db, "zoe.dupre@example.org").await;
+        assert_eq!(zoe.id, Id::parse("8e7f200b-4bb4-47fa-8a91-cd03c0f0ade3").unwrap());
+        assert_eq!((zoe.first_name.as_str(), zoe.gender), ("Zoé", user::Gender::Female));
+        let values = attribute_value::Entity::find().all(db.read()).await.unwrap();
+        let mut values: Vec<&str> = values.iter().map(|value| value.value.as_str()).collect();
+        values.sort_unstable();
+        assert_eq!(values, ["France", "Lyon", "Marseille", "zoe"]);
+        let leo = find(&db, "leo.martin@example.org").await;
+        assert_eq!(leo.date_joined.to_rfc3339(), "2018-03-20T13:16:44+00:00");
+        import_again(&sandbox, "authentic2/users.json", &["--from", "authentic2"], 2).await;
+    }
+
+    async fn groups_of_brainstem_are_created_with_their_owners(sandbox: Sandbox) {
+        let lines = import_valid(&sandbox, "brainstem/users.json", &["--from", "brainstem"]).await;
+        assert_eq!(lines, ["4 were created, 0 changed, 0 unchanged."]);
+        let db = sandbox.db().await;
+        let piet = find(&db, "piet.noordam@example.org").await;
+        assert!(piet.is_project_admin && piet.is_contact_form_email_receiver && !piet.is_group_admin, "{piet:?}");
+        assert_eq!(piet.atlas_preference.as_deref(), Some("AIA"));
+        let groups = group::Entity::find().order_by_asc(group::Column::Name).all(db.read()).await.unwrap();
+        let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!(names, ["Cortex group", "Piet's group"]);
+        let members = membership::Entity::find().all(db.read()).await.unwrap();
+        assert!(members.len() == 2 && members.iter().all(|row| row.user_id == piet.id && row.role == membership::GroupRole::Owner));
+        import_again(&sandbox, "brainstem/users.json", &["--from", "brainstem"], 4).await;
+    }
+
+    async fn a_dump_of_django_is_recognized(sandbox: Sandbox) {
+        let lines = import_valid(&sandbox, "django/dump.json", &[]).await;
+        assert_eq!(lines, [
+            "3 were created, 0 changed, 0 unchanged.",
+            "New users: 1 can sign in with their old password, 1 need an invitation.",
+            "Not imported: rows with model contenttypes.contenttype (in 1 rows).",
+        ]);
+        let db = sandbox.db().await;
+        let ann = find(&db, "ann.oak@example.org").await;
+        let members = membership::Entity::find().all(db.read()).await.unwrap();
+        assert!(members.len() == 1 && members[0].user_id == ann.id && ann.role == user::Role::LicenseAdmin);
+        let server = sandbox.serve(&[]).await;
+        assert_eq!(server.login("ann", PASSWORD).await["success"], json!(true));
+        drop(server);
+        import_again(&sandbox, "django/dump.json", &[], 3).await;
+    }
+
+    async fn users_of_keycloak_sign_in_with_their_passwords(sandbox: Sandbox) {
+        let lines = import_valid(&sandbox, "keycloak/realm.json", &[]).await;
+        assert_eq!(lines, [
+            "3 were created, 0 changed, 0 unchanged.",
+            "New users: 1 can sign in with their old password, 1 cannot sign in because they are inactive.",
+        ]);
+        let db = sandbox.db().await;
+        let kim = find(&db, "kim").await;
+        assert!(kim.email_verified && kim.phone.as_deref() == Some("+1 555 0100"), "{kim:?}");
+        assert_eq!(kim.date_joined.to_rfc3339(), "2019-03-01T08:00:00+00:00");
+        assert_eq!(membership::Entity::find().all(db.read()).await.unwrap().len(), 1);
+        let server = sandbox.serve(&[]).await;
+        assert_eq!(server.login("kim", PASSWORD).await["success"], json!(true));
+    }
+
+    async fn entries_of_ldap_are_imported_without_hashes_that_cannot_be_used(sandbox: Sandbox) {
+        let output = import(&sandbox, "ldap/people.ldif", &[]).await;
+        assert_eq!(output.code, 0, "{output:?}");
+        assert!(output.out.starts_with("3 were created, 0 changed, 0 unchanged."), "{output:?}");
+        assert!(output.err.contains("line 11: userPassword (passwordHash): "), "{output:?}");
+        let db = sandbox.db().await;
+        let rene = find(&db, "rene").await;
+        assert_eq!((rene.first_name.as_str(), rene.email.as_deref()), ("René", Some("rene.moss@example.org")));
+        assert!(rene.position.is_some_and(|position| position.ends_with("folded over two lines")));
+        assert_eq!(membership::Entity::find().all(db.read()).await.unwrap().len(), 1);
+        assert!(!find(&db, "sid").await.is_active);
+    }
+
+    async fn resources_of_scim_are_imported(sandbox: Sandbox) {
+        let lines = import_valid(&sandbox, "scim/users.json", &[]).await;
+        assert_eq!(lines, ["2 were created, 0 changed, 0 unchanged."]);
+        let db = sandbox.db().await;
+        let babs = find(&db, "bjensen").await;
+        assert_eq!((babs.email.as_deref(), babs.external_id.as_deref()), (Some("bjensen@example.org"), Some("701984")));
+        assert_eq!(membership::Entity::find().all(db.read()).await.unwrap().len(), 1);
+        import_again(&sandbox, "scim/users.json", &[], 2).await;
+    }
+
+    async fn a_mapping_file_maps_other_columns(sandbox: Sandbox) {
+        let mapping = "source = 'hr'\n[user.fields]\nexternalId = { column = 'No', with-source = true }\nfirstName = 'Vorname'\nlastName = 'Nachname'\n\
+            email = 'E-Mail'\nisActive = { column = 'Ausgetreten', convert = 'not', default = true }\nposition = { constant = 'Nurse' }\n\
+            birthDate = 'Geburtstag'\ngender = { column = 'Geschlecht', codes = { w = 'FEMALE', m = 'MALE' } }\n";
+        std::fs::write(sandbox.path("hr.toml"), mapping).unwrap();
+        let rows = "No;Vorname;Nachname;E-Mail;Ausgetreten;Geburtstag;Geschlecht;Raum\n7;Jürgen;Groß;j.gross@example.org;nein;08.07.1980;m;12\n8;Ute;Bär;u.baer@example.org;1;;w;\n";
+        std::fs::write(sandbox.path("hr.csv"), rows.replace("nein", "no")).unwrap();
+        let options = ["import", "hr.csv", "--mapping", "hr.toml", "--date-format", "%d.%m.%Y"];
+        let output = sandbox.run(&options).await;
+        assert_eq!((output.code, output.err.as_str()), (0, ""), "{output:?}");
+        let lines: Vec<&str> = output.out.trim().lines().collect();
+        assert_eq!(lines, ["2 were created, 0 changed, 0 unchanged.", "Not imported: Raum (in 1 rows)."]);
+        let db = sandbox.db().await;
+        let jurgen = find(&db, "j.gross@example.org").await;
+        assert_eq!((jurgen.external_id.as_deref(), jurgen.position.as_deref()), (Some("hr:7"), Some("Nurse")));
+        assert!(jurgen.is_active && !find(&db, "u.baer@example.org").await.is_active);
+        std::fs::write(sandbox.path("hr.csv"), rows.replace("nein", "vielleicht").replace(";m;", ";x;")).unwrap();
+        let refused = sandbox.run(&options).await;
+        assert_eq!(refused.code, 1, "{refused:?}");
+        for error in ["line 2: Ausgetreten (isActive): expected a boolean", "(got \"vielleicht\")", "line 2: Geschlecht (gender): unknown code; the mapping has m, w (got \"x\")"] {
+            assert!(refused.err.contains(error), "{error}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_mapping_of_a_system_is_printed() {
+    let sandbox = Sandbox::on_sqlite();
+    let printed = sandbox.run(&["import", "--from", "most", "--print-mapping"]).await;
+    assert!(printed.code == 0 && printed.out.contains("the user pin. String of 4 numbers"), "{printed:?}");
+    std::fs::write(sandbox.path("most.toml"), printed.out).unwrap();
+    let file = fixture("most/users.csv");
+    let output = sandbox.run(&["import", &file, "--mapping", "most.toml", "--dry-run"]).await;
+    assert!(output.code == 0 && output.out.starts_with("3 would be created"), "{output:?}");
+    std::fs::write(sandbox.path("wrong.toml"), "source = 'x'\n[user.fields]\nshoeSize = 'a'\n").unwrap();
+    let output = sandbox.run(&["import", &file, "--mapping", "wrong.toml"]).await;
+    assert!(output.code == 1 && output.err.contains("wrong.toml") && output.err.contains("shoeSize is no field"), "{output:?}");
+}
