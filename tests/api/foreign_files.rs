@@ -84,7 +84,11 @@ async fn a_damaged_document_writes_nothing() {
     ];
     for (file, part) in cases {
         let output = import(&sandbox, &file).await;
-        assert!(output.code == 1 && output.err.contains(part), "{part}: {}", output.err.get(..500).unwrap_or(&output.err));
+        assert!(
+            output.code == 1 && output.err.contains(part),
+            "{part}: {}",
+            output.err.get(..500).unwrap_or(&output.err)
+        );
         assert!(!output.err.contains("panicked"), "{part}");
     }
     let half = gzip(line("Ann").repeat(1_000).as_bytes());

@@ -214,5 +214,8 @@ async fn the_mapping_of_a_system_is_printed() {
     assert!(output.code == 0 && output.out.starts_with("3 would be created"), "{output:?}");
     std::fs::write(sandbox.path("wrong.toml"), "source = 'x'\n[user.fields]\nshoeSize = 'a'\n").unwrap();
     let output = sandbox.run(&["import", &file, "--mapping", "wrong.toml"]).await;
-    assert!(output.code == 1 && output.err.contains("wrong.toml") && output.err.contains("shoeSize is no field"), "{output:?}");
+    assert!(
+        output.code == 1 && output.err.contains("wrong.toml") && output.err.contains("shoeSize is no field"),
+        "{output:?}"
+    );
 }
