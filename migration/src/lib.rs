@@ -95,6 +95,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261130_000020_documents/sqlite.sql"),
         postgres: include_str!("m20261130_000020_documents/postgres.sql"),
     },
+    Step {
+        name: "m20261130_000021_erased_references",
+        sqlite: include_str!("m20261130_000021_erased_references/sqlite.sql"),
+        postgres: include_str!("m20261130_000021_erased_references/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

@@ -10,6 +10,7 @@ pub mod avatar;
 pub mod credential;
 pub mod device;
 pub mod document_revision;
+pub mod erased_reference;
 pub mod group;
 pub mod institution;
 pub mod invitation;

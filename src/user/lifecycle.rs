@@ -8,9 +8,11 @@ use crate::access::{Action, Viewer};
 use crate::actor;
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{self, RevokedAccess};
+use crate::auth::password::Hasher;
+use crate::db::batch::{self, IfExists};
 use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
-use crate::entity::{group, tombstone, user, versioned};
+use crate::entity::{erased_reference, group, tombstone, user, versioned};
 use crate::error::Error;
 use crate::ownership::{self, Cause, PassedOn};
 use crate::scalar::{Id, now};
@@ -67,11 +69,12 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
 }
 
 /// Erases a user: the row with everything that depends on it, and what the audit trail says about the user. A tombstone keeps the
-/// ID, the license, the time, and the user who erased them. Groups of which the user is the last owner get another one.
+/// ID, the license, the time, and the user who erased them; a keyed hash of the external ID keeps imports from bringing them back.
+/// Groups of which the user is the last owner get another one.
 ///
 /// # Errors
 /// `Rejected` for an unknown ID and for the last administrator; `Forbidden`.
-pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error> {
+pub async fn delete(db: &Db, hasher: &Hasher, viewer: &Viewer, id: &str) -> Result<Erased, Error> {
     let id = Id::of_input("id", id)?;
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
     viewer.may_on(Action::DeleteUser, &old)?;
@@ -84,6 +87,11 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error>
         deleted_by: Some(viewer.signed_in()?.user_id),
     };
     rows::insert(&transaction, tombstone).await?;
+    if let Some(external_id) = &old.external_id {
+        let hash = hasher.hash_reference(old.license_id, external_id);
+        let reference = erased_reference::Model { hash, license_id: old.license_id };
+        batch::insert(&transaction, &[reference], IfExists::Skip).await?;
+    }
     user::Entity::delete_by_id(id).exec(&transaction).await?;
     let was_active = audit::erase(&transaction, &old).await?;
     let never_active = (!was_active).then(|| Change::of(audit::WAS_ACTIVE, Some(false.into()), None));

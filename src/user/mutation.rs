@@ -204,7 +204,7 @@ impl UserMutation {
         #[graphql(desc = "The user.")] input: DeleteUserInput,
     ) -> NullableField<DeleteUserPayload> {
         authorized(ctx, async {
-            let outcome = lifecycle::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
+            let outcome = lifecycle::delete(ctx.db()?, ctx.hasher()?, ctx.viewer()?, &input.id).await;
             DeleteUserPayload::of(outcome, |Erased { id, groups_passed_on }| {
                 let message = format!("The user was deleted.{}", passed_on(&groups_passed_on));
                 DeleteUserPayload::done(message, Some(id), groups_passed_on)

@@ -109,6 +109,20 @@ in_every_sandbox! {
         assert!(other.code == 1 && other.err.contains("line 2: email: This email address is taken by Ann Oak ("), "{other:?}");
     }
 
+    async fn an_erased_user_does_not_come_back_by_external_id(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let rows = "externalId,firstName,lastName,email\nE-7,Ann,Oak,ann@example.org\n";
+        assert_eq!(import(&sandbox, rows, &[]).await.code, 0);
+        let server = sandbox.serve(&[]).await;
+        let root = server.sign_in(crate::process::ADMIN).await;
+        let ann = root.data("{ user(by: { externalId: \"E-7\" }) { id } }", json!({})).await["user"]["id"].clone();
+        let delete = "mutation ($input: DeleteUserInput!) { deleteUser(input: $input) { success } }";
+        assert_eq!(root.data(delete, json!({ "input": { "id": ann } })).await["deleteUser"]["success"], json!(true));
+        let refused = import(&sandbox, rows, &[]).await;
+        assert!(refused.code == 1 && refused.err.contains("line 2: externalId: The user with this external id was erased. (got \"E-7\")"), "{refused:?}");
+        assert_eq!(import(&sandbox, &rows.replace("E-7", "E-8"), &[]).await.code, 0);
+    }
+
     async fn null_means_the_same_in_every_run(sandbox: Sandbox) {
         let line = json!({ "user": { "firstName": "Ann", "lastName": "Oak", "email": "ann@example.org", "gender": null, "userType": null, "role": null, "isStaff": null, "isActive": null, "fullSiteAccess": null, "nickname": null } });
         for expected in ["1 were created, 0 changed, 0 unchanged.", "0 were created, 0 changed, 1 unchanged."] {

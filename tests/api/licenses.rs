@@ -101,6 +101,23 @@ in_every_sandbox! {
         assert_eq!(listed(&sandbox).await.len(), 1);
     }
 
+    async fn a_license_gets_another_number_and_holder(sandbox: Sandbox) {
+        for number in ["L-1", "L-2"] {
+            assert_eq!(sandbox.run(&["license", "create", "--number", number, "--holder", "Alder"]).await.code, 0);
+        }
+        let rename = async |how: &[&str]| sandbox.run(&[&["license", "rename", "--number", "L-1"], how].concat()).await;
+        let taken = rename(&["--new-number", "L-2"]).await;
+        assert!(taken.code == 1 && taken.err.contains("number: This license number is taken."), "{taken:?}");
+        let blank = rename(&["--holder", " "]).await;
+        assert!(blank.code == 1 && blank.err.contains("holder"), "{blank:?}");
+        assert_eq!(rename(&[]).await.code, 2);
+        assert!(rename(&["--holder", "Alder"]).await.out.contains("nothing was changed"));
+        let renamed = rename(&["--new-number", "L-9", "--holder", "Birch"]).await;
+        assert_eq!((renamed.code, renamed.out.trim()), (0, "License L-1 of Alder is now license L-9 of Birch."), "{renamed:?}");
+        assert!(rename(&["--holder", "Birch"]).await.err.contains("there is no license with the number L-1"));
+        assert_eq!(sandbox.run(&["audit", "verify"]).await.code, 0);
+    }
+
     async fn users_have_no_access_while_their_license_is_expired(sandbox: Sandbox) {
         assert_eq!(sandbox.run(&["license", "create", "--number", "L-1", "--holder", "Alder", "--starts-on", "2020-01-01", "--expires-on", &in_days(0)]).await.code, 0);
         let sandbox = sandbox.with_admin().await;

@@ -178,6 +178,18 @@ impl Hasher {
             .into()
     }
 
+    /// Returns the keyed hash of a user's external id in a license, in hexadecimal digits.
+    #[must_use]
+    pub fn hash_reference(&self, license_id: Id, external_id: &str) -> String {
+        let hash = Sha256::new()
+            .chain_update("roster external id")
+            .chain_update(self.key.as_bytes())
+            .chain_update(license_id.0.as_bytes())
+            .chain_update(external_id)
+            .finalize();
+        hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    }
+
     /// Checks the length and the characters of a new password; adds errors to the validator. Returns whether they are valid.
     pub fn check_format(&self, validator: &mut Validator, field: &'static str, password: &str) -> bool {
         let password = normalize(password);

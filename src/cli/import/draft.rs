@@ -29,6 +29,8 @@ pub(super) struct Draft {
     pub(super) email_keys: Vec<String>,
     pub(super) username_keys: Vec<String>,
     pub(super) password: Option<Imported>,
+    /// The hash of the external id, by which erased users are known.
+    pub(super) reference_hash: Option<String>,
     /// The PIN and the picture, once they are made.
     pub(super) prepared: Prepared,
     /// The reason why the password hash cannot be used.
@@ -54,6 +56,7 @@ impl Draft {
             validator,
             password,
             password_error,
+            reference_hash: None,
             prepared: Prepared::default(),
         }
     }

@@ -10,7 +10,7 @@ use crate::access::{is_same_license, of_license};
 use crate::attribute_values::{self, Definitions, Values};
 use crate::db::conditions::{any_of, one_of};
 use crate::db::{Db, Transaction};
-use crate::entity::{credential, membership, site_access, tombstone, user};
+use crate::entity::{credential, erased_reference, membership, site_access, tombstone, user};
 use crate::error::Error;
 use crate::login;
 use crate::scalar::Id;
@@ -34,6 +34,8 @@ pub(super) struct ExistingRows {
     pub(super) attribute_values: BTreeMap<Id, Values>,
     /// Erased users. An older file that has their ids must not bring them back.
     pub(super) erased: HashSet<Id>,
+    /// The hashes of their external ids.
+    pub(super) erased_references: HashSet<String>,
 }
 
 impl ExistingRows {
@@ -69,6 +71,12 @@ impl ExistingRows {
         let of_ids = one_of(db.get_database_backend(), tombstone::Column::UserId, ids);
         let tombstones = tombstone::Entity::find().filter(of_ids).all(db).await?;
         self.erased = tombstones.into_iter().map(|row| row.user_id).collect();
+        let hashes: Vec<String> = drafts.iter().filter_map(|draft| draft.reference_hash.clone()).collect();
+        if !hashes.is_empty() {
+            let of_hashes = any_of(db.get_database_backend(), erased_reference::Column::Hash, hashes);
+            let references = erased_reference::Entity::find().filter(of_hashes).all(db).await?;
+            self.erased_references = references.into_iter().map(|row| row.hash).collect();
+        }
         self.read_relations(db, drafts).await
     }
 

@@ -247,7 +247,8 @@ impl MappedRow {
             Ok(value) => put(&mut self.object, field, value),
             Err(message) => self.faults.push(Fault::new(field, message)),
         }
-        self.created.extend(rule.created(value, environment));
+        let kind = if field == "groups" { RecordKind::Group } else { RecordKind::Institution };
+        self.created.extend(rule.created(value, environment).into_iter().map(|object| (kind, object)));
     }
 }
 

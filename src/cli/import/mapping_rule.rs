@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::fields::FieldType;
 use super::keycloak;
 use super::mapping_value::{each, lookup, picture, rdn, text_of};
-use super::record::RecordKind;
 use super::values::Formats;
 use crate::scalar::Id;
 
@@ -120,11 +119,7 @@ impl FieldRule {
     }
 
     /// Returns the objects that a value refers to and that are created.
-    pub(super) fn created(
-        &self,
-        value: Option<&Value>,
-        environment: &Environment<'_>,
-    ) -> Vec<(RecordKind, Map<String, Value>)> {
+    pub(super) fn created(&self, value: Option<&Value>, environment: &Environment<'_>) -> Vec<Map<String, Value>> {
         match self {
             Self::Column(_) => Vec::new(),
             Self::Rule(rule) => rule.created(value, environment),
@@ -225,9 +220,8 @@ impl Rule {
     }
 
     /// Returns the objects that a value refers to and that are created.
-    fn created(&self, value: Option<&Value>, environment: &Environment<'_>) -> Vec<(RecordKind, Map<String, Value>)> {
+    fn created(&self, value: Option<&Value>, environment: &Environment<'_>) -> Vec<Map<String, Value>> {
         let (Some(more), Some(value)) = (&self.create, value) else { return Vec::new() };
-        let kind = if self.derive == Some(Derived::Institution) { RecordKind::Institution } else { RecordKind::Group };
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let object = |item: &Value| {
             let key = self.key_of(item)?;
@@ -238,8 +232,11 @@ impl Rule {
             };
             let mut object = more.clone();
             object.insert("name".to_owned(), name.unwrap_or_else(|| key.clone()).into());
-            object.insert("id".to_owned(), self.reference(&key, environment).into());
-            Some((kind, object))
+            let reference = self.reference(&key, environment);
+            if Id::parse(&reference).is_some() {
+                object.insert("id".to_owned(), reference.into());
+            }
+            Some(object)
         };
         items.iter().filter_map(object).collect()
     }

@@ -1,6 +1,6 @@
 //! Parses rows into records, with all errors of their format.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -33,8 +33,8 @@ pub(super) struct RowParser {
     shape: Shape,
     formats: Formats,
     license_id: Id,
-    /// The groups and institutions that rows of users have created.
-    created: Vec<Id>,
+    /// The groups and institutions that rows of users have created, by id or else by name.
+    created: HashSet<(RecordKind, String)>,
     /// How often columns and kinds of rows were not imported.
     ignored: BTreeMap<String, u64>,
 }
@@ -61,7 +61,7 @@ impl ParsedRow {
 
 impl RowParser {
     pub(super) fn new(shape: Shape, formats: Formats, license_id: Id) -> Self {
-        Self { shape, formats, license_id, created: Vec::new(), ignored: BTreeMap::new() }
+        Self { shape, formats, license_id, created: HashSet::new(), ignored: BTreeMap::new() }
     }
 
     /// Returns how often columns and kinds of rows were not imported since the last call.
@@ -130,9 +130,8 @@ impl RowParser {
         origin.mapped = Some((Arc::new(values), Arc::new(columns)));
         let mut records = Vec::new();
         for (kind, object) in created {
-            let id = object.get("id").and_then(Value::as_str).and_then(Id::parse).unwrap_or_default();
-            if !self.created.contains(&id) {
-                self.created.push(id);
+            let key = object.get("id").or(object.get("name")).and_then(Value::as_str).unwrap_or_default().to_owned();
+            if self.created.insert((kind, key)) {
                 records.push(parse_object(kind, object, &self.formats).0);
             }
         }

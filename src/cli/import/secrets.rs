@@ -139,6 +139,15 @@ impl Importer<'_> {
         read().map_err(|error| format!("The file cannot be read: {error}."))
     }
 
+    /// Hashes the external ids of drafts.
+    pub(super) fn hash_references(&self, drafts: &mut [Draft]) {
+        let Some(hasher) = &self.options.hasher else { return };
+        for draft in drafts {
+            let external_id = draft.user.external_id.as_deref();
+            draft.reference_hash = external_id.map(|id| hasher.hash_reference(self.license_id, id));
+        }
+    }
+
     /// Removes a password hash that was made with another server key.
     pub(super) fn check_password_key(&self, draft: &mut Draft) {
         let Some(hasher) = &self.options.hasher else { return };

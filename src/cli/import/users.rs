@@ -54,6 +54,7 @@ impl Importer<'_> {
         if drafts.is_empty() {
             return Ok(());
         }
+        self.hash_references(&mut drafts);
         self.prepare_secrets(&mut drafts).await?;
         let transaction = self.begin().await?;
         let mut existing = match &transaction {
@@ -106,13 +107,8 @@ impl Importer<'_> {
     /// `Rejected` with every error of the record.
     fn validate_user(&mut self, draft: Draft, line: u64, existing: &ExistingRows) -> Result<ImportedUser, Error> {
         let old = existing.find(&draft, self.license_id).cloned();
+        self.check_id(&draft, old.as_ref(), existing)?;
         let Draft { record, user, validator, password, prepared, .. } = draft;
-        if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
-            return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
-        }
-        if old.is_none() && record.id.is_some_and(|id| existing.erased.contains(&id)) {
-            return Err(Error::rejected("id", ErrorCode::NotAllowed, "The user with this id was erased."));
-        }
         let (mut row, mut validator) = match &old {
             Some(old) => (old.clone(), Validator::reimporting()),
             None => (user, validator),
@@ -138,6 +134,23 @@ impl Importer<'_> {
         self.check_first_mention(RecordKind::User, row.id, line, &mut validator);
         validator.finish()?;
         Ok(ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes })
+    }
+
+    /// Rejects a record with the id of a user of another license, or of one who was erased.
+    fn check_id(&self, draft: &Draft, old: Option<&user::Model>, existing: &ExistingRows) -> Result<(), Error> {
+        let is_erased = |hash: &String| existing.erased_references.contains(hash);
+        match old {
+            Some(old) if is_same_license(old.license_id, self.license_id) => Ok(()),
+            Some(_) => Err(Error::rejected("id", ErrorCode::Taken, "This id is taken.")),
+            None if draft.record.id.is_some_and(|id| existing.erased.contains(&id)) => {
+                Err(Error::rejected("id", ErrorCode::NotAllowed, "The user with this id was erased."))
+            }
+            None if draft.reference_hash.as_ref().is_some_and(is_erased) => {
+                let message = "The user with this external id was erased.";
+                Err(Error::rejected("externalId", ErrorCode::NotAllowed, message))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Converts the attributes of a row of another system to their kinds.
