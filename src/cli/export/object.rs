@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::snapshot::ExportedUser;
 use crate::entity::user::RIGHTS;
-use crate::entity::{attribute_definition, avatar};
+use crate::entity::{attribute_definition, avatar, membership, site_access};
 use crate::scalar::Id;
 use crate::text;
 
@@ -52,14 +52,9 @@ pub(super) fn of_user(
     if let Some(institution) = object.remove("institutionId") {
         object.insert("institution".to_owned(), institution);
     }
-    let rights = RIGHTS.iter().filter_map(|right| {
-        let name = text::camel(right.as_str());
-        let is_held = object.remove(&name) == Some(Value::Bool(true));
-        is_held.then_some((name, Value::Bool(true)))
-    });
-    let rights: Map<String, Value> = rights.collect();
-    let groups: Value = user.memberships.iter().map(|row| json!({ "group": row.group_id, "role": row.role.to_value(), "joinedAt": instant_text(row.joined_at) })).collect();
-    let site = |row: &crate::entity::site_access::Model| json!({ "site": row.institution_id, "grantedAt": instant_text(row.granted_at) });
+    let rights = take_rights(&mut object);
+    let groups: Value = user.memberships.iter().map(membership).collect();
+    let sites: Value = user.grants.iter().map(grant).collect();
     let attribute = |(id, value): (&Id, &String)| {
         let definition = definitions.get(id)?;
         Some((definition.name.clone(), definition.kind.shown(value)))
@@ -67,22 +62,44 @@ pub(super) fn of_user(
     let members = [
         ("adminRights", Value::Object(rights)),
         ("groups", groups),
-        ("sites", user.grants.iter().map(site).collect()),
+        ("sites", sites),
         ("attributes", Value::Object(user.attributes.iter().filter_map(attribute).collect())),
         ("passwordHash", user.password_hash.clone().into()),
         ("pinHash", user.pin_hash.clone().into()),
         ("avatar", avatar.unwrap_or_default()),
     ];
-    let has_content = |value: &Value| match value {
+    let given = members.into_iter().filter(|(_, value)| has_content(value));
+    object.extend(given.map(|(name, value)| (name.to_owned(), value)));
+    object
+}
+
+/// Takes the rights that a user holds out of the columns.
+fn take_rights(object: &mut Map<String, Value>) -> Map<String, Value> {
+    let mut rights = Map::new();
+    for right in RIGHTS {
+        let name = text::camel(right.as_str());
+        if object.remove(&name) == Some(Value::Bool(true)) {
+            rights.insert(name, Value::Bool(true));
+        }
+    }
+    rights
+}
+
+fn membership(row: &membership::Model) -> Value {
+    json!({ "group": row.group_id, "role": row.role.to_value(), "joinedAt": instant_text(row.joined_at) })
+}
+
+fn grant(row: &site_access::Model) -> Value {
+    json!({ "site": row.institution_id, "grantedAt": instant_text(row.granted_at) })
+}
+
+fn has_content(value: &Value) -> bool {
+    match value {
         Value::Null => false,
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => !members.is_empty(),
         _ => true,
-    };
-    object.extend(
-        members.into_iter().filter(|(_, value)| has_content(value)).map(|(name, value)| (name.to_owned(), value)),
-    );
-    object
+    }
 }
 
 /// Returns a picture with its content.
