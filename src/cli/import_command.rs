@@ -12,6 +12,7 @@ use super::open::{DATA_DIR, check_key, close, hasher_unchanged, open_unchanged, 
 use super::output::{print_error, print_line, write_text};
 use super::progress::progress_bar;
 use super::{bulk, import};
+use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::db::Db;
 use crate::entity::license::LicenseKind;
@@ -67,6 +68,8 @@ async fn try_out(settings: &Settings, import: &Import, source: &Source) -> anyho
 
 /// Validates every row.
 async fn check(import: &Import, job: &import::Import<'_>) -> anyhow::Result<ImportSummary> {
+    // The edits of users are read from the audit trail.
+    sealer::try_to_seal(job.db).await;
     let bar = progress_of(job.source, "Checking")?;
     let checked = job.check(report(import, job.source, true)?, |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
@@ -84,6 +87,7 @@ fn options(import: &Import, source: &Source, hasher: Hasher) -> Options {
     Options {
         hasher: Some(hasher),
         reactivate: import.reactivate,
+        keep_edits: import.keep_edits,
         avatar_dir: import.avatar_dir.clone(),
         formats: source.formats().clone(),
         leavers: import.full.then(leavers),

@@ -123,6 +123,34 @@ in_every_sandbox! {
         assert_eq!(import(&sandbox, &rows.replace("E-7", "E-8"), &[]).await.code, 0);
     }
 
+    async fn a_repeated_import_keeps_what_users_edited_themselves(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let file = |position: &str, phone: &str| {
+            let hash = "pbkdf2_sha256$29000$seasalt$MqiyVFTP6UUpjrpvJsxVXBlF/shrLYjOh7Qw2l+VN0I=";
+            json!({ "user": { "firstName": "Ann", "lastName": "Oak", "email": "ann@example.org", "position": position, "phone": phone, "passwordHash": hash } }).to_string()
+        };
+        assert_eq!(import(&sandbox, &file("Nurse", "1"), &[]).await.code, 0);
+        let server = sandbox.serve(&[]).await;
+        let update = "mutation ($input: UpdateUserInput!) { updateUser(input: $input) { success user { id } } }";
+        let ann = server.sign_in("ann@example.org").await;
+        let id = ann.data("{ viewer { id } }", json!({})).await["viewer"]["id"].clone();
+        assert_eq!(ann.data(update, json!({ "input": { "id": id, "position": "Doctor" } })).await["updateUser"]["success"], json!(true));
+        let root = server.sign_in(crate::process::ADMIN).await;
+        assert_eq!(root.data(update, json!({ "input": { "id": id, "phone": "2" } })).await["updateUser"]["success"], json!(true));
+        let found = async || user::Entity::find_by_id(roster::scalar::Id::parse(id.as_str().unwrap()).unwrap()).one(sandbox.db().await.read()).await.unwrap().unwrap();
+        // What an administrator edited is not kept by default.
+        let own = import(&sandbox, &file("Nurse", "3"), &[]).await;
+        assert!(own.code == 0 && own.out.contains("Kept as edited here (--keep-edits): position of 1 users."), "{own:?}");
+        let row = found().await;
+        assert_eq!((row.position.as_deref(), row.phone.as_deref()), (Some("Doctor"), Some("3")));
+        let all = import(&sandbox, &file("Nurse", "4"), &["--keep-edits", "all"]).await;
+        assert!(all.code == 0 && all.out.starts_with("0 were created, 0 changed, 1 unchanged."), "{all:?}");
+        let none = import(&sandbox, &file("Nurse", "4"), &["--keep-edits", "none"]).await;
+        assert!(none.code == 0 && none.out.starts_with("0 were created, 1 changed, 0 unchanged."), "{none:?}");
+        let row = found().await;
+        assert_eq!((row.position.as_deref(), row.position_key.as_deref()), (Some("Nurse"), Some("nurse")));
+    }
+
     async fn null_means_the_same_in_every_run(sandbox: Sandbox) {
         let line = json!({ "user": { "firstName": "Ann", "lastName": "Oak", "email": "ann@example.org", "gender": null, "userType": null, "role": null, "isStaff": null, "isActive": null, "fullSiteAccess": null, "nickname": null } });
         for expected in ["1 were created, 0 changed, 0 unchanged.", "0 were created, 0 changed, 1 unchanged."] {

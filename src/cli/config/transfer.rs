@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use encoding_rs::Encoding;
 
-use crate::cli::import::{Format, Preset, parse_zone};
+use crate::cli::import::{Format, KeepEdits, Preset, parse_zone};
 
 /// Options of `roster import`.
 #[derive(Debug, Args)]
@@ -52,6 +52,10 @@ pub struct Import {
     /// Write the invalid rows to FILE, so that they can be corrected and imported.
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
+    /// Which fields keep the values that they were given here, whatever the file says: those that users edited themselves, all that
+    /// anybody edited, or none.
+    #[arg(long, value_enum, default_value = "own")]
+    pub keep_edits: KeepEdits,
     /// Activate users who were deactivated here and are active in the file.
     #[arg(long)]
     pub reactivate: bool,

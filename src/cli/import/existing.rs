@@ -6,6 +6,7 @@ use sea_orm::sea_query::Condition;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::draft::Draft;
+use super::edits::{self, Edits, KeepEdits};
 use crate::access::{is_same_license, of_license};
 use crate::attribute_values::{self, Definitions, Values};
 use crate::db::conditions::{any_of, one_of};
@@ -36,24 +37,33 @@ pub(super) struct ExistingRows {
     pub(super) erased: HashSet<Id>,
     /// The hashes of their external ids.
     pub(super) erased_references: HashSet<String>,
+    /// The fields that were edited here.
+    pub(super) edits: Edits,
 }
 
 impl ExistingRows {
     /// Reads the rows that the drafts identify or may conflict with, and locks the users among them, to write the drafts in the same
     /// transaction.
-    pub(super) async fn lock(transaction: &Transaction, license_id: Id, drafts: &[Draft]) -> Result<Self, Error> {
+    pub(super) async fn lock(
+        transaction: &Transaction,
+        license_id: Id,
+        drafts: &[Draft],
+        keep: KeepEdits,
+    ) -> Result<Self, Error> {
         let mut existing = Self::default();
         // Users are locked before definitions, as everywhere.
         existing.read_all(transaction, license_id, drafts, true).await?;
         existing.definitions = attribute_values::hold_all(transaction, license_id).await?;
+        existing.edits = edits::read(transaction, existing.ids(), keep).await?;
         Ok(existing)
     }
 
     /// Reads the same rows without locking any.
-    pub(super) async fn read(db: &Db, license_id: Id, drafts: &[Draft]) -> Result<Self, Error> {
+    pub(super) async fn read(db: &Db, license_id: Id, drafts: &[Draft], keep: KeepEdits) -> Result<Self, Error> {
         let mut existing = Self::default();
         existing.read_all(db.read(), license_id, drafts, false).await?;
         existing.definitions = attribute_values::definitions(db.read(), license_id).await?;
+        existing.edits = edits::read(db.read(), existing.ids(), keep).await?;
         Ok(existing)
     }
 
@@ -112,7 +122,7 @@ impl ExistingRows {
 
     /// Reads memberships, access to sites, passwords and attribute values of the users.
     async fn read_relations(&mut self, db: &impl ConnectionTrait, drafts: &[Draft]) -> Result<(), Error> {
-        let ids: Vec<Id> = self.users.iter().map(|user| user.id).collect();
+        let ids = self.ids();
         if ids.is_empty() {
             return Ok(());
         }
@@ -131,6 +141,10 @@ impl ExistingRows {
             self.attribute_values = attribute_values::values(db, ids).await?;
         }
         Ok(())
+    }
+
+    fn ids(&self) -> Vec<Id> {
+        self.users.iter().map(|user| user.id).collect()
     }
 
     fn add(&mut self, user: user::Model, license_id: Id) {

@@ -9,6 +9,7 @@ mod batch;
 mod conflicts;
 mod definitions;
 mod draft;
+mod edits;
 mod existing;
 mod fields;
 mod importer;
@@ -47,6 +48,7 @@ use crate::auth::password::Hasher;
 use crate::db::Db;
 use crate::error::Error;
 use crate::scalar::Id;
+pub use edits::KeepEdits;
 pub use input::{Format, Input};
 pub use mapping::{Mapping, Preset};
 pub use origin::{InvalidRow, RowError};
@@ -62,6 +64,8 @@ pub struct Options {
     pub hasher: Option<Hasher>,
     /// Whether users who were deactivated here are activated again.
     pub reactivate: bool,
+    /// The fields that were edited here and are kept.
+    pub keep_edits: KeepEdits,
     /// The directory of pictures that rows refer to.
     pub avatar_dir: Option<PathBuf>,
     /// The forms of dates and times.

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::draft::Draft;
+use super::edits::KeepEdits;
 use super::existing::ExistingRows;
 use super::importer::Importer;
 use super::origin::Fault;
@@ -48,7 +49,7 @@ impl Importer<'_> {
         if !drafts.iter().any(has_secrets) {
             return Ok(());
         }
-        let existing = ExistingRows::read(self.db, self.license_id, drafts).await?;
+        let existing = ExistingRows::read(self.db, self.license_id, drafts, KeepEdits::None).await?;
         for draft in drafts.iter_mut() {
             if !has_secrets(draft) {
                 continue;

@@ -33,6 +33,8 @@ pub struct ImportSummary {
     pub new_inactive: u64,
     /// The number of users who are active in the file, and were left inactive because they were deactivated here.
     pub kept_inactive: u64,
+    /// The number of rows in which a field keeps the value that it was given here, by field.
+    pub kept_edits: BTreeMap<String, u64>,
     /// The number of users who are missing in the file.
     pub leavers: u64,
     /// The number of rows in which columns had a value that was not imported, and of rows of other kinds.
@@ -90,6 +92,11 @@ impl ImportSummary {
         if self.kept_inactive > 0 {
             let text = "active in the file, but deactivated here, and stay inactive; --reactivate activates them.";
             summary.push(format!("{} users are {text}", self.kept_inactive));
+        }
+        let kept: Vec<String> =
+            self.kept_edits.iter().map(|(field, count)| format!("{field} of {count} users")).collect();
+        if !kept.is_empty() {
+            summary.push(format!("Kept as edited here (--keep-edits): {}.", kept.join(", ")));
         }
         if self.leavers > 0 {
             summary.push(format!("{} users who are missing in the file {verb} deactivated.", self.leavers));

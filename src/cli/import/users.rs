@@ -57,9 +57,10 @@ impl Importer<'_> {
         self.hash_references(&mut drafts);
         self.prepare_secrets(&mut drafts).await?;
         let transaction = self.begin().await?;
+        let keep = self.options.keep_edits;
         let mut existing = match &transaction {
-            Some(transaction) => ExistingRows::lock(transaction, self.license_id, &drafts).await?,
-            None => ExistingRows::read(self.db, self.license_id, &drafts).await?,
+            Some(transaction) => ExistingRows::lock(transaction, self.license_id, &drafts, keep).await?,
+            None => ExistingRows::read(self.db, self.license_id, &drafts, keep).await?,
         };
         existing.definitions.extend(self.new_definitions.clone());
         let mut batch = Batch::default();
@@ -108,7 +109,7 @@ impl Importer<'_> {
     fn validate_user(&mut self, draft: Draft, line: u64, existing: &ExistingRows) -> Result<ImportedUser, Error> {
         let old = existing.find(&draft, self.license_id).cloned();
         self.check_id(&draft, old.as_ref(), existing)?;
-        let Draft { record, user, validator, password, prepared, .. } = draft;
+        let Draft { mut record, user, validator, password, prepared, .. } = draft;
         let (mut row, mut validator) = match &old {
             Some(old) => (old.clone(), Validator::reimporting()),
             None => (user, validator),
@@ -120,6 +121,10 @@ impl Importer<'_> {
             self.keep_inactive(old, &mut row);
         }
         self.set_institution(&mut row, &record, &mut validator);
+        if let Some(old) = &old {
+            self.keep_edits(old, &mut row, existing);
+            self.keep_attributes(old, &mut record.attributes, existing);
+        }
         row.has_activated |= record.has_activated || password.is_some();
         check_login(&row, &mut validator);
         let memberships = self.memberships(&row, &record, existing, &mut validator);
