@@ -133,8 +133,8 @@ const RIGHTS: [&str; 8] = [
 pub(super) const RIGHT_PREFIX: &str = "adminRights.";
 pub(super) const ATTRIBUTE_PREFIX: &str = "attributes.";
 
-/// The fields whose values are not shown.
-const SECRETS: [&str; 3] = ["passwordHash", "pin", "pinHash"];
+/// The parts of names of fields and columns whose values are not shown.
+const SECRETS: [&str; 6] = ["password", "hash", "secret", "token", "credential", "pin"];
 
 /// Returns the fields of a kind of record.
 pub(super) fn of_kind(kind: RecordKind) -> &'static [(&'static str, FieldType)] {
@@ -176,7 +176,8 @@ pub(super) fn named_like(column: &str) -> Option<String> {
     field.or_else(right)
 }
 
-/// Returns whether the values of a field must not be shown.
-pub(super) fn is_secret(field: &str) -> bool {
-    SECRETS.contains(&field)
+/// Returns whether the values of a field or column must not be shown.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    SECRETS.iter().any(|secret| name.contains(secret))
 }

@@ -50,7 +50,8 @@ impl Origin {
             }
             None => (field.to_owned(), self.own_value(field)),
         };
-        (column, value.filter(|_| !fields::is_secret(field)))
+        let is_secret = fields::is_secret(field) || fields::is_secret(&column);
+        (column, value.filter(|_| !is_secret))
     }
 
     fn own_value(&self, field: &str) -> Option<Value> {

@@ -66,7 +66,7 @@ impl Chunk {
         records >= CHUNK || self.length >= MAX_CHUNK_LENGTH
     }
 
-    fn add(&mut self, read: ReadRow, license_id: Id) {
+    fn add(&mut self, read: ReadRow, license_id: Id, is_first: bool) {
         let ReadRow { row: ParsedRow { origin, records, faults }, position, ignored } = read;
         self.position = position;
         self.length += origin.raw.len();
@@ -89,10 +89,9 @@ impl Chunk {
                 Record::Group(record) => self.groups.push(Parsed { origin, record, faults }),
                 Record::License(_) if !faults.is_empty() => self.invalid.push((origin, faults)),
                 // The first row says what license a file is for; the command creates it.
-                Record::License(_) if origin.line == 1 => {}
+                Record::License(_) if is_first => {}
                 Record::License(_) => {
-                    let fault =
-                        Fault::of_row("a license must be the first line of the file, and there can be only one");
+                    let fault = Fault::of_row("a license must be the first row of the file, and there can be only one");
                     self.invalid.push((origin, vec![fault]));
                 }
             }
@@ -106,15 +105,16 @@ pub(super) fn read(
     license_id: Id,
     chunks: &mpsc::Sender<Result<Chunk, Error>>,
 ) {
-    let mut chunk = Chunk::default();
+    let (mut chunk, mut is_first) = (Chunk::default(), true);
     for row in rows {
         match row {
-            Ok(row) => chunk.add(row, license_id),
+            Ok(row) => chunk.add(row, license_id, is_first),
             Err(error) => {
                 let _ = chunks.blocking_send(Err(Error::internal(error)));
                 return;
             }
         }
+        is_first = false;
         if chunk.is_full() {
             let next = Chunk { position: chunk.position, ..Chunk::default() };
             if chunks.blocking_send(Ok(std::mem::replace(&mut chunk, next))).is_err() {

@@ -48,7 +48,7 @@ impl Importer<'_> {
     ) -> Memberships {
         let existing = existing.memberships.get(&user.id);
         let mut groups: HashSet<Id> = existing.into_iter().flatten().map(|(group_id, _)| *group_id).collect();
-        let (mut found, mut named) = (Memberships::default(), HashSet::new());
+        let (mut found, mut named) = <(Memberships, HashSet<Id>)>::default();
         // The last of several roles in one group counts.
         for reference in record.groups.iter().rev() {
             match self.groups.find(&reference.group) {
@@ -58,10 +58,10 @@ impl Importer<'_> {
                     let old = existing.and_then(|memberships| memberships.get(&group_id));
                     groups.insert(group_id);
                     if old.is_none_or(|old| old.role != reference.role) {
-                        let joined_at = reference.joined_at.unwrap_or(user.date_joined);
-                        let joined_at = old.map_or(joined_at, |old| old.joined_at);
-                        let row = membership::Model { user_id: user.id, group_id, role: reference.role, joined_at };
-                        found.changed.push(row);
+                        let joined_at =
+                            old.map(|old| old.joined_at).or(reference.joined_at).unwrap_or(user.date_joined);
+                        let role = reference.role;
+                        found.changed.push(membership::Model { user_id: user.id, group_id, role, joined_at });
                     }
                 }
             }

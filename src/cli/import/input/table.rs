@@ -66,7 +66,7 @@ impl<R: BufRead> TableRows<R> {
         let breaks: usize = self.record.iter().map(|cell| cell.iter().filter(|byte| **byte == b'\n').count()).sum();
         let line = (self.reader.position().line() + self.skipped).saturating_sub(breaks as u64 + 1);
         let (found, expected) = (self.record.len(), self.columns.len());
-        let values = if found == expected {
+        let values: Result<Map<String, Value>, String> = if found == expected {
             self.columns.iter().zip(self.record.iter()).map(|(name, cell)| Ok((name.clone(), value(cell)?))).collect()
         } else {
             Err(format!("{found} values, but the header has {expected} columns; a value with a delimiter needs quotes"))
