@@ -170,7 +170,9 @@ impl Mapping {
         license_id: Id,
         formats: &Formats,
     ) -> Option<MappedRow> {
-        let (kind, section) = self.sections().find(|(_, section)| section.includes(row, list))?;
+        let mut matching = self.sections().filter(|(_, section)| section.includes(row, list));
+        // Without the list that it was in, as in a file of rejected rows, a row is rather that of a user.
+        let (kind, section) = if list.is_none() { matching.last() } else { matching.next() }?;
         let environment = Environment { row, source: &self.source, license_id, formats };
         let ignored = section.ignored(row);
         let (object, columns) = (Map::new(), Columns::new());

@@ -140,7 +140,7 @@ pub async fn load_records(
 ) -> Result<ImportSummary, Error> {
     let read = |(number, record): (u64, Record)| {
         let row = ParsedRow::generated(number, record);
-        Ok(ReadRow { row, position: number, ignored: BTreeMap::new() })
+        Ok(ReadRow { row, position: number, length: 0, ignored: BTreeMap::new() })
     };
     let rows = (1..).zip(records).map(read);
     let importer = Importer::new(db, license_id, true, Options::default(), Report::default());

@@ -23,6 +23,8 @@ const MAX_CHUNK_LENGTH: usize = 16 * 1024 * 1024;
 pub(super) struct ReadRow {
     pub(super) row: ParsedRow,
     pub(super) position: u64,
+    /// The number of bytes of the row.
+    pub(super) length: usize,
     pub(super) ignored: BTreeMap<String, u64>,
 }
 
@@ -30,10 +32,11 @@ pub(super) struct ReadRow {
 pub(super) fn parsed(mut rows: Rows, mut parser: RowParser) -> impl Iterator<Item = io::Result<ReadRow>> + Send {
     std::iter::from_fn(move || {
         let row = match rows.next()? {
-            Ok(row) => parser.parse(row),
+            Ok(row) => row,
             Err(error) => return Some(Err(error)),
         };
-        Some(Ok(ReadRow { row, position: rows.position(), ignored: parser.take_ignored() }))
+        let (length, row) = (row.length(), parser.parse(row));
+        Some(Ok(ReadRow { row, position: rows.position(), length, ignored: parser.take_ignored() }))
     })
 }
 
@@ -67,9 +70,9 @@ impl Chunk {
     }
 
     fn add(&mut self, read: ReadRow, license_id: Id, is_first: bool) {
-        let ReadRow { row: ParsedRow { origin, records, faults }, position, ignored } = read;
+        let ReadRow { row: ParsedRow { origin, records, faults }, position, length, ignored } = read;
         self.position = position;
-        self.length += origin.raw.len();
+        self.length += length;
         for (name, count) in ignored {
             *self.ignored.entry(name).or_default() += count;
         }

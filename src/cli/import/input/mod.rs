@@ -75,6 +75,14 @@ pub(super) struct Row {
     pub(super) values: Result<Map<String, Value>, String>,
 }
 
+impl Row {
+    /// Returns the number of bytes of the row, or of its values if it is not kept as it is.
+    pub(super) fn length(&self) -> usize {
+        let values = self.values.iter().flat_map(Map::values).filter_map(Value::as_str);
+        if self.raw.is_empty() { values.map(str::len).sum() } else { self.raw.len() }
+    }
+}
+
 /// A stream of rows.
 pub(super) struct Rows {
     rows: Box<dyn Iterator<Item = io::Result<Row>> + Send>,
@@ -176,11 +184,10 @@ impl Input {
     fn bytes(&self, position: Arc<AtomicU64>) -> io::Result<Box<dyn BufRead + Send>> {
         let counted = Counted { inner: self.source.reader()?, position };
         let file = BufReader::with_capacity(READ_AT_ONCE, counted);
-        Ok(if self.is_compressed {
-            Box::new(BufReader::with_capacity(READ_AT_ONCE, MultiGzDecoder::new(file)))
-        } else {
-            Box::new(file)
-        })
+        if self.is_compressed {
+            return Ok(Box::new(BufReader::with_capacity(READ_AT_ONCE, MultiGzDecoder::new(file))));
+        }
+        Ok(Box::new(file))
     }
 
     /// Returns the content in UTF-8, without a byte order mark. It may contain invalid bytes if the file is said to be UTF-8.
