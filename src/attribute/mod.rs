@@ -107,11 +107,7 @@ pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::
 
 /// Inserts definitions of an import, except those whose names the license defines already.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
-pub async fn define_missing(
-    db: &Db,
-    license_id: Id,
-    mut new: Vec<attribute_definition::Model>,
-) -> Result<(), Error> {
+pub async fn define_missing(db: &Db, license_id: Id, mut new: Vec<attribute_definition::Model>) -> Result<(), Error> {
     let transaction = db.begin().await?;
     take_turns(&transaction, license_id).await?;
     let defined = attribute_values::definitions(&transaction, license_id).await?;
