@@ -6,6 +6,7 @@ mod imported;
 mod metrics;
 mod normal;
 mod pool;
+mod pseudonym;
 mod strength;
 
 #[cfg(test)]
@@ -14,7 +15,6 @@ mod tests;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::hash::PasswordHash;
@@ -165,29 +165,6 @@ impl Hasher {
     /// As [`Hasher::acquire_permit`].
     pub async fn hash(&self, secret: String, user_id: Option<Id>) -> Result<String, Error> {
         self.acquire_permit(user_id).await?.hash(secret).await
-    }
-
-    /// Returns a value that only the server key links to a text.
-    #[must_use]
-    pub fn pseudonymize(&self, text: &str) -> [u8; 32] {
-        Sha256::new()
-            .chain_update("roster login")
-            .chain_update(self.key.as_bytes())
-            .chain_update(text)
-            .finalize()
-            .into()
-    }
-
-    /// Returns the keyed hash of a user's external id in a license, in hexadecimal digits.
-    #[must_use]
-    pub fn hash_reference(&self, license_id: Id, external_id: &str) -> String {
-        let hash = Sha256::new()
-            .chain_update("roster external id")
-            .chain_update(self.key.as_bytes())
-            .chain_update(license_id.0.as_bytes())
-            .chain_update(external_id)
-            .finalize();
-        hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
     /// Checks the length and the characters of a new password; adds errors to the validator. Returns whether they are valid.

@@ -36,7 +36,6 @@ impl ImportedUser {
         Self {
             row,
             old: Some(old),
-            postings: Vec::new(),
             password: None,
             pin_hash: None,
             avatar: None,
