@@ -73,7 +73,9 @@ fn user_entry(user: &ExportedUser, base: &str) -> Vec<u8> {
     if !row.is_active {
         entry.add("nsAccountLock", "TRUE");
     }
-    user.memberships.iter().for_each(|row| entry.add("memberOf", &group_dn(row.group_id, base)));
+    for row in &user.memberships {
+        entry.add("memberOf", &group_dn(row.group_id, base));
+    }
     entry.0
 }
 
@@ -97,7 +99,9 @@ async fn write_group(
         let Some(last) = members.last() else { return Ok(()) };
         after = Some(*last);
         let mut lines = Entry(Vec::new());
-        members.iter().for_each(|id| lines.add("member", &user_dn(*id, base)));
+        for id in &members {
+            lines.add("member", &user_dn(*id, base));
+        }
         output.write_all(&lines.0).map_err(Error::internal)?;
     }
 }
