@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::backup::last_served::LastServed;
 use crate::db::Db;
+use crate::private_file;
 
 /// The interval at which the last event is noted.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -61,7 +62,9 @@ impl Noter {
     }
 
     async fn compare(&mut self) {
-        let warning = match LastServed::read(&LastServed::file_in(&self.data_dir)) {
+        let file = LastServed::file_in(&self.data_dir);
+        private_file::restrict(&file);
+        let warning = match LastServed::read(&file) {
             Ok(Some(last)) => last.warning(&self.db).await,
             Ok(None) => return,
             Err(error) => Err(error),

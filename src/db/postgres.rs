@@ -64,7 +64,8 @@ pub fn is_unreachable(error: &Error) -> bool {
         Some(DbErr::ConnectionAcquire(_)) => true,
         Some(DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) => {
             match error.as_ref() {
-                sqlx::Error::Io(_) => true,
+                // A proxy without a database behind it may close the connection in the middle of the handshake.
+                sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
                 sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
                 _ => false,
             }
