@@ -222,7 +222,6 @@ impl Chain {
         if let Some(error) = error {
             self.add_error(None, error);
         }
-        let hash = hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        VerificationReport { events: self.events, hash, errors: self.errors, error_count: self.error_count }
+        VerificationReport { events: self.events, hash: hex::encode(hash), errors: self.errors, error_count: self.error_count }
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::manifest::{Manifest, Part, hex};
+use super::manifest::{Manifest, Part};
 
 /// The name of the manifest in the archive.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -32,7 +32,7 @@ impl<W: Write> HashingWriter<W> {
 
     /// Returns the SHA-256 of what was written, in hexadecimal.
     pub(super) fn digest(self) -> String {
-        hex(&self.hasher.finalize())
+        hex::encode(self.hasher.finalize())
     }
 }
 
@@ -98,5 +98,5 @@ fn header(name: &str, size: u64, at: DateTime<Utc>) -> io::Result<Header> {
 /// Returns the content of the checksum, from the hash of everything before it. It fills a block, so that no byte of the archive
 /// is without meaning.
 pub(super) fn checksum(hasher: Sha256) -> Vec<u8> {
-    format!("{:<width$}\n", hex(&hasher.finalize()), width = BLOCK - 1).into_bytes()
+    format!("{:<width$}\n", hex::encode(hasher.finalize()), width = BLOCK - 1).into_bytes()
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, ensure};
 use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult, Statement};
 
-use super::manifest::hex;
 use crate::audit;
 
 /// The tables whose rows are counted, except those of which a backup has no rows.
@@ -55,7 +54,7 @@ impl Contents {
         }
         let (last_event, last_hash) = if tables.contains("audit_head") {
             let head = audit::Head::current(connection).await?;
-            (head.seq, hex(&head.hash))
+            (head.seq, hex::encode(head.hash))
         } else {
             (0, String::new())
         };
@@ -89,7 +88,7 @@ pub(super) async fn tables(connection: &impl ConnectionTrait) -> anyhow::Result<
 async fn fingerprint(connection: &impl ConnectionTrait) -> anyhow::Result<Option<String>> {
     let row = query(connection, "SELECT fingerprint FROM server_key").await?;
     let fingerprint: Option<Vec<u8>> = row.map(|row| row.try_get_by_index(0)).transpose()?;
-    Ok(fingerprint.map(|fingerprint| hex(&fingerprint)))
+    Ok(fingerprint.map(hex::encode))
 }
 
 /// Returns the schema of PostgreSQL that holds the tables.

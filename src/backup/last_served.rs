@@ -9,7 +9,6 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde::{Deserialize, Serialize};
 
-use super::manifest::hex;
 use crate::audit;
 use crate::db::Db;
 use crate::entity::audit_event::{self, Column};
@@ -61,7 +60,7 @@ impl LastServed {
     /// That the database cannot be read.
     pub async fn of(db: &Db) -> anyhow::Result<Option<Self>> {
         let audit::Head { seq, hash } = audit::Head::current(db.read()).await?;
-        Ok((seq > 0).then(|| Self { event: seq, hash: hex(&hash), at: now() }))
+        Ok((seq > 0).then(|| Self { event: seq, hash: hex::encode(hash), at: now() }))
     }
 
     /// Returns a warning if a database does not contain the event: it is older than what was served last, or is another one.
@@ -76,7 +75,7 @@ impl LastServed {
             .into_tuple::<Vec<u8>>()
             .one(db.read())
             .await?;
-        if hash.is_some_and(|hash| hex(&hash) == self.hash) {
+        if hash.is_some_and(|hash| hex::encode(hash) == self.hash) {
             return Ok(None);
         }
         let last = Self::of(db).await?.map_or(0, |last| last.event);

@@ -1,7 +1,6 @@
 //! The manifest of a backup: what it is a backup of, and how to recognise that it is complete.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, Utc};
@@ -136,13 +135,4 @@ impl Manifest {
         }
         found
     }
-}
-
-/// Returns bytes in hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -10,7 +10,6 @@ use super::output::print_line;
 use crate::auth::server_key::{self, Key};
 use crate::backup::directory::BackupDir;
 use crate::backup::last_served::LastServed;
-use crate::backup::manifest::hex;
 use crate::db::{self, Db};
 use crate::http::DocumentPolicy;
 use crate::{private_file, startup};
@@ -126,7 +125,7 @@ fn print_key(settings: &Settings) -> io::Result<Option<Key>> {
     }
     let key = key.ok().flatten();
     if let Some(key) = &key {
-        print_line!("key fingerprint       {}", hex(&key.fingerprint()))?;
+        print_line!("key fingerprint       {}", hex::encode(key.fingerprint()))?;
     }
     Ok(key)
 }

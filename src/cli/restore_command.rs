@@ -7,7 +7,6 @@ use super::backup_command::described;
 use super::config::{Restore, Settings};
 use super::open::{DATA_DIR, WrongSetting, unusable_key};
 use super::output::{print_error, print_line};
-use crate::backup::manifest::hex;
 use crate::backup::read::is_encrypted;
 use crate::backup::restore::Backup;
 use crate::backup::verify;
@@ -53,7 +52,7 @@ fn check_key(settings: &Settings, manifest: &Manifest) -> anyhow::Result<Option<
             "Before the start, put the server key with the fingerprint {needed} in place: {source}."
         )));
     };
-    let actual = hex(&key.fingerprint());
+    let actual = hex::encode(key.fingerprint());
     if actual == *needed {
         return Ok(None);
     }

@@ -112,8 +112,8 @@ impl AttributeKind {
         match folded.char_indices().nth(MAX_KEY_LENGTH) {
             None => folded,
             Some((end, _)) => {
-                let start = folded.split_at(end).0.to_owned();
-                Sha256::digest(&folded).iter().fold(start, |key, byte| format!("{key}{byte:02x}"))
+                let start = folded.split_at(end).0;
+                format!("{start}{}", hex::encode(Sha256::digest(&folded)))
             }
         }
     }

@@ -1,7 +1,6 @@
 //! How a request gives its document: as a text, by the ID of a trusted document, or by a hash.
 
 use std::any::TypeId;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -98,10 +97,7 @@ fn persisted_hash(extensions: &Map<String, Value>) -> Result<Option<String>, Htt
 /// Returns the SHA-256 hash of a text in lowercase hexadecimal.
 #[must_use]
 pub fn hash_of(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hash, byte| {
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    })
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// Finds the document of a request. Nothing of it is parsed.

@@ -758,18 +758,11 @@ pub async fn raw(db: &Db) -> String {
     for event in trail(db).await {
         let bytes = [event.salt.as_ref(), event.changes_hash.as_ref(), Some(&event.previous), Some(&event.hash)];
         for bytes in bytes.into_iter().flatten() {
-            writeln!(text, "{} {}", String::from_utf8_lossy(bytes), hex(bytes)).unwrap();
+            writeln!(text, "{} {}", String::from_utf8_lossy(bytes), hex::encode(bytes)).unwrap();
         }
         writeln!(text, "{event:?} {}", event.changes.as_deref().unwrap_or_default()).unwrap();
     }
     text
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
 }
 
 pub async fn sql(app: &App, sql: &str) {
@@ -851,7 +844,7 @@ pub async fn assert_intact(app: &App) {
     let report = verified(app).await;
     assert!(report.errors.is_empty() && report.error_count == 0, "{:?}", report.errors);
     assert_eq!(report.events, length(app).await as u64);
-    assert_eq!(report.hash, trail(&app.db).await.pop().map(|event| hex(&event.hash)).unwrap_or_default());
+    assert_eq!(report.hash, trail(&app.db).await.pop().map(|event| hex::encode(event.hash)).unwrap_or_default());
 }
 
 /// Opens other connections to the same database.
@@ -1052,7 +1045,7 @@ on_every_database! {
         hashes.extend(link::Entity::find().all(db).await.unwrap().into_iter().map(|row| row.token_hash));
         hashes.extend(api_key::Entity::find().all(db).await.unwrap().into_iter().map(|row| row.token_hash));
         assert!(secrets.len() > 15 && hashes.len() >= 5, "{} {}", secrets.len(), hashes.len());
-        secrets.extend(hashes.iter().map(|hash| hex(hash)));
+        secrets.extend(hashes.iter().map(hex::encode));
         secrets.extend(hashes.iter().map(|hash| format!("{hash:?}")));
         let trail = raw(&app.db).await;
         assert!(trail.contains("password") && trail.contains("\"pin\""), "the changes must be recorded without values");
@@ -1656,7 +1649,7 @@ in_every_sandbox! {
         assert_eq!((verified.code, verified.err.as_str()), (0, ""));
         let db = sandbox.db().await;
         let last = trail(&db).await.pop().unwrap();
-        assert_eq!(verified.out.trim(), format!("Verified 3 events. Hash of the last event: {}", hex(&last.hash)));
+        assert_eq!(verified.out.trim(), format!("Verified 3 events. Hash of the last event: {}", hex::encode(&last.hash)));
         let (on, backend) = if sandbox.is_sqlite() { ("", DatabaseBackend::Sqlite) } else { (" ON audit_events", DatabaseBackend::Postgres) };
         for change in [format!("DROP TRIGGER audit_events_update{on}"), "UPDATE audit_events SET request_id = 'forged' WHERE seq = 2".to_owned()] {
             db.write().execute_raw(Statement::from_string(backend, change)).await.unwrap();

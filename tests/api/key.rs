@@ -269,7 +269,7 @@ in_every_sandbox! {
         let log = server.err();
         assert!(log.contains("TRACE") && log.contains("a hash is computed"), "{log}");
 
-        let hex = KEY.map(|byte| format!("{byte:02x}")).concat();
+        let hex = hex::encode(KEY);
         let token = root.token.unwrap();
         let secrets = ["wrong-brass-otters", "nine-slate-herons", PASSWORD, &key(), &URL_SAFE_NO_PAD.encode(KEY), &hex, &token, &device, &api_key, &link];
         let secrets = secrets.map(str::as_bytes).into_iter().chain([&KEY[..]]);

@@ -26,6 +26,6 @@ impl Hasher {
             .chain_update(license_id.0.as_bytes())
             .chain_update(external_id)
             .finalize();
-        hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+        hex::encode(hash)
     }
 }

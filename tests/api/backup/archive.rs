@@ -8,10 +8,6 @@ use sha2::{Digest as _, Sha256};
 /// An entry: its name and content.
 pub type Entry = (String, Vec<u8>);
 
-fn hex(bytes: &[u8]) -> String {
-    roster::backup::manifest::hex(bytes)
-}
-
 /// The entries of a backup, except the checksum.
 pub fn unpack(backup: &[u8]) -> Vec<Entry> {
     let mut entries = Vec::new();
@@ -45,7 +41,7 @@ pub fn pack(entries: &[Entry]) -> Vec<u8> {
     }
     let last = header("checksum", 512);
     let digest = Sha256::new().chain_update(builder.get_ref()).chain_update(last.as_bytes()).finalize();
-    builder.append(&last, format!("{:<511}\n", hex(&digest)).as_bytes()).unwrap();
+    builder.append(&last, format!("{:<511}\n", hex::encode(digest)).as_bytes()).unwrap();
     builder.into_inner().unwrap()
 }
 

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha384};
 use subtle::ConstantTimeEq;
 
-use super::encoding::{fields, hex, number};
+use super::encoding::{fields, number};
 use super::{PasswordHash, Unreadable, bounded};
 use crate::error::Error;
 
@@ -41,7 +41,7 @@ impl Bcrypt {
     pub(super) fn matches(&self, secret: &[u8]) -> Result<bool, Error> {
         let output = match self.input {
             Input::Secret => self.output(secret),
-            Input::Sha256 => self.output(hex(&Sha256::digest(secret)).as_bytes()),
+            Input::Sha256 => self.output(hex::encode(Sha256::digest(secret)).as_bytes()),
             Input::WordPress => self.output(wordpress_input(secret)?.as_bytes()),
         };
         Ok(self.output.ct_eq(&output).into())

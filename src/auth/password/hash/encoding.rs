@@ -37,17 +37,5 @@ pub(super) fn crypt_base64(text: &str, length: usize) -> Result<Vec<u8>, Unreada
 
 /// Decodes hexadecimal digits.
 pub(super) fn unhex(text: &str) -> Result<Vec<u8>, Unreadable> {
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0).ok_or(Unreadable::Damaged)?;
-    let byte = |pair: &[u32]| u8::try_from(pair.iter().fold(0, |byte, digit| byte * 16 + digit)).ok();
-    digits.chunks(2).map(byte).collect::<Option<_>>().ok_or(Unreadable::Damaged)
-}
-
-/// Encodes bytes as lowercase hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
+    hex::decode(text).map_err(|_| Unreadable::Damaged)
 }
