@@ -268,6 +268,10 @@ impl Application for App {
         schema::sdl_of(&self.schema)
     }
 
+    fn suggests_fields(&self) -> bool {
+        self.introspection == IntrospectionPolicy::Everyone
+    }
+
     async fn is_ready(&self) -> bool {
         let is_ready =
             async { Ok::<_, Error>(self.db.pending_migrations().await? == 0 && self.db.is_writable().await?) };

@@ -222,6 +222,11 @@ impl Chain {
         if let Some(error) = error {
             self.add_error(None, error);
         }
-        VerificationReport { events: self.events, hash: hex::encode(hash), errors: self.errors, error_count: self.error_count }
+        VerificationReport {
+            events: self.events,
+            hash: hex::encode(hash),
+            errors: self.errors,
+            error_count: self.error_count,
+        }
     }
 }

@@ -135,6 +135,11 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// Returns the schema in the schema definition language, by which documents are validated.
     fn sdl(&self) -> String;
 
+    /// Returns whether errors of documents suggest fields of the schema, which discloses their names. Defaults to no.
+    fn suggests_fields(&self) -> bool {
+        false
+    }
+
     /// Returns whether requests can be answered: the database is available and migrated.
     fn is_ready(&self) -> impl Future<Output = bool> + Send;
 

@@ -40,12 +40,13 @@ pub struct Document<R> {
 /// The documents that were sent recently; cheap to clone.
 pub struct DocumentCache<R> {
     pub schema: &'static Schema,
+    suggests: bool,
     documents: Arc<Cache<String, Arc<Document<R>>, TextLength>>,
 }
 
 impl<R> Clone for DocumentCache<R> {
     fn clone(&self) -> Self {
-        Self { schema: self.schema, documents: Arc::clone(&self.documents) }
+        Self { schema: self.schema, suggests: self.suggests, documents: Arc::clone(&self.documents) }
     }
 }
 
@@ -60,11 +61,11 @@ impl<V> Weighter<String, V> for TextLength {
 }
 
 impl<R> DocumentCache<R> {
-    /// Creates an empty cache for a schema.
+    /// Creates an empty cache for a schema. If it `suggests`, errors name the fields that were probably meant.
     ///
     /// # Errors
     /// If the schema cannot be parsed.
-    pub fn new(sdl: &str) -> std::io::Result<Self> {
+    pub fn new(sdl: &str, suggests: bool) -> std::io::Result<Self> {
         // With several shards, each would have only a part of the bytes, too few for a long document.
         let options = OptionsBuilder::new()
             .shards(1)
@@ -74,7 +75,7 @@ impl<R> DocumentCache<R> {
             .map_err(std::io::Error::other)?;
         let (hasher, lifecycle) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
         let documents = Arc::new(Cache::with_options(options, TextLength, hasher, lifecycle));
-        Ok(Self { schema: validation::schema(sdl)?, documents })
+        Ok(Self { schema: validation::schema(sdl)?, suggests, documents })
     }
 
     /// Returns whether a document is cached.
@@ -94,7 +95,7 @@ impl<R> DocumentCache<R> {
         if let Some(document) = self.documents.get(text) {
             return Ok(document);
         }
-        let (parsed, non_null_uses) = check(self.schema, text)?;
+        let (parsed, non_null_uses) = check(self.schema, text, self.suggests)?;
         let document = Arc::new(Document { info: analyze(&parsed), parsed, non_null_uses });
         if text.len() <= MAX_DOCUMENT_LENGTH && !may_hold_secret(text, &document.parsed) {
             self.documents.insert(text.to_owned(), Arc::clone(&document));
@@ -109,14 +110,14 @@ impl<R> DocumentCache<R> {
 /// The errors of the document.
 pub fn check_document(sdl: &str, text: &str) -> Result<(), HttpError> {
     let schema = validation::schema(sdl).map_err(|_| HttpError::internal())?;
-    check(schema, text).map(|_| ())
+    check(schema, text, true).map(|_| ())
 }
 
-fn check(schema: &Schema, text: &str) -> Result<(ExecutableDocument, Vec<NonNullUse>), HttpError> {
+fn check(schema: &Schema, text: &str, suggests: bool) -> Result<(ExecutableDocument, Vec<NonNullUse>), HttpError> {
     tracing::trace!(bytes = text.len(), "a document is parsed");
     let tidy = tidy(text);
     let parsed = parse(&tidy)?;
-    let non_null_uses = validation::check(schema, &tidy)?;
+    let non_null_uses = validation::check(schema, &tidy, suggests)?;
     subscription_root::check(&parsed)?;
     Ok((parsed, non_null_uses))
 }
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     fn documents() -> DocumentCache<usize> {
-        DocumentCache::new("type Query { a: Int } type Mutation { a(password: String): Int }").unwrap()
+        DocumentCache::new("type Query { a: Int } type Mutation { a(password: String): Int }", true).unwrap()
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl<A: Application> Reader<A> {
     /// If its schema cannot be parsed.
     pub fn new(app: A, policy: DocumentPolicy) -> std::io::Result<Self> {
         Ok(Self {
-            documents: DocumentCache::new(&app.sdl())?,
+            documents: DocumentCache::new(&app.sdl(), app.suggests_fields())?,
             app,
             policy,
             persisted: PersistedQueries::new()?,

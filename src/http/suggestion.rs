@@ -1,4 +1,5 @@
-//! Suggestions for fields that a document misspells. Every caller may read the schema, so they disclose nothing.
+//! Suggestions for fields that a document misspells. They disclose names of the schema, so there are none unless everyone may
+//! read it.
 
 use bluejay_core::AsIter;
 use bluejay_core::definition::FieldDefinition;

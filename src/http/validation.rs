@@ -86,11 +86,12 @@ fn exchanged(text: &str) -> String {
     exchanged
 }
 
-/// Validates a document, which must be small. Returns the variables that must not be null.
+/// Validates a document, which must be small. Returns the variables that must not be null. If it `suggests`, the errors name the
+/// fields that were probably meant.
 ///
 /// # Errors
 /// All errors of the document.
-pub fn check(schema: &Schema, text: &str) -> Result<Vec<NonNullUse>, HttpError> {
+pub fn check(schema: &Schema, text: &str, suggests: bool) -> Result<Vec<NonNullUse>, HttpError> {
     let text = exchanged(text);
     let text = text.as_str();
     let parsed = ExecutableDocument::parse(text).result;
@@ -103,7 +104,8 @@ pub fn check(schema: &Schema, text: &str) -> Result<Vec<NonNullUse>, HttpError> 
     // Whether such a variable is null is checked together with its value.
     let errors = errors.filter(|error| !matches!(error, Error::InvalidOneOfVariableUsage { .. }));
     let errors = errors.take(MAX_ERRORS).map(|error| {
-        let (code, suggestion) = (findings.code(&error), suggestion::of_error(&error));
+        let suggestion = if suggests { suggestion::of_error(&error) } else { None };
+        let code = findings.code(&error);
         (code, DocumentError::from(error), suggestion)
     });
     let errors: Vec<_> = errors.collect();

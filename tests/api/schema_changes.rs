@@ -59,6 +59,9 @@ in_every_sandbox! {
                 let file = caller.token.iter().fold(file, reqwest::RequestBuilder::bearer_auth);
                 assert_eq!(file.send().await.unwrap().status().as_u16(), if expected { 200 } else { 403 }, "{readers}");
                 caller.data("{ __typename viewer { __typename id } }", json!({})).await;
+                let misspelled = caller.try_execute("{ viewer { fristName } }", &json!({})).await.unwrap();
+                let message = misspelled.pointer("/errors/0/message").and_then(Value::as_str).unwrap();
+                assert!(message.contains("fristName") && !message.contains("Did you mean"), "{readers}: {message}");
             }
         }
     }
