@@ -273,8 +273,8 @@ impl Upload {
 }
 
 /// A file, sent as defined by the GraphQL multipart request specification: null in the operation's variables, and the
-/// file in a separate part. The request must have the header `GraphQL-Require-Preflight` or `Apollo-Require-Preflight`,
-/// with any value. At most one file per request.
+/// file in a separate part. The request must have the header `GraphQL-Require-Preflight`, `Apollo-Require-Preflight` or
+/// `X-Apollo-Operation-Name`, with any value. At most one file per request.
 #[Scalar(name = "Upload", specified_by_url = "https://github.com/jaydenseric/graphql-multipart-request-spec")]
 impl ScalarType for Upload {
     fn parse(value: Value) -> InputValueResult<Self> {

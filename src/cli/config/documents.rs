@@ -42,7 +42,7 @@ pub struct DocumentSettings {
     #[arg(long, env = "ROSTER_PLAYGROUND_DOCUMENTS", default_value_t = false, global = true, value_name = "BOOL",
           action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub playground_documents: bool,
-    /// Who may read the schema, by introspection and at /schema.graphql.
+    /// Callers who may read the schema, by introspection and at /schema.graphql.
     #[arg(
         long,
         env = "ROSTER_INTROSPECTION",

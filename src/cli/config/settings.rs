@@ -37,8 +37,8 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_LISTEN", default_value = DEFAULT_LISTEN, global = true, value_name = "ADDRESS:PORT",
           value_parser = Listen::parse)]
     pub listen: Listen,
-    /// Where to serve metrics for Prometheus, at /metrics: an address or a host name with a port, or only a port of 127.0.0.1.
-    /// [default: none, metrics are not served]
+    /// Address to serve metrics for Prometheus on, at /metrics: an IP address or host name with a port, only a port of 127.0.0.1,
+    /// or a Unix socket as unix:PATH. [default: none, metrics are not served]
     #[arg(long, env = "ROSTER_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT", value_parser = Listen::parse)]
     pub metrics_listen: Option<Listen>,
     /// Directory of the SQLite file, the server key and emails. Created if missing. [default: roster-data; roster-demo for demo]
