@@ -14,6 +14,7 @@ use crate::audit::{self, sealer};
 use crate::db::{Db, Reader};
 use crate::entity::audit_event;
 use crate::error::Error;
+use crate::repeated::Repeated;
 use crate::scalar::Id;
 
 /// The time between two looks at the head of the trail, unless this process commits something: other processes may.
@@ -80,18 +81,14 @@ impl Feed {
 
     /// Looks for new events as long as there are subscribers.
     async fn poll(self) {
-        let (mut is_failing, mut commits) = (false, self.db.committed());
+        let (failures, mut commits) = (Repeated::new(), self.db.committed());
         while self.has_subscribers() {
             // Before the look, so that a commit during it ends the pause.
             commits.mark_unchanged();
-            let looked = self.look().await;
-            if let Err(error) = &looked
-                && !is_failing
-            {
-                tracing::warn!(?error, "failed to read the head of the audit trail; subscribers wait");
-            }
-            is_failing = looked.is_err();
-            if is_failing {
+            if let Err(error) = self.look().await {
+                if let Some(times) = failures.count() {
+                    tracing::warn!(?error, times, "failed to read the head of the audit trail; subscribers wait");
+                }
                 sleep(RETRY_INTERVAL).await;
             } else if timeout(POLL_INTERVAL, commits.changed()).await.is_ok() {
                 sleep(GATHER_INTERVAL).await;

@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use ipnet::IpNet;
@@ -22,12 +22,11 @@ use self::connection::microseconds;
 pub use self::connection::{Connection, Phase, UnderWay};
 use super::body;
 use crate::client::client_network;
+use crate::repeated::Repeated;
 
 /// Number of connections beyond the limit, for health checks only.
 pub const RESERVED: usize = 32;
 const RESERVED_PER_ADDRESS: usize = 8;
-/// Minimum time between two log messages about connections that are closed to make room.
-const WARN_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The limits on open connections.
 #[derive(Clone, Debug)]
@@ -53,7 +52,7 @@ struct State {
     general: Pool,
     reserved: Pool,
     closed_for_room: Counter,
-    warned: Option<Instant>,
+    warnings: Repeated,
 }
 
 /// A number of slots for connections, and their use by each address.
@@ -74,7 +73,7 @@ impl ConnectionRegistry {
             general: pool(limits.max, limits.max_per_address),
             reserved: pool(RESERVED, RESERVED_PER_ADDRESS),
             closed_for_room,
-            warned: None,
+            warnings: Repeated::new(),
         };
         Self { limits: Arc::new(limits), state: Arc::new(Mutex::new(state)), started: Instant::now() }
     }
@@ -173,10 +172,9 @@ impl State {
     }
 
     fn record_closed(&mut self) {
-        let total = self.closed_for_room.inc() + 1;
-        if self.warned.is_none_or(|warned| warned.elapsed() > WARN_INTERVAL) {
-            self.warned = Some(Instant::now());
-            tracing::warn!(connections = self.general.used, total, "closing connections to make room for new ones");
+        self.closed_for_room.inc();
+        if let Some(times) = self.warnings.count() {
+            tracing::warn!(connections = self.general.used, times, "closing connections to make room for new ones");
         }
     }
 }

@@ -23,6 +23,7 @@ use super::{
     socket::{Listener, Socket},
     stream::{Stream, Timeouts},
 };
+use crate::repeated::Repeated;
 
 /// The pause after a connection cannot be accepted, most likely for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,6 +40,7 @@ pub struct LimitedListener {
     timeouts: Timeouts,
     connections: ConnectionRegistry,
     metrics: HttpMetrics,
+    failures: Repeated,
 }
 
 impl LimitedListener {
@@ -46,7 +48,7 @@ impl LimitedListener {
         let descriptors = limits.max.saturating_add(RESERVED + MAX_CLOSING).min(Semaphore::MAX_PERMITS);
         let descriptors = Arc::new(Semaphore::new(descriptors));
         let connections = ConnectionRegistry::new(limits, metrics.connections_closed());
-        Self { listener, descriptors, timeouts, connections, metrics }
+        Self { listener, descriptors, timeouts, connections, metrics, failures: Repeated::new() }
     }
 
     pub fn connections(&self) -> ConnectionRegistry {
@@ -55,16 +57,14 @@ impl LimitedListener {
 
     /// Returns the next connection. poem's loop would spin on an error, so this waits instead.
     async fn next(&self) -> (Socket, Option<SocketAddr>) {
-        let mut is_failing = false;
         loop {
             match self.listener.accept().await {
                 Ok(connection) => return connection,
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
-                    if !is_failing {
-                        tracing::warn!(%error, "failed to accept connections");
+                    if let Some(times) = self.failures.count() {
+                        tracing::warn!(%error, times, "failed to accept connections");
                     }
-                    is_failing = true;
                     sleep(if self.connections.close_one() { SHORT_PAUSE } else { PAUSE }).await;
                 }
             }

@@ -24,6 +24,7 @@ use crate::audit::sealer;
 use crate::background::lower_priority;
 use crate::db::{Db, PendingRows};
 use crate::error::Error;
+use crate::repeated::Repeated;
 use crate::scalar::Id;
 
 /// The interval at which commits of other processes are looked for.
@@ -95,7 +96,7 @@ impl SearchIndex {
         }
         let (index, mut commits) = (Arc::downgrade(&self.0), self.0.commits.clone());
         let follow = async move {
-            let mut is_failing = false;
+            let failures = Repeated::new();
             loop {
                 // Before the trail is read, so that a commit during it ends the pause.
                 commits.mark_unchanged();
@@ -104,13 +105,10 @@ impl SearchIndex {
                 };
                 let followed = shared.catch_up().await;
                 drop(shared);
-                if let Err(error) = &followed
-                    && !is_failing
-                {
-                    tracing::warn!(?error, "failed to update the search index; searches wait for it");
-                }
-                is_failing = followed.is_err();
-                if is_failing {
+                if let Err(error) = followed {
+                    if let Some(times) = failures.count() {
+                        tracing::warn!(?error, times, "failed to update the search index; searches wait for it");
+                    }
                     sleep(RETRY_DELAY).await;
                 } else if timeout(POLL_INTERVAL, commits.changed()).await.is_ok() {
                     sleep(GATHER_INTERVAL).await;
