@@ -40,13 +40,6 @@ pub fn no_index_hint(condition: Condition) -> SimpleExpr {
     SimpleExpr::from(condition).binary(BinOper::Is, SimpleExpr::Constant(true.into()))
 }
 
-/// Returns the condition that a statement finds a row, evaluated for each row of the outer statement. Both databases turn
-/// `EXISTS` into a join, which then reads all rows of the inner statement.
-#[must_use]
-pub fn exists_row(mut rows: SelectStatement) -> SimpleExpr {
-    SimpleExpr::from(rows.limit(1).to_owned()).is_not_null()
-}
-
 /// Returns the union of several statements with the same columns, each with its own order and limit; `None` for no statements.
 #[must_use]
 pub fn all_rows(parts: impl IntoIterator<Item = SelectStatement>) -> Option<SelectStatement> {
