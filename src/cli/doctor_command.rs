@@ -64,6 +64,9 @@ fn print_server_settings(settings: &Settings) -> io::Result<()> {
     print_line!("max connections       {connections}, {per_address} per address")?;
     let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
     print_line!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") })?;
+    let origins = settings.all_allowed_origins(&settings.public_url(&settings.listen));
+    let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
+    print_line!("allowed origins       {}", origins.join(", "))?;
     print_line!("request deadline      {} s", settings.request_seconds)?;
     print_line!(
         "sessions              {} days, {} hours without use",
@@ -136,7 +139,9 @@ fn print_backups(settings: &Settings) -> anyhow::Result<()> {
     let (every, keep) = (backups.backup_every.map(humantime::format_duration), backups.backup_keep);
     match (&every, &backups.backup_dir) {
         (Some(every), Some(dir)) => {
-            print_line!("backups               every {every} to {}, {keep} are kept", dir.display())?;
+            let encrypted =
+                if settings.passphrase().is_ok_and(|passphrase| passphrase.is_some()) { ", encrypted" } else { "" };
+            print_line!("backups               every {every} to {}, {keep} are kept{encrypted}", dir.display())?;
         }
         (Some(every), None) => print_line!("backups               every {every}, but there is no --backup-dir")?,
         (None, _) => print_line!("backups               not scheduled")?,

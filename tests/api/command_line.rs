@@ -184,10 +184,12 @@ in_every_sandbox! {
 
     async fn doctor_prints_the_configuration(sandbox: Sandbox) {
         assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
-        let doctor = sandbox.run(&["doctor", "--session-days", "7"]).await;
+        let origins = "https://app.example.org,https://people.example.org,https://app.example.org";
+        let doctor = sandbox.run(&["doctor", "--session-days", "7", "--allowed-origins", origins]).await;
         assert_eq!(doctor.code, 0, "{}", doctor.err);
         let lines: Vec<String> = doctor.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         let mut expected = vec!["listen 127.0.0.1:8000", "playground true", "sessions 7 days, 12 hours without use", "migrations 0 pending"];
+        expected.push("allowed origins https://app.example.org, https://people.example.org, http://127.0.0.1:8000");
         expected.extend(["public URL http://127.0.0.1:8000", "wrong secrets 100 per address within 15 minutes", "log format text"]);
         expected.extend(if sandbox.is_sqlite() {
             &["journal_mode wal", "synchronous 2", "foreign_keys 1", "database sqlite:///"][..]

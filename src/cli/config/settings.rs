@@ -196,7 +196,7 @@ impl Settings {
             max_connections: self.max_connections as usize,
             max_connections_per_address: self.max_connections_per_address() as usize,
             trusted_proxies: self.trusted_proxies.clone(),
-            allowed_origins: self.allowed_origins(public_url),
+            allowed_origins: self.all_allowed_origins(public_url),
             request_deadline: Duration::from_secs(self.request_seconds),
             shutdown_grace: Duration::from_secs(4),
             subscriptions: http::SubscriptionTimeouts::default(),
@@ -232,12 +232,17 @@ impl Settings {
     }
 
     /// Returns the origins whose pages may use the API: those that are set, that of the public URL, and those of the URLs to which
-    /// users are redirected with the token of their session.
-    fn allowed_origins(&self, public_url: &str) -> Vec<http::Origin> {
+    /// users are redirected with the token of their session. Each once.
+    #[must_use]
+    pub fn all_allowed_origins(&self, public_url: &str) -> Vec<http::Origin> {
         let own = url::Url::parse(public_url).ok().map(|url| http::Origin::of(&url.origin()));
         let next = self.next_urls(public_url);
-        let mut origins: Vec<_> = self.allowed_origins.iter().cloned().chain(own).chain(next.origins()).collect();
-        origins.dedup();
+        let mut origins: Vec<http::Origin> = Vec::new();
+        for origin in self.allowed_origins.iter().cloned().chain(own).chain(next.origins()) {
+            if !origins.contains(&origin) {
+                origins.push(origin);
+            }
+        }
         origins
     }
 
