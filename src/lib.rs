@@ -4,7 +4,7 @@
 //! `migration`, and the guides in `docs/adding-a-*.md` and `docs/adding-more.md` name the files of each kind of change.
 //!
 //! - [`cli`]: the commands of the binary and their settings
-//! - [`metrics`]: gathers what the parts of the server count, for Prometheus
+//! - [`metrics`]: gathers the metrics of the parts of the server, for Prometheus
 //! - [`backup`]: backups of the whole directory; [`app`]: the application behind HTTP; [`schema`]: the API, merged from the features
 //! - the features [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`],
 //!   [`audit_event`], [`change`] and [`document`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/`

@@ -1,4 +1,4 @@
-//! What several modules measure with: a gauge of what is under way, and the buckets of durations.
+//! Tools to measure with: a gauge of what is under way, and the buckets of durations.
 
 use prometheus_client::metrics::{gauge::Gauge, histogram::Histogram};
 

@@ -1,4 +1,4 @@
-//! Which documents a caller may execute, and who may read the schema.
+//! The documents that a caller may execute, and the callers who may read the schema.
 
 use async_graphql::Request;
 
@@ -9,7 +9,7 @@ use crate::http::{self, Caller, HttpError};
 use crate::session::TokenUse;
 use crate::web::playground;
 
-/// Who may read the schema, by introspection and as a file.
+/// The callers who may read the schema, by introspection and as a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IntrospectionPolicy {
     #[default]
@@ -19,7 +19,7 @@ pub enum IntrospectionPolicy {
 }
 
 impl App {
-    /// Sets who may read the schema. Defaults to everyone.
+    /// Sets the callers who may read the schema. Defaults to everyone.
     #[must_use]
     pub fn with_introspection(self, introspection: IntrospectionPolicy) -> Self {
         Self { introspection, ..self }

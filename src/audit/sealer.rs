@@ -43,7 +43,7 @@ const MAX_WAIT_OF_COMMAND: Duration = Duration::from_mins(1);
 /// The delay after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// What to do while another transaction seals events.
+/// The reaction to another transaction that seals events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfLocked {
     /// Waits until it ends.
@@ -211,7 +211,7 @@ async fn seal_batch(transaction: &impl ConnectionTrait, sealed: &mut Sealed) -> 
         match event.check() {
             Ok(event) if ids.insert(event.id) => {
                 numbers.push(number);
-                // What a deletion records is written for the time after it.
+                // A deletion records its values for the time after it.
                 let is_kept = !is_erased || event.action == AuditAction::UserDeleted;
                 events.push(if is_kept { event } else { without_changes(event) });
             }

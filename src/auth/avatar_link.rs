@@ -1,8 +1,8 @@
 //! Signed URLs of users' pictures: the `src` of an `<img>`, which sends no token.
 //!
 //! A URL names the session or API key of the viewer for whom it was made, the user, the picture and the moment at which it ends,
-//! and is signed with the server key. Whoever has it sees this one picture, and only as long as the viewer would: the session or
-//! key, and the rights of its user, are read again for each request.
+//! and is signed with the server key. It shows this one picture to everybody who has it, and only as long as the viewer would: the
+//! session or key, and the rights of its user, are read again for each request.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -35,7 +35,7 @@ pub enum LinkViewer {
     ApiKey(Id),
 }
 
-/// What a valid URL shows.
+/// The picture that a valid URL shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AvatarLink {
     pub viewer: LinkViewer,

@@ -1,4 +1,4 @@
-//! What a database contains: the facts that the manifest of its backup states.
+//! The contents of a database: the facts that the manifest of its backup states.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ const COUNTED: [&str; 13] = [
 /// The table of the migrations that were applied.
 const MIGRATIONS: &str = "seaql_migrations";
 
-/// What a database contains, at one moment.
+/// The contents of a database, at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Contents {
     pub(super) postgres_schema: Option<String>,

@@ -67,7 +67,7 @@ pub(super) async fn create(
     created
 }
 
-/// What is needed to write the file of a backup.
+/// The data that the file of a backup is written from.
 struct Plan {
     /// The copy of the database, in the working directory.
     copy: PathBuf,

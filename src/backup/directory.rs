@@ -38,7 +38,7 @@ pub struct NamedBackup {
     pub size: u64,
 }
 
-/// What was done in a directory.
+/// The result of a backup into a directory.
 #[derive(Debug)]
 pub struct Rotation {
     pub created: Created,

@@ -36,7 +36,7 @@ pub fn is_encrypted(file: &Path) -> anyhow::Result<bool> {
 /// it was backed up.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// The errors of the file.
 pub(super) fn read(file: &Path, passphrase: Option<&SecretString>, sink: &mut dyn Write) -> anyhow::Result<Manifest> {
     let source = open(file, passphrase);
     let read = source.and_then(|source| {

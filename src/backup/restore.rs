@@ -33,7 +33,7 @@ impl Backup {
     /// Reads a backup to its end, and checks that this program can restore it. Writes nothing.
     ///
     /// # Errors
-    /// What is wrong with the file, or that a newer version made it.
+    /// The errors of the file, or that a newer version made it.
     pub async fn open(file: PathBuf, passphrase: Option<SecretString>) -> anyhow::Result<Self> {
         let (path, secret) = (file.clone(), passphrase.clone());
         let manifest = on_thread(move || read::read(&path, secret.as_ref(), &mut io::sink())).await?;

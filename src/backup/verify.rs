@@ -17,9 +17,9 @@ const MAX_PROBLEMS: usize = 100;
 /// The result of a verification.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What was checked and found right.
+    /// The checks that passed.
     pub passed: Vec<String>,
-    /// What was not checked, and how it can be.
+    /// The checks that were left out, and how they can be made.
     pub skipped: Vec<String>,
     pub problems: Vec<String>,
 }

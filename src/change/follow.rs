@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::{Change, NodeType, Position};
 
-/// What a subscriber follows.
+/// The changes that a subscriber follows.
 #[derive(Clone, Debug)]
 pub struct Following {
     /// The position after which the events begin; `None` for the current position.

@@ -81,7 +81,7 @@ impl Visibility<'_> {
             (kind, _) => *kind,
         };
         let visible_kind = match kind {
-            // Whoever does not see inactive users has never seen one who was never active.
+            // Viewers who do not see inactive users have never seen one who was never active.
             ChangeKind::Deleted if is_never_active(&recorded) && !self.viewer.can_see_inactive_users() => None,
             ChangeKind::Deleted => Some(kind),
             ChangeKind::Created if is_visible => Some(kind),

@@ -37,7 +37,7 @@ pub async fn back_up(settings: &Settings, backup: &Backup) -> anyhow::Result<()>
     Ok(print_created(&created, is_encrypted)?)
 }
 
-/// Where a backup is to be made.
+/// The place of a new backup.
 enum Target {
     File(PathBuf),
     Dir(BackupDir),

@@ -71,7 +71,7 @@ pub async fn has_dropped_indexes(db: &Db) -> Result<bool, Error> {
     Ok(db.read().query_one_raw(statement).await?.is_some())
 }
 
-/// Ends a load: builds the dropped indexes, and updates the statistics of the planner. What was loaded is durable afterwards.
+/// Ends a load: builds the dropped indexes, and updates the statistics of the planner. Loaded rows are durable afterwards.
 pub async fn end(db: &Db) -> Result<(), Error> {
     let built = build_indexes(db).await;
     db.end_load().await?;
@@ -108,7 +108,7 @@ async fn build_indexes(db: &Db) -> Result<(), Error> {
 async fn build_index(db: &Db, name: &str) -> Result<(), Error> {
     let transaction = db.begin().await?;
     disable_statement_timeout(&transaction).await?;
-    // Whoever deletes the row builds the index. Another process waits for the row, and does not find it then.
+    // The process that deletes the row builds the index. Another one waits for the row, and does not find it then.
     let delete = format!("DELETE FROM {TABLE} WHERE name = $1 RETURNING name, sql");
     let delete = Statement::from_sql_and_values(transaction.get_database_backend(), delete, [name.into()]);
     if let Some(DeferredIndex { sql, .. }) = DeferredIndex::find_by_statement(delete).one(&transaction).await? {

@@ -1,4 +1,4 @@
-//! What commands print. Whoever closes the other end of a pipe, such as `head`, has read enough; that is no error.
+//! The output of commands. A program that closes the other end of a pipe, such as `head`, has read enough; that is no error.
 
 use std::fmt::{Arguments, Display};
 use std::io::{self, ErrorKind, Write as _};

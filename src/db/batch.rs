@@ -16,7 +16,7 @@ use self::given::Given;
 /// The column of a row.
 type Column<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
 
-/// What an insert does with a row that violates a unique constraint.
+/// The treatment of a row that violates a unique constraint.
 #[derive(Clone, Copy, Debug)]
 pub enum IfExists<'a, C> {
     /// Fails.

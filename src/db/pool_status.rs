@@ -7,7 +7,7 @@ use super::Db;
 /// The connections of a pool at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// What the pool is for: `read`, `background` or `write`.
+    /// The purpose of the pool: `read`, `background` or `write`.
     pub name: &'static str,
     /// The number of connections that may be open.
     pub max: usize,

@@ -55,7 +55,7 @@ impl Transaction {
         Self { changed, ..self }
     }
 
-    /// Returns the record of the rows that are changed. Whoever commits the transaction records its rows afterwards.
+    /// Returns the record of the rows that are changed. They are recorded after the commit.
     #[must_use]
     pub fn changed_rows(&self) -> ChangedRows {
         self.changed.clone()
@@ -166,7 +166,7 @@ pub(super) type Answer = oneshot::Sender<Result<(), DbErr>>;
 pub(super) struct Membership {
     group: GroupMark,
     ending: Option<oneshot::Sender<Ending>>,
-    /// Where to note that the group's changes have been seen.
+    /// The place to note that the group's changes have been seen.
     seen: Option<SeenGroup>,
 }
 

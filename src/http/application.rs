@@ -36,7 +36,7 @@ impl From<Response> for ExecutionResult {
     }
 }
 
-/// What a subscription sends. If it ends otherwise than by `Failed` or `Refused`, it is complete.
+/// An event of a subscription. If it ends otherwise than by `Failed` or `Refused`, it is complete.
 pub enum Event {
     /// The position at which the events begin. Sent first, at most once.
     Begin { position: String },

@@ -13,7 +13,7 @@ const VERSION: u64 = 1;
 /// The prefix of an ID that is the hash of its document, by the draft of "GraphQL over HTTP".
 pub const HASH_PREFIX: &str = "sha256:";
 
-/// Which documents a server executes.
+/// The documents that a server executes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DocumentPolicy {
     /// All documents.

@@ -1,4 +1,4 @@
-//! What the HTTP server counts.
+//! Metrics of the HTTP server.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ pub async fn serve_metrics(
 ) -> Result<()> {
     let limits = Limits { max: MAX_CONNECTIONS, max_per_address: MAX_CONNECTIONS, exempt: Vec::new() };
     let timeouts = Timeouts { request: REQUEST_TIMEOUT, idle: IDLE };
-    // What this listener does is in no metric.
+    // No metric has what this listener does.
     let listener = LimitedListener::new(listener.into(), limits, timeouts, HttpMetrics::default());
     let connections = listener.connections();
     let endpoint = make_sync(move |request: Request| {

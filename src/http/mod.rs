@@ -120,7 +120,7 @@ pub struct ServerSettings {
     pub subscriptions: SubscriptionTimeouts,
     pub playground: bool,
     pub documents: DocumentPolicy,
-    /// What the server counts.
+    /// The metrics of the server.
     pub metrics: HttpMetrics,
 }
 

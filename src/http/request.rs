@@ -37,7 +37,7 @@ const NETWORK_LIMITS: ShareLimits =
     ShareLimits { at_once: 1, waiting: 256, max_wait: Duration::from_secs(10), rest: 4 };
 pub const ALLOW: &str = "GET, POST";
 
-/// What a request may execute, by the way in which it was sent.
+/// The types of operations that a request may execute, by the way in which it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowed {
     pub mutations: bool,
@@ -55,7 +55,7 @@ pub struct Prepared<R> {
     pub upload_permit: Option<UploadPermit>,
 }
 
-/// What the log and the metrics say of a request.
+/// The description of a request in the log and the metrics.
 #[derive(Clone, Debug, Default)]
 pub struct RequestDescription {
     /// The type of the operation; `None` if there is no operation.

@@ -58,7 +58,7 @@ pub struct Stream {
     _held: Held,
 }
 
-/// What an open connection holds until it ends: a file descriptor, and its count in the metrics.
+/// The resources that an open connection holds until it ends: a file descriptor, and its count in the metrics.
 pub type Held = (OwnedSemaphorePermit, UnderWay);
 
 struct State {

@@ -1,4 +1,4 @@
-//! What all subscriptions have in common, however their events are sent: their limits, and the reasons for which they end.
+//! The limits of subscriptions and the reasons for which they end, however their events are sent.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -62,7 +62,7 @@ impl SubscriptionTimeouts {
     }
 }
 
-/// What the subscriptions of a server share; cheap to clone.
+/// The state that the subscriptions of a server share; cheap to clone.
 #[derive(Clone)]
 pub struct Subscriptions {
     streams: Shares<Requester>,

@@ -1,4 +1,4 @@
-//! What the email worker counts.
+//! Metrics of the email worker.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};

@@ -31,7 +31,7 @@ impl ProcessMetrics {
         registry.register("process_max_fds", "Maximum number of open file descriptors", self.max_descriptors.clone());
     }
 
-    /// Sets the gauges to the state of this moment. What cannot be read stays as it was.
+    /// Sets the gauges to the state of this moment. Values that cannot be read stay as they were.
     pub(super) fn update(&self) {
         if let Ok(cpu) = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)) {
             self.cpu.inner().store(cpu.as_secs_f64().to_bits(), Ordering::Relaxed);

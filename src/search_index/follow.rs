@@ -57,7 +57,7 @@ struct Shared {
     is_stopped: AtomicBool,
 }
 
-/// The state of the one who follows the trail.
+/// The state of following the trail.
 #[derive(Default)]
 struct Follower {
     /// `None` before the users are loaded.
@@ -270,7 +270,7 @@ impl Shared {
         let is_purge_due = follower.purge_at.is_some_and(|at| at <= Instant::now()) && snapshot.has_gone();
         if snapshot.is_fragmented() || is_purge_due {
             follower.merge = start_merge(snapshot.parts().cloned().collect());
-            // Whoever is removed from now on is removed from memory by the next merge.
+            // Users who are removed from now on are removed from memory by the next merge.
             follower.purge_at = follower.purge_at.filter(|_| follower.merge.is_none());
         }
     }

@@ -49,7 +49,7 @@ impl Snapshot {
         self.parts().any(|part| part.gone_count() > 0)
     }
 
-    /// Replaces parts by the segment that they were merged into. Who has gone meanwhile is gone from it as well.
+    /// Replaces parts by the segment that they were merged into. Users who were removed meanwhile are removed from it as well.
     pub(super) fn replace(&mut self, merged: &[Part], segment: Segment) {
         let mut new = Part::new(segment);
         for before in merged {

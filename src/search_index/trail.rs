@@ -1,4 +1,4 @@
-//! What the search index reads from the database: the users, and who of them has changed.
+//! The queries of the search index: all users, and those who have changed.
 
 use std::collections::BTreeSet;
 

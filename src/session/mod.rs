@@ -53,7 +53,7 @@ struct SessionOwner {
     user: ViewerRow,
 }
 
-/// What a token is read for.
+/// The purpose for which a token is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenUse {
     /// A request, which is a use of the token.

@@ -1,4 +1,4 @@
-//! What a sign-in leaves in the metrics and, if it failed, in the log.
+//! The traces of a sign-in in the metrics and, if it failed, in the log.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family};

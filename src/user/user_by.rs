@@ -1,4 +1,4 @@
-//! What identifies a user in the query `user`.
+//! The identification of a user in the query `user`.
 
 use async_graphql::{Context, ID, OneofObject};
 use sea_orm::sea_query::ExprTrait;

@@ -1,4 +1,4 @@
-//! What the sealer writes to the log.
+//! Messages of the sealer in the log.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::RejectedEvent;
 use crate::error::Error;
 use crate::repeated::Repeated;
 
-/// What the sealer has logged.
+/// The messages that the sealer has logged.
 #[derive(Default)]
 pub(super) struct Log {
     rejected: BTreeSet<i64>,

@@ -1,4 +1,4 @@
-//! What the sealer counts, and how far it is behind.
+//! Metrics of the sealer, and how far it is behind.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What the hashing threads count.
+//! Metrics of the hashing threads.
 
 use std::time::Duration;
 

@@ -43,7 +43,7 @@ pub struct Import {
     /// Check every row without writing anything.
     #[arg(long)]
     pub dry_run: bool,
-    /// What to do if a row is invalid: import nothing, or leave the row out.
+    /// Reaction to a row that is invalid: import nothing, or leave the row out.
     #[arg(long, value_enum, default_value = "stop")]
     pub on_error: OnError,
     /// Write the outcome of each row to FILE, a CSV table with every error.
@@ -52,7 +52,7 @@ pub struct Import {
     /// Write the invalid rows to FILE, so that they can be corrected and imported.
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
-    /// Which fields keep the values that they were given here, whatever the file says: those that users edited themselves, all that
+    /// Fields that keep the values that they were given here, whatever the file says: those that users edited themselves, all that
     /// anybody edited, or none.
     #[arg(long, value_enum, default_value = "own")]
     pub keep_edits: KeepEdits,

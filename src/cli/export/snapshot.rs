@@ -22,7 +22,7 @@ use crate::scalar::Id;
 const PAGE: u64 = 500;
 const PAGE_WITH_PICTURES: u64 = 20;
 
-/// What is exported besides the fields of users.
+/// Data that is exported besides the fields of users.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::cli) struct Content {
     pub(in crate::cli) secrets: bool,

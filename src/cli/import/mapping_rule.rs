@@ -80,7 +80,7 @@ enum Derived {
     Institution,
 }
 
-/// What the value of a field depends on, besides its rule.
+/// The context on which the value of a field depends, besides its rule.
 pub(super) struct Environment<'a> {
     pub(super) row: &'a Map<String, Value>,
     pub(super) source: &'a str,

@@ -127,7 +127,7 @@ impl<'a> Members<'a> {
         if let Some(Value::Object(rights)) = self.rest.get_mut("adminRights") {
             for (right, value) in rights {
                 match self.formats.convert(value.take(), FieldType::Boolean) {
-                    // What is not known stays as it is.
+                    // Members who are not known stay as they are.
                     Ok(converted) => *value = converted,
                     Err(message) => self.faults.push(Fault::new(format!("adminRights.{right}"), message)),
                 }

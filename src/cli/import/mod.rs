@@ -70,7 +70,7 @@ pub struct Options {
     pub avatar_dir: Option<PathBuf>,
     /// The forms of dates and times.
     pub formats: Formats,
-    /// What happens to users who are missing in the file.
+    /// The treatment of users who are missing in the file.
     pub leavers: Option<Leavers>,
 }
 

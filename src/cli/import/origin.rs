@@ -1,4 +1,4 @@
-//! Where records come from, and the errors of rows.
+//! The rows that records come from, and their errors.
 
 use std::collections::BTreeMap;
 use std::fmt;

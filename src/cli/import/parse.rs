@@ -17,14 +17,14 @@ use crate::scalar::Id;
 /// The member of a row with an event of the audit trail, which an export may have and an import leaves out.
 const AUDIT_EVENT: &str = "auditEvent";
 
-/// What a row that is no record of the own format stands for.
+/// The meaning of a row that is no record of the own format.
 #[derive(Clone)]
 pub(super) enum Shape {
     /// Nothing: it is an error.
     Own,
     /// A user, whose columns are named after the fields.
     ByName,
-    /// What a mapping says.
+    /// A row that a mapping describes.
     Mapped(Arc<Mapping>),
 }
 

@@ -1,4 +1,4 @@
-//! What imported users belong to: groups, and the sites that they have access to.
+//! The relations of imported users: their groups, and the sites that they have access to.
 
 use std::collections::HashSet;
 

@@ -22,13 +22,13 @@ use crate::validation::rule;
 const OTHER_KEY: &str =
     "This hash was made by Roster with another server key; import with a copy of that key (--key-file).";
 
-/// What was made of a draft before its transaction began.
+/// The result of preparing a draft before its transaction begins.
 #[derive(Default)]
 pub(super) struct Prepared {
     /// The hash of the PIN to set; empty if nothing is to be written.
     pin_hash: Option<String>,
     avatar: Option<NewAvatar>,
-    /// What is left out, and why.
+    /// The values that are left out, and why.
     pub(super) notes: Vec<Fault>,
 }
 

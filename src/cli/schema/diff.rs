@@ -13,7 +13,7 @@ use serde::Serialize;
 use self::members::{Member, pair};
 use super::definition::Definition;
 
-/// What a change means for clients.
+/// The effect of a change on clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {

@@ -1,4 +1,4 @@
-//! What `roster schema` does besides printing the schema: lists changes, checks operations, and introspects.
+//! The tasks of `roster schema` besides printing the schema: it lists changes, checks operations, and introspects.
 
 mod definition;
 pub mod diff;

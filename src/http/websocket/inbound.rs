@@ -12,7 +12,7 @@ use crate::http::{
     request::{LONG_BODY, Reader},
 };
 
-/// What is received from the client of a socket.
+/// Something received from the client of a socket.
 pub struct Inbound<A: Application> {
     reader: Reader<A>,
     client_address: IpAddr,

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What changed, the schema before and after, and how each change is judged.
+/// A change, the schema before and after it, and how each change is judged.
 type Case<'a> = (&'a str, &'a str, &'a str, &'a [&'a str]);
 
 #[rustfmt::skip]
