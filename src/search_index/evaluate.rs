@@ -15,15 +15,20 @@ use super::words::Words;
 const ENTRIES_PER_USER: usize = 300;
 
 /// A user of a segment, and the sum of the points of the words.
-pub(super) type Match = (u32, u32);
+pub(super) type ScoredUser = (u32, u32);
 
 /// Returns the users of a range who match every word, with or without typos.
-pub(super) fn matches(segment: &Segment, words: &[QueryWord<'_>], range: &Range<u32>, with_typos: bool) -> Vec<Match> {
+pub(super) fn matches(
+    segment: &Segment,
+    words: &[QueryWord<'_>],
+    range: &Range<u32>,
+    with_typos: bool,
+) -> Vec<ScoredUser> {
     let everyone = range.len();
     let size = |lists: &Lists<'_>| if lists.may_be_anyone { everyone } else { lists.users };
     let mut looked_up: Vec<_> = words.iter().map(|word| (word, word.look_up(segment, range))).collect();
     looked_up.sort_by_key(|(_, lists)| size(lists));
-    let mut found: Option<Vec<Match>> = None;
+    let mut found: Option<Vec<ScoredUser>> = None;
     for (word, lists) in &looked_up {
         let typed = word.typed.as_ref().filter(|_| with_typos);
         let entries = size(lists) + if typed.is_some() { segment.compounds.count(range) } else { 0 };
@@ -53,7 +58,7 @@ pub(super) fn matches(segment: &Segment, words: &[QueryWord<'_>], range: &Range<
 }
 
 /// Adds the points of a word to a user's sum. `None` if the user does not have the word.
-fn add(user: u32, sum: u32, points: u16) -> Option<Match> {
+fn add(user: u32, sum: u32, points: u16) -> Option<ScoredUser> {
     (points > 0).then(|| (user, sum + u32::from(points)))
 }
 
@@ -85,7 +90,7 @@ impl PointsOfUsers {
         *known = (*known).max(points);
     }
 
-    fn all(self) -> Vec<Match> {
+    fn all(self) -> Vec<ScoredUser> {
         let Self { first, points, users } = self;
         let sum = |user: &u32| points.get((user - first) as usize).copied().map_or(0, u32::from);
         users.iter().map(|user| (*user, sum(user))).collect()
@@ -94,7 +99,7 @@ impl PointsOfUsers {
     /// Gives points to the users who have a word without typos.
     fn add_exact(&mut self, segment: &Segment, word: &QueryWord<'_>, lists: &Lists<'_>) {
         if lists.may_be_anyone {
-            let users = self.first..self.first + super::narrow(self.points.len());
+            let users = self.first..self.first + super::to_u32(self.points.len());
             users.for_each(|user| self.give(user, word.points(segment.key(user))));
         }
         let equal = segment.classes.points(|class| class.equal);
@@ -106,11 +111,11 @@ impl PointsOfUsers {
                 Kind::Beginning => &beginning,
                 Kind::Inside => &inside,
                 Kind::InDomain(points) => {
-                    postings.documents.iter().for_each(|user| self.give(*user, *points));
+                    postings.users.iter().for_each(|user| self.give(*user, *points));
                     continue;
                 }
                 Kind::Candidate => {
-                    for user in postings.documents {
+                    for user in postings.users {
                         if self.of(*user) == 0 {
                             self.give(*user, word.points(segment.key(*user)));
                         }
@@ -118,7 +123,7 @@ impl PointsOfUsers {
                     continue;
                 }
             };
-            for (user, class) in postings.documents.iter().zip(postings.classes) {
+            for (user, class) in postings.users.iter().zip(postings.classes) {
                 match points.of(*class) {
                     UNKNOWN => self.give(*user, word.points(segment.key(*user))),
                     points => self.give(*user, points),
@@ -139,7 +144,7 @@ impl PointsOfUsers {
             let parts = places_of_parts(text).filter_map(|place| parts_at(text, place));
             let scores = parts.map(|parts| typed.score(parts.rest, &parts.lengths, &mut distances));
             let points = score::points(EMAIL_WEIGHT * scores.fold(0.0, f64::max));
-            let users: &[u32] = if points > 0 { segment.domains.postings(domain, range).documents } else { &[] };
+            let users: &[u32] = if points > 0 { segment.domains.postings(domain, range).users } else { &[] };
             for user in users {
                 self.give(*user, points);
             }
@@ -171,7 +176,7 @@ impl PointsOfUsers {
             }
             let points: Points = segment.classes.points(|class| typo_points(*class, score));
             let postings = words.postings(similar, range);
-            for (user, class) in postings.documents.iter().zip(postings.classes) {
+            for (user, class) in postings.users.iter().zip(postings.classes) {
                 match points.of(*class) {
                     UNKNOWN => self.give(*user, score::points_of_word(segment.key(*user), typed.text(), true)),
                     points => self.give(*user, points),

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::merge;
 use super::segment::Segment;
 use super::snapshot::{Part, Snapshot};
-use super::trail::{self, Position};
+use super::trail::{self, TrailPosition};
 use crate::audit::sealer;
 use crate::background::lower_priority;
 use crate::db::{Db, PendingRows};
@@ -52,16 +52,16 @@ struct Shared {
     /// The users whom this process has changed.
     changed: PendingRows,
     commits: watch::Receiver<u64>,
-    follower: Mutex<Follower>,
+    follower: Mutex<FollowState>,
     is_started: AtomicBool,
     is_stopped: AtomicBool,
 }
 
 /// The state of following the trail.
 #[derive(Default)]
-struct Follower {
+struct FollowState {
     /// `None` before the users are loaded.
-    position: Option<Position>,
+    position: Option<TrailPosition>,
     merge: Option<Merge>,
     /// The time at which the names of removed users are to be removed from memory.
     purge_at: Option<Instant>,
@@ -177,7 +177,7 @@ impl Shared {
         if !self.follow(&mut follower).await? {
             self.load(&mut follower).await?;
         }
-        self.tend(&mut follower);
+        self.merge_if_needed(&mut follower);
         Ok(())
     }
 
@@ -191,7 +191,7 @@ impl Shared {
     }
 
     /// Applies the changes of this process, or loads the users.
-    async fn apply_own(&self, follower: &mut Follower) -> Result<(), Error> {
+    async fn apply_own(&self, follower: &mut FollowState) -> Result<(), Error> {
         if follower.position.is_none() {
             return self.load(follower).await;
         }
@@ -203,13 +203,13 @@ impl Shared {
     }
 
     /// Loads every user.
-    async fn load(&self, follower: &mut Follower) -> Result<(), Error> {
+    async fn load(&self, follower: &mut FollowState) -> Result<(), Error> {
         let (count, _) = self.changed.pending();
-        let position = Position::current(self.db.read()).await?;
-        let documents = trail::read_all(self.db.read()).await?;
-        let snapshot = spawn_blocking(move || Snapshot::of(&documents)).await.map_err(Error::internal)?;
+        let position = TrailPosition::current(self.db.read()).await?;
+        let users = trail::read_all(self.db.read()).await?;
+        let snapshot = spawn_blocking(move || Snapshot::of(&users)).await.map_err(Error::internal)?;
         self.publish(snapshot);
-        *follower = Follower { position: Some(position), merge: None, purge_at: None };
+        *follower = FollowState { position: Some(position), merge: None, purge_at: None };
         self.changed.finish(count);
         self.applied.store(count + 1, Ordering::Release);
         Ok(())
@@ -217,9 +217,9 @@ impl Shared {
 
     /// Applies the changes since the last time. Returns false if the users have to be loaded: for the first time, or because the
     /// trail was replaced by another one.
-    async fn follow(&self, follower: &mut Follower) -> Result<bool, Error> {
+    async fn follow(&self, follower: &mut FollowState) -> Result<bool, Error> {
         let Some(mut position) = follower.position.clone() else { return Ok(false) };
-        let head = Position::current(self.db.read()).await?;
+        let head = TrailPosition::current(self.db.read()).await?;
         while position != head {
             let Some((next, ids)) = trail::changed_users(self.db.read(), &position, &head).await? else {
                 return Ok(false);
@@ -232,7 +232,7 @@ impl Shared {
     }
 
     /// Applies the changes of some users, by reading their rows.
-    async fn apply(&self, follower: &mut Follower, ids: BTreeSet<Id>) -> Result<(), Error> {
+    async fn apply(&self, follower: &mut FollowState, ids: BTreeSet<Id>) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -252,7 +252,7 @@ impl Shared {
     }
 
     /// Merges the segments from time to time.
-    fn tend(&self, follower: &mut Follower) {
+    fn merge_if_needed(&self, follower: &mut FollowState) {
         if let Some(Merge { parts, mut segment }) = follower.merge.take() {
             match segment.try_recv() {
                 Ok(segment) => {
@@ -267,7 +267,7 @@ impl Shared {
             return;
         }
         let snapshot = self.current();
-        let is_purge_due = follower.purge_at.is_some_and(|at| at <= Instant::now()) && snapshot.has_gone();
+        let is_purge_due = follower.purge_at.is_some_and(|at| at <= Instant::now()) && snapshot.has_removed();
         if snapshot.is_fragmented() || is_purge_due {
             follower.merge = start_merge(snapshot.parts().cloned().collect());
             // Users who are removed from now on are removed from memory by the next merge.

@@ -118,8 +118,8 @@ impl<'q> QueryWord<'q> {
 
 impl<'a> Lists<'a> {
     fn add(&mut self, postings: Postings<'a>, kind: Kind) {
-        if !postings.documents.is_empty() {
-            self.users += postings.documents.len();
+        if !postings.users.is_empty() {
+            self.users += postings.users.len();
             self.of_words.push(List { postings, kind });
         }
     }

@@ -1,6 +1,6 @@
-//! Merging of segments. Each search looks at every segment, so there must be few; and users who are gone take memory.
+//! Merging of segments. Each search looks at every segment, so there must be few; and users who are removed take memory.
 
-use super::documents::Documents;
+use super::indexed_users::IndexedUsers;
 use super::segment::Segment;
 use super::snapshot::{Part, Snapshot};
 
@@ -10,7 +10,7 @@ const RATIO: usize = 4;
 const MAX_AT_ONCE: usize = 2_048;
 /// The number of segments from which all are merged.
 const MAX_PARTS: usize = 12;
-/// The part of all users who may be outside of the largest segment, or gone.
+/// The part of all users who may be outside of the largest segment, or removed.
 const MAX_SHARE: usize = 8;
 
 /// Merges the youngest segments, which are small, so that each is larger than the next one by a multiple.
@@ -26,27 +26,27 @@ pub(super) fn merge_small(parts: &mut Vec<Part>, is_frozen: impl Fn(&Part) -> bo
     }
 }
 
-/// Returns a segment of the users of several parts who are not gone.
+/// Returns a segment of the users of several parts who are not removed.
 pub(super) fn merged(parts: &[&Part]) -> Segment {
-    let mut documents = Documents::default();
+    let mut users = IndexedUsers::default();
     for part in parts {
-        part.documents().for_each(|(_, document)| documents.push(document));
+        part.users().for_each(|(_, user)| users.push(user));
     }
-    Segment::build(&documents)
+    Segment::build(&users)
 }
 
 impl Snapshot {
     /// Returns whether its segments should be merged into one, which takes long.
     pub(super) fn is_fragmented(&self) -> bool {
         let largest = self.parts().map(Part::len).max().unwrap_or_default();
-        let gone: usize = self.parts().map(Part::gone_count).sum();
+        let removed: usize = self.parts().map(Part::removed_count).sum();
         let limit = (self.len() / MAX_SHARE).max(2 * MAX_AT_ONCE);
-        self.parts.len() > MAX_PARTS || self.len() - largest > limit || gone > limit
+        self.parts.len() > MAX_PARTS || self.len() - largest > limit || removed > limit
     }
 
-    /// Returns whether the memory of the index has users who are gone.
-    pub(super) fn has_gone(&self) -> bool {
-        self.parts().any(|part| part.gone_count() > 0)
+    /// Returns whether the memory of the index has users who are removed.
+    pub(super) fn has_removed(&self) -> bool {
+        self.parts().any(|part| part.removed_count() > 0)
     }
 
     /// Replaces parts by the segment that they were merged into. Users who were removed meanwhile are removed from it as well.
@@ -54,9 +54,9 @@ impl Snapshot {
         let mut new = Part::new(segment);
         for before in merged {
             let now = self.parts.iter().find(|part| part.is_of(&before.segment));
-            for (number, document) in before.documents() {
-                if now.is_none_or(|now| now.gone.contains(number))
-                    && let Some(number) = new.segment.find(document.id)
+            for (number, user) in before.users() {
+                if now.is_none_or(|now| now.removed.contains(number))
+                    && let Some(number) = new.segment.find(user.id)
                 {
                     new.remove(number);
                 }

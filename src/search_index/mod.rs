@@ -1,7 +1,7 @@
 //! Search index: the names and addresses of all users, in memory, so that a search asks no database.
 //!
 //! [`SearchIndex`] loads the users once and then follows the audit trail (`follow`). A search works on a [`Snapshot`], which never
-//! changes. A snapshot consists of segments (`segment`), which do not change either: users who change are marked as gone, and
+//! changes. A snapshot consists of segments (`segment`), which do not change either: users who change are marked as removed, and
 //! added to a small new segment. Small segments are merged into larger ones (`snapshot`, `merge`).
 //!
 //! A segment has the words of its users (`words`), and for each word the users who have it, with the scores that follow from
@@ -14,10 +14,10 @@
 mod bits;
 mod class;
 mod compound;
-mod documents;
 mod evaluate;
 mod fields;
 mod follow;
+mod indexed_users;
 mod lookup;
 mod merge;
 mod request;
@@ -31,9 +31,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use self::documents::{Document, Documents};
 pub use self::fields::UserSearchField;
 pub use self::follow::SearchIndex;
+pub use self::indexed_users::{IndexedUser, IndexedUsers};
 pub use self::request::{Found, Hit, Place, SearchRequest};
 pub use self::snapshot::Snapshot;
 use crate::text::is_letter;
@@ -79,6 +79,6 @@ fn is_same_run(first: char, next: char) -> bool {
 }
 
 /// Returns a number as the index stores it. No index has as many users, words or bytes of names as would not fit.
-fn narrow(number: usize) -> u32 {
+fn to_u32(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::evaluate::{Match, matches};
+use super::evaluate::{ScoredUser, matches};
 use super::lookup::QueryWord;
 use super::score;
 use super::segment::Name;
@@ -106,13 +106,13 @@ impl Snapshot {
     }
 
     /// Returns the users of each part who match and whom the request allows.
-    fn matches(&self, request: &SearchRequest, words: &[QueryWord<'_>], with_typos: bool) -> Vec<Vec<Match>> {
+    fn matches(&self, request: &SearchRequest, words: &[QueryWord<'_>], with_typos: bool) -> Vec<Vec<ScoredUser>> {
         let of_part = |part: &Part| {
             let segment = &part.segment;
             let range = segment.range(request.license_id);
             let mut matches = if range.is_empty() { Vec::new() } else { matches(segment, words, &range, with_typos) };
             matches.retain(|(user, _)| {
-                !part.gone.contains(*user)
+                !part.removed.contains(*user)
                     && (request.include_inactive || segment.is_active(*user))
                     && request
                         .among
@@ -135,20 +135,20 @@ impl Snapshot {
             if lists.may_be_anyone || lists.users > limit {
                 return None;
             }
-            for user in lists.of_words.iter().flat_map(|list| list.postings.documents) {
-                users.extend(part.segment.id(*user).filter(|_| !part.gone.contains(*user)));
+            for user in lists.of_words.iter().flat_map(|list| list.postings.users) {
+                users.extend(part.segment.id(*user).filter(|_| !part.removed.contains(*user)));
             }
         }
         (users.len() <= limit).then(|| users.into_iter().collect())
     }
 }
 
-fn count(found: &[Vec<Match>]) -> usize {
+fn count(found: &[Vec<ScoredUser>]) -> usize {
     found.iter().map(Vec::len).sum()
 }
 
 /// Returns the first hits of a part after the place of a request.
-fn first_hits(part: &Part, matches: Vec<Match>, request: &SearchRequest) -> Vec<Hit> {
+fn first_hits(part: &Part, matches: Vec<ScoredUser>, request: &SearchRequest) -> Vec<Hit> {
     let segment = &part.segment;
     let key = |points: u32, rank: u32| (Reverse(points), rank);
     let begin = request.after.as_ref().map(|place| key(place.points, segment.rank_after(place)));
@@ -159,8 +159,8 @@ fn first_hits(part: &Part, matches: Vec<Match>, request: &SearchRequest) -> Vec<
         ranked.truncate(request.limit);
     }
     let hit = |((Reverse(points), _), user): ((Reverse<u32>, u32), u32)| {
-        let document = segment.document(user)?;
-        Some(Hit { id: document.id, points, search_key: document.key.to_owned() })
+        let user = segment.user(user)?;
+        Some(Hit { id: user.id, points, search_key: user.key.to_owned() })
     };
     ranked.into_iter().filter_map(hit).collect()
 }

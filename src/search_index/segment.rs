@@ -7,12 +7,12 @@ use std::ops::Range;
 use super::bits::Bits;
 use super::class::{Class, Classes};
 use super::compound::{Compounds, CompoundsBuilder};
-use super::documents::{Document, Documents};
 use super::fields::{SearchedText, texts};
+use super::indexed_users::{IndexedUser, IndexedUsers};
 use super::request::Place;
 use super::typo::{signature_of, signature_of_whole};
 use super::words::{Words, WordsBuilder};
-use super::{narrow, tokens_at};
+use super::{to_u32, tokens_at};
 use crate::scalar::Id;
 use crate::text::is_letter;
 
@@ -41,18 +41,18 @@ pub(super) struct Segment {
 
 impl Segment {
     /// Builds a segment.
-    pub(super) fn build(documents: &Documents) -> Self {
+    pub(super) fn build(users: &IndexedUsers) -> Self {
         let mut sorted: Vec<(Id, Name<'_>, bool, &str)> =
-            documents.iter().map(|one| (one.license_id, Name::of(one.id, one.key), one.is_active, one.key)).collect();
+            users.iter().map(|one| (one.license_id, Name::of(one.id, one.key), one.is_active, one.key)).collect();
         sorted.sort_unstable_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         let mut segment = Self { active: Bits::new(sorted.len()), ..Self::default() };
         let (mut ids, mut key_ends) = (Vec::with_capacity(sorted.len()), Vec::with_capacity(sorted.len()));
-        let mut keys = String::with_capacity(documents.key_bytes());
+        let mut keys = String::with_capacity(users.key_bytes());
         let mut licenses: Vec<(Id, u32)> = Vec::new();
         for (number, (license_id, name, is_active, key)) in (0_u32..).zip(&sorted) {
             ids.push(name.id);
             keys.push_str(key);
-            key_ends.push(narrow(keys.len()));
+            key_ends.push(to_u32(keys.len()));
             match licenses.last_mut().filter(|(last, _)| last == license_id) {
                 Some((_, end)) => *end = number + 1,
                 None => licenses.push((*license_id, number + 1)),
@@ -75,10 +75,10 @@ impl Segment {
     fn index_words(&mut self, keys: &str) {
         let mut index = IndexBuilder::default();
         let mut start = 0;
-        for (document, end) in (0_u32..).zip(self.key_ends.iter()) {
+        for (user, end) in (0_u32..).zip(self.key_ends.iter()) {
             let key = keys.get(start..*end as usize).unwrap_or_default();
             start = *end as usize;
-            index.add(document, key);
+            index.add(user, key);
         }
         self.classes = index.classes;
         self.letters = index.letters.finish(signature_of);
@@ -92,11 +92,11 @@ impl Segment {
     }
 
     /// Returns the user with this number.
-    pub(super) fn document(&self, number: u32) -> Option<Document<'_>> {
+    pub(super) fn user(&self, number: u32) -> Option<IndexedUser<'_>> {
         let license = self.licenses.partition_point(|(_, end)| *end <= number);
         let id = *self.ids.get(number as usize)?;
         let license_id = self.licenses.get(license)?.0;
-        Some(Document { id, license_id, is_active: self.active.contains(number), key: self.key(number) })
+        Some(IndexedUser { id, license_id, is_active: self.active.contains(number), key: self.key(number) })
     }
 
     /// Returns the ID of a user.
@@ -130,7 +130,7 @@ impl Segment {
 
     /// Returns the users of a license, or of all licenses.
     pub(super) fn range(&self, license_id: Option<Id>) -> Range<u32> {
-        let Some(license_id) = license_id else { return 0..narrow(self.len()) };
+        let Some(license_id) = license_id else { return 0..to_u32(self.len()) };
         let place = self.licenses.partition_point(|(license, _)| *license < license_id);
         let start = place.checked_sub(1).and_then(|before| self.licenses.get(before)).map_or(0, |(_, end)| *end);
         let found = self.licenses.get(place).filter(|(license, _)| *license == license_id);
@@ -146,8 +146,7 @@ impl Segment {
             let (mut low, mut high) = (start, *end);
             while low < high {
                 let middle = low.midpoint(high);
-                let is_before =
-                    self.document(middle).is_some_and(|document| Name::of(document.id, document.key) <= place);
+                let is_before = self.user(middle).is_some_and(|user| Name::of(user.id, user.key) <= place);
                 if is_before { low = middle + 1 } else { high = middle }
             }
             before += low - start;
@@ -235,7 +234,7 @@ struct IndexBuilder<'a> {
 }
 
 impl<'a> IndexBuilder<'a> {
-    fn add(&mut self, document: u32, key: &'a str) {
+    fn add(&mut self, user: u32, key: &'a str) {
         let mut domains: Vec<u32> = Vec::new();
         for SearchedText { weight, text, is_address, .. } in texts(key) {
             let end = if is_address { text.rfind('@').unwrap_or(text.len()) } else { text.len() };
@@ -259,13 +258,13 @@ impl<'a> IndexBuilder<'a> {
         for ((is_letters, number), class) in self.of_user.drain() {
             let class = self.classes.number(class);
             let words = if is_letters { &mut self.letters } else { &mut self.others };
-            words.add(number, document, class);
+            words.add(number, user, class);
         }
         domains.sort_unstable();
         domains.dedup();
         for domain in domains {
-            self.domains.add(domain, document, 0);
+            self.domains.add(domain, user, 0);
         }
-        self.compounds.add(document, key);
+        self.compounds.add(user, key);
     }
 }

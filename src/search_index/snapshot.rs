@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::bits::Bits;
-use super::documents::{Document, Documents};
+use super::indexed_users::{IndexedUser, IndexedUsers};
 use super::merge;
 use super::segment::Segment;
 use crate::scalar::Id;
@@ -21,23 +21,23 @@ pub struct Snapshot {
 #[derive(Clone)]
 pub(super) struct Part {
     pub(super) segment: Arc<Segment>,
-    pub(super) gone: Arc<Bits>,
-    gone_count: usize,
+    pub(super) removed: Arc<Bits>,
+    removed_count: usize,
 }
 
 impl Part {
     pub(super) fn new(segment: Segment) -> Self {
-        let gone = Arc::new(Bits::new(segment.len()));
-        Self { segment: Arc::new(segment), gone, gone_count: 0 }
+        let removed = Arc::new(Bits::new(segment.len()));
+        Self { segment: Arc::new(segment), removed, removed_count: 0 }
     }
 
-    /// Returns the number of users who are not gone.
+    /// Returns the number of users who are not removed.
     pub(super) fn len(&self) -> usize {
-        self.segment.len() - self.gone_count
+        self.segment.len() - self.removed_count
     }
 
-    pub(super) fn gone_count(&self) -> usize {
-        self.gone_count
+    pub(super) fn removed_count(&self) -> usize {
+        self.removed_count
     }
 
     /// Returns whether two parts have the same segment.
@@ -45,50 +45,50 @@ impl Part {
         Arc::ptr_eq(&self.segment, segment)
     }
 
-    /// Returns the users who are not gone, with their numbers.
-    pub(super) fn documents(&self) -> impl Iterator<Item = (u32, Document<'_>)> {
-        let numbers = 0..super::narrow(self.segment.len());
-        let present = numbers.filter(move |number| !self.gone.contains(*number));
-        present.filter_map(move |number| Some((number, self.segment.document(number)?)))
+    /// Returns the users who are not removed, with their numbers.
+    pub(super) fn users(&self) -> impl Iterator<Item = (u32, IndexedUser<'_>)> {
+        let numbers = 0..super::to_u32(self.segment.len());
+        let present = numbers.filter(move |number| !self.removed.contains(*number));
+        present.filter_map(move |number| Some((number, self.segment.user(number)?)))
     }
 
-    /// Marks a user as gone.
+    /// Marks a user as removed.
     pub(super) fn remove(&mut self, number: u32) {
-        if Arc::make_mut(&mut self.gone).insert(number) {
-            self.gone_count += 1;
+        if Arc::make_mut(&mut self.removed).insert(number) {
+            self.removed_count += 1;
         }
     }
 
-    /// Returns the number of a user who is not gone.
+    /// Returns the number of a user who is not removed.
     fn find(&self, id: Id) -> Option<u32> {
-        self.segment.find(id).filter(|number| !self.gone.contains(*number))
+        self.segment.find(id).filter(|number| !self.removed.contains(*number))
     }
 }
 
 impl Snapshot {
     /// Returns a snapshot of some users.
     #[must_use]
-    pub fn of(documents: &Documents) -> Self {
-        let parts = if documents.is_empty() { Vec::new() } else { vec![Part::new(Segment::build(documents))] };
-        Self { parts, has_international_domain: documents.has_international_domain }
+    pub fn of(users: &IndexedUsers) -> Self {
+        let parts = if users.is_empty() { Vec::new() } else { vec![Part::new(Segment::build(users))] };
+        Self { parts, has_international_domain: users.has_international_domain }
     }
 
     /// Applies changes: `ids` are the users who may have changed, and `rows` those of them who exist. Returns whether a user was
     /// removed.
-    pub fn apply(&mut self, ids: &BTreeSet<Id>, rows: &Documents) -> bool {
+    pub fn apply(&mut self, ids: &BTreeSet<Id>, rows: &IndexedUsers) -> bool {
         self.apply_beside(ids, rows, &[])
     }
 
     /// As [`apply`](Self::apply), while the segments of some parts are being merged elsewhere.
-    pub(super) fn apply_beside(&mut self, ids: &BTreeSet<Id>, rows: &Documents, frozen: &[Part]) -> bool {
+    pub(super) fn apply_beside(&mut self, ids: &BTreeSet<Id>, rows: &IndexedUsers, frozen: &[Part]) -> bool {
         self.has_international_domain |= rows.has_international_domain;
-        let mut rows: HashMap<Id, Document<'_>> = rows.iter().map(|row| (row.id, row)).collect();
-        let (mut added, mut has_removed) = (Documents::default(), false);
+        let mut rows: HashMap<Id, IndexedUser<'_>> = rows.iter().map(|row| (row.id, row)).collect();
+        let (mut added, mut has_removed) = (IndexedUsers::default(), false);
         for id in ids {
             let row = rows.remove(id);
             let known = self.parts.iter_mut().find_map(|part| Some((part.find(*id)?, part)));
             if let Some((number, part)) = known {
-                if part.segment.document(number) == row {
+                if part.segment.user(number) == row {
                     continue;
                 }
                 part.remove(number);
@@ -112,8 +112,8 @@ impl Snapshot {
     }
 
     /// Returns every user, in no particular order.
-    pub fn documents(&self) -> impl Iterator<Item = Document<'_>> {
-        self.parts.iter().flat_map(Part::documents).map(|(_, document)| document)
+    pub fn users(&self) -> impl Iterator<Item = IndexedUser<'_>> {
+        self.parts.iter().flat_map(Part::users).map(|(_, user)| user)
     }
 
     /// Returns the number of users.
@@ -137,10 +137,10 @@ impl Snapshot {
     /// Returns the size in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.segment.bytes() + part.gone.bytes()).sum()
+        self.parts.iter().map(|part| part.segment.bytes() + part.removed.bytes()).sum()
     }
 
-    /// Returns whether the memory of the index has a text, of a user who is gone or not.
+    /// Returns whether the memory of the index has a text, of a user who is removed or not.
     #[cfg(test)]
     pub(super) fn contains_text(&self, text: &str) -> bool {
         self.parts.iter().any(|part| part.segment.contains_text(text))

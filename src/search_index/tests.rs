@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::merge::merged;
 use super::request::ENOUGH;
 use super::snapshot::Part;
-use super::{Document, Documents, Found, SearchRequest, Snapshot, score};
+use super::{Found, IndexedUser, IndexedUsers, SearchRequest, Snapshot, score};
 use crate::entity::user;
 use crate::scalar::Id;
 use crate::text::is_of_word;
@@ -88,12 +88,12 @@ fn random_user(rng: &mut Rng, licenses: &[Id]) -> User {
     User { license_id, is_active: rng.below(8) > 0, key: user.search_key }
 }
 
-fn documents<'a>(users: impl IntoIterator<Item = (&'a Id, &'a User)>) -> Documents {
-    let mut documents = Documents::default();
+fn indexed<'a>(users: impl IntoIterator<Item = (&'a Id, &'a User)>) -> IndexedUsers {
+    let mut indexed = IndexedUsers::default();
     for (id, User { license_id, is_active, key }) in users {
-        documents.push(Document { id: *id, license_id: *license_id, is_active: *is_active, key });
+        indexed.push(IndexedUser { id: *id, license_id: *license_id, is_active: *is_active, key });
     }
-    documents
+    indexed
 }
 
 /// A query made of parts of users' names and addresses, with and without typos.
@@ -199,7 +199,7 @@ fn compare(rng: &mut Rng, snapshot: &Snapshot, users: &Users, licenses: &[Id]) {
 fn a_search_finds_the_users_whom_their_scores_find() {
     let (mut rng, licenses) = (Rng(1), [Id::new(), Id::new(), Id::new()]);
     let users: Users = (0..300).map(|_| (Id::new(), random_user(&mut rng, &licenses))).collect();
-    let snapshot = Snapshot::of(&documents(&users));
+    let snapshot = Snapshot::of(&indexed(&users));
     for _ in 0..count_from("ROSTER_TEST_SEARCHES", 150) {
         compare(&mut rng, &snapshot, &users, &licenses);
     }
@@ -229,7 +229,7 @@ fn change(rng: &mut Rng, users: &mut Users, snapshot: &mut Snapshot, licenses: &
             }
         }
     }
-    let rows = documents(users.iter().filter(|(id, _)| changed.contains(*id)));
+    let rows = indexed(users.iter().filter(|(id, _)| changed.contains(*id)));
     let frozen = merge.as_ref().map(|(parts, _)| parts.as_slice()).unwrap_or_default();
     snapshot.apply_beside(&changed, &rows, frozen);
     // A change that is applied twice does no harm.
@@ -240,7 +240,7 @@ fn change(rng: &mut Rng, users: &mut Users, snapshot: &mut Snapshot, licenses: &
 fn an_index_that_follows_changes_is_the_same_as_a_new_one() {
     let (mut rng, licenses) = (Rng(2), [Id::new(), Id::new()]);
     let mut users: Users = (0..100).map(|_| (Id::new(), random_user(&mut rng, &licenses))).collect();
-    let mut snapshot = Snapshot::of(&documents(&users));
+    let mut snapshot = Snapshot::of(&indexed(&users));
     let mut merge: Merge = None;
     for round in 0..count_from("ROSTER_TEST_CHANGES", 300) {
         change(&mut rng, &mut users, &mut snapshot, &licenses, &merge);
@@ -261,12 +261,12 @@ fn an_index_that_follows_changes_is_the_same_as_a_new_one() {
             compare(&mut rng, &snapshot, &users, &licenses);
         }
     }
-    let of = |document: Document<'_>| {
-        let Document { id, license_id, is_active, key } = document;
+    let of = |user: IndexedUser<'_>| {
+        let IndexedUser { id, license_id, is_active, key } = user;
         (id, User { license_id, is_active, key: key.to_owned() })
     };
-    assert_eq!(snapshot.documents().map(of).collect::<Users>(), users);
-    let new = Snapshot::of(&documents(&users));
+    assert_eq!(snapshot.users().map(of).collect::<Users>(), users);
+    let new = Snapshot::of(&indexed(&users));
     for _ in 0..100 {
         let request = request(&random_query(&mut rng, &users), None);
         let (followed, new) = (snapshot.search(&request), new.search(&request));
@@ -282,14 +282,14 @@ fn user(license_id: Id, is_active: bool, first: &str) -> User {
 fn a_removed_user_leaves_nothing_in_memory_once_segments_are_merged() {
     let license = Id::new();
     let users: Users = ["quentin", "zelda"].map(|first| (Id::new(), user(license, true, first))).into();
-    let mut snapshot = Snapshot::of(&documents(&users));
+    let mut snapshot = Snapshot::of(&indexed(&users));
     let removed = users.iter().find(|(_, user)| user.key.contains("quentin")).map(|(id, _)| *id).unwrap();
-    assert!(snapshot.apply(&BTreeSet::from([removed]), &Documents::default()));
+    assert!(snapshot.apply(&BTreeSet::from([removed]), &IndexedUsers::default()));
     assert_eq!(snapshot.search(&request(&["quentin".to_owned()], None)).total, 0);
-    assert!(snapshot.has_gone());
+    assert!(snapshot.has_removed());
     let parts: Vec<Part> = snapshot.parts().cloned().collect();
     snapshot.replace(&parts, merged(&parts.iter().collect::<Vec<_>>()));
-    assert!(!snapshot.has_gone() && !snapshot.contains_text("quentin"));
+    assert!(!snapshot.has_removed() && !snapshot.contains_text("quentin"));
     assert!(snapshot.contains_text("zelda"));
     assert_eq!(snapshot.search(&request(&["zelda".to_owned()], None)).total, 1);
 }
@@ -300,7 +300,7 @@ fn inactive_users_and_those_of_other_licenses_are_not_found() {
     let mut users: Users = (0..150).map(|_| (Id::new(), user(other, true, "wanda"))).collect();
     let (active, inactive) = (Id::new(), Id::new());
     users.extend([(active, user(own, true, "wanda")), (inactive, user(own, false, "wanda"))]);
-    let snapshot = Snapshot::of(&documents(&users));
+    let snapshot = Snapshot::of(&indexed(&users));
     let words = ["wanda".to_owned()];
     let ids = |request: &SearchRequest| snapshot.search(request).hits.iter().map(|hit| hit.id).collect::<BTreeSet<_>>();
     assert_eq!(ids(&request(&words, Some(own))), BTreeSet::from([active]));

@@ -7,7 +7,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
-use super::documents::{Document, Documents};
+use super::indexed_users::{IndexedUser, IndexedUsers};
 use crate::audit;
 use crate::db::Reader;
 use crate::db::conditions::{contains, one_of};
@@ -26,12 +26,12 @@ const DNS_PREFIX: &str = "xn--";
 
 /// A position of the audit trail: the number and the hash of its last event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Position {
+pub(super) struct TrailPosition {
     seq: i64,
     hash: Vec<u8>,
 }
 
-impl Position {
+impl TrailPosition {
     /// Returns the position after the last event.
     pub(super) async fn current(db: &Reader) -> Result<Self, Error> {
         let audit::Head { seq, hash } = audit::Head::current(db).await?;
@@ -43,9 +43,9 @@ impl Position {
 /// and the users. `None` if the trail does not have the first position.
 pub(super) async fn changed_users(
     db: &Reader,
-    after: &Position,
-    until: &Position,
-) -> Result<Option<(Position, BTreeSet<Id>)>, Error> {
+    after: &TrailPosition,
+    until: &TrailPosition,
+) -> Result<Option<(TrailPosition, BTreeSet<Id>)>, Error> {
     use audit_event::Column;
     let changes = Condition::all()
         .add(Column::SubjectType.eq(SubjectType::User))
@@ -62,7 +62,7 @@ pub(super) async fn changed_users(
         .all(db)
         .await?;
     let is_full = events.len() as u64 == EVENTS_AT_ONCE;
-    let last = events.last().map(|(seq, hash, _)| Position { seq: *seq, hash: hash.clone() });
+    let last = events.last().map(|(seq, hash, _)| TrailPosition { seq: *seq, hash: hash.clone() });
     let mut events = events.into_iter().peekable();
     let known = events.next_if(|(seq, ..)| *seq == after.seq);
     if after.seq > 0 && known.is_none_or(|(_, hash, _)| hash != after.hash) {
@@ -73,44 +73,44 @@ pub(super) async fn changed_users(
 }
 
 /// Reads those of some users who exist.
-pub(super) async fn read(db: &Reader, ids: &BTreeSet<Id>) -> Result<Documents, Error> {
+pub(super) async fn read(db: &Reader, ids: &BTreeSet<Id>) -> Result<IndexedUsers, Error> {
     use user::Column;
     let of_ids = one_of(db.get_database_backend(), Column::Id, ids.iter().copied());
-    let rows = users()
+    let rows = select_users()
         .columns([Column::UsernameKey, Column::EmailKey, Column::CertifiedEmailKey])
         .filter(of_ids)
         .into_tuple::<(Id, Id, bool, String, Option<String>, Option<String>, Option<String>)>()
         .all(db)
         .await?;
-    let mut documents = Documents::default();
+    let mut users = IndexedUsers::default();
     for (id, license_id, is_active, key, username, email, certified_email) in rows {
-        documents.push(Document { id, license_id, is_active, key: &key });
+        users.push(IndexedUser { id, license_id, is_active, key: &key });
         let logins = [username, email, certified_email];
-        documents.has_international_domain |= logins.iter().flatten().any(|login| login.contains(DNS_PREFIX));
+        users.has_international_domain |= logins.iter().flatten().any(|login| login.contains(DNS_PREFIX));
     }
-    Ok(documents)
+    Ok(users)
 }
 
 /// Reads every user.
-pub(super) async fn read_all(db: &Reader) -> Result<Documents, Error> {
+pub(super) async fn read_all(db: &Reader) -> Result<IndexedUsers, Error> {
     let has_international_domain = has_international_domain(db).await?;
-    let mut documents = Documents::new(has_international_domain);
+    let mut users = IndexedUsers::new(has_international_domain);
     let mut last: Option<Id> = None;
     loop {
         let after_last = last.map(|last| user::Column::Id.gt(last));
-        let page = users().filter(Condition::all().add_option(after_last));
+        let page = select_users().filter(Condition::all().add_option(after_last));
         let page = page.order_by_asc(user::Column::Id).limit(USERS_AT_ONCE);
         let rows = page.into_tuple::<(Id, Id, bool, String)>().all(db).await?;
-        let Some((last_id, ..)) = rows.last() else { return Ok(documents) };
+        let Some((last_id, ..)) = rows.last() else { return Ok(users) };
         last = Some(*last_id);
         for (id, license_id, is_active, key) in rows {
-            documents.push(Document { id, license_id, is_active, key: &key });
+            users.push(IndexedUser { id, license_id, is_active, key: &key });
         }
     }
 }
 
 /// The columns of a user that the index has.
-fn users() -> Select<user::Entity> {
+fn select_users() -> Select<user::Entity> {
     use user::Column;
     user::Entity::find().select_only().columns([Column::Id, Column::LicenseId, Column::IsActive, Column::SearchKey])
 }

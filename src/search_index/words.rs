@@ -6,7 +6,7 @@ use std::ops::Range;
 use memchr::memmem::Finder;
 
 use super::typo::TypedWord;
-use super::{narrow, segment};
+use super::{segment, to_u32};
 
 /// Some words, and for each the users who have it.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(super) struct Words {
     /// The end of the postings of each word.
     posting_ends: Box<[u32]>,
     /// The users of the postings, in ascending order for each word.
-    documents: Box<[u32]>,
+    users: Box<[u32]>,
     /// The classes of the postings.
     classes: Box<[u8]>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Words {
 /// Users who have a word, and the classes of their postings.
 #[derive(Clone, Copy)]
 pub(super) struct Postings<'a> {
-    pub(super) documents: &'a [u32],
+    pub(super) users: &'a [u32],
     pub(super) classes: &'a [u8],
 }
 
@@ -62,17 +62,17 @@ impl Words {
     pub(super) fn postings(&self, word: usize, range: &Range<u32>) -> Postings<'_> {
         let start = word.checked_sub(1).and_then(|before| self.posting_ends.get(before)).map_or(0, |end| *end as usize);
         let end = self.posting_ends.get(word).map_or(0, |end| *end as usize);
-        let documents = self.documents.get(start..end).unwrap_or_default();
-        let within = segment::within(documents, range);
+        let users = self.users.get(start..end).unwrap_or_default();
+        let within = segment::within(users, range);
         Postings {
-            documents: documents.get(within.clone()).unwrap_or_default(),
+            users: users.get(within.clone()).unwrap_or_default(),
             classes: self.classes.get(start..end).and_then(|classes| classes.get(within)).unwrap_or_default(),
         }
     }
 
     /// Returns the size in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.text.len() + 4 * (3 * self.ends.len() + self.documents.len()) + self.classes.len()
+        self.text.len() + 4 * (3 * self.ends.len() + self.users.len()) + self.classes.len()
     }
 
     #[cfg(test)]
@@ -88,7 +88,7 @@ impl Words {
 /// A word of a user.
 struct Posting {
     word: u32,
-    document: u32,
+    user: u32,
     class: u8,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct WordsBuilder<'a> {
 impl<'a> WordsBuilder<'a> {
     /// Returns the number of a word.
     pub(super) fn number(&mut self, word: &'a str) -> u32 {
-        let next = narrow(self.words.len());
+        let next = to_u32(self.words.len());
         let number = *self.numbers.entry(word).or_insert(next);
         if number == next {
             self.words.push(word);
@@ -112,8 +112,8 @@ impl<'a> WordsBuilder<'a> {
     }
 
     /// Adds a user who has a word.
-    pub(super) fn add(&mut self, word: u32, document: u32, class: u8) {
-        self.postings.push(Posting { word, document, class });
+    pub(super) fn add(&mut self, word: u32, user: u32, class: u8) {
+        self.postings.push(Posting { word, user, class });
     }
 
     /// Returns the words, each with the signature that `signature` gives it.
@@ -124,27 +124,16 @@ impl<'a> WordsBuilder<'a> {
         let mut ends = Vec::with_capacity(words.len());
         for word in &words {
             text.push_str(word);
-            ends.push(narrow(text.len()));
+            ends.push(to_u32(text.len()));
             text.push('\n');
         }
         let signatures = words.iter().map(|word| signature(word)).collect();
-        let mut counts = vec![0_u32; words.len()];
-        for posting in &postings {
-            if let Some(count) = counts.get_mut(posting.word as usize) {
-                *count += 1;
-            }
-        }
-        let mut next = Vec::with_capacity(words.len());
-        let mut total = 0;
-        for count in counts {
-            next.push(total);
-            total += count;
-        }
-        let (mut documents, mut classes) = (vec![0; postings.len()], vec![0; postings.len()]);
-        for Posting { word, document, class } in postings {
+        let mut next = starts_of(&postings, words.len());
+        let (mut users, mut classes) = (vec![0; postings.len()], vec![0; postings.len()]);
+        for Posting { word, user, class } in postings {
             let Some(place) = next.get_mut(word as usize) else { continue };
-            if let Some((one, other)) = documents.get_mut(*place as usize).zip(classes.get_mut(*place as usize)) {
-                (*one, *other) = (document, class);
+            if let Some((one, other)) = users.get_mut(*place as usize).zip(classes.get_mut(*place as usize)) {
+                (*one, *other) = (user, class);
             }
             *place += 1;
         }
@@ -154,8 +143,25 @@ impl<'a> WordsBuilder<'a> {
             signatures,
             // After the last posting of a word is placed, the next one would be at the end of its postings.
             posting_ends: next.into_boxed_slice(),
-            documents: documents.into_boxed_slice(),
+            users: users.into_boxed_slice(),
             classes: classes.into_boxed_slice(),
         }
     }
+}
+
+/// Returns the place of the first posting of each word, in the order of the words.
+fn starts_of(postings: &[Posting], words: usize) -> Vec<u32> {
+    let mut counts = vec![0_u32; words];
+    for posting in postings {
+        if let Some(count) = counts.get_mut(posting.word as usize) {
+            *count += 1;
+        }
+    }
+    let mut total = 0;
+    let starts = counts.into_iter().map(|count| {
+        let start = total;
+        total += count;
+        start
+    });
+    starts.collect()
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use roster::entity::user;
 use roster::scalar::Id;
-use roster::search_index::{Document, SearchIndex};
+use roster::search_index::{IndexedUser, SearchIndex};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
@@ -21,8 +21,8 @@ const MAX_DELAY: Duration = Duration::from_secs(10);
 /// The users that an index has: IDs, licenses, whether they are active, and search keys.
 async fn indexed(index: &SearchIndex) -> BTreeSet<(Id, Id, bool, String)> {
     let snapshot = index.latest_snapshot().await.unwrap();
-    let parts = |Document { id, license_id, is_active, key }: Document<'_>| (id, license_id, is_active, key.to_owned());
-    snapshot.documents().map(parts).collect()
+    let parts = |IndexedUser { id, license_id, is_active, key }: IndexedUser<'_>| (id, license_id, is_active, key.to_owned());
+    snapshot.users().map(parts).collect()
 }
 
 /// Checks that an index has exactly the users of the database.
