@@ -74,7 +74,15 @@ pub(super) async fn run(
     let search_index = app.start_search_index();
     let (stop, stopping) = watch::channel(false);
     let (http, sign_ins) = (server_settings.metrics.clone(), app.sign_ins().clone());
-    let sources = Sources { db: db.clone(), hasher, http, mails, sealer: sealer.clone(), sign_ins };
+    let sources = Sources {
+        db: db.clone(),
+        hasher,
+        http,
+        mails,
+        sealer: sealer.clone(),
+        search_index: search_index.clone(),
+        sign_ins,
+    };
     serve_metrics(settings, ports.metrics, sources, stopping.clone())?;
     let position_task = PositionTask::start(db.clone(), settings.data_dir(default_dir)).await;
     announce_start(settings, default_dir, &listen);

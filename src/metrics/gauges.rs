@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use super::Sources;
 use crate::db::PoolStatus;
 use crate::measure::gauge_value;
+use crate::search_index::SearchIndexStatus;
 
 /// Gauges that are set by each scrape.
 pub(super) struct Gauges {
@@ -23,6 +24,9 @@ pub(super) struct Gauges {
     connections_waiting: Family<PoolLabel, Gauge>,
     statements: Counter,
     audit_lag: Gauge<f64, AtomicU64>,
+    indexed_users: Gauge,
+    index_bytes: Gauge,
+    index_lag: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +53,9 @@ impl Gauges {
             connections_waiting: Family::default(),
             statements: Counter::default(),
             audit_lag: Gauge::default(),
+            indexed_users: Gauge::default(),
+            index_bytes: Gauge::default(),
+            index_lag: Gauge::default(),
         };
         gauges.build.get_or_create(&VersionLabel { version: env!("CARGO_PKG_VERSION") }).set(1);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -72,6 +79,10 @@ impl Gauges {
         registry.register("database_statements", "Statements sent to the database", self.statements.clone());
         let help = "Time since everything that was committed had been added to the audit trail; 0 on SQLite";
         registry.register("audit_lag_seconds", help, self.audit_lag.clone());
+        registry.register("search_index_users", "Users in the search index", self.indexed_users.clone());
+        registry.register("search_index_bytes", "Memory of the search index", self.index_bytes.clone());
+        let help = "Time since the search index had every change in the audit trail";
+        registry.register("search_index_lag_seconds", help, self.index_lag.clone());
     }
 
     /// Sets the gauges to the state of this moment.
@@ -88,5 +99,9 @@ impl Gauges {
         }
         self.statements.inner().store(sources.db.statements(), Ordering::Relaxed);
         self.audit_lag.set(sources.sealer.lag().as_secs_f64());
+        let SearchIndexStatus { users, bytes, lag } = sources.search_index.status();
+        self.indexed_users.set(gauge_value(users));
+        self.index_bytes.set(gauge_value(bytes));
+        self.index_lag.set(lag.as_secs_f64());
     }
 }

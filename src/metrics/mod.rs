@@ -16,6 +16,7 @@ use crate::auth::password::Hasher;
 use crate::db::Db;
 use crate::http::HttpMetrics;
 use crate::mail::MailMetrics;
+use crate::search_index::SearchIndex;
 use crate::session::SignInMetrics;
 
 /// The prefix of the names of all metrics but those of the process, whose names are the same in all programs.
@@ -28,6 +29,7 @@ pub struct Sources {
     pub http: HttpMetrics,
     pub mails: MailMetrics,
     pub sealer: SealerMetrics,
+    pub search_index: SearchIndex,
     pub sign_ins: SignInMetrics,
 }
 

@@ -16,12 +16,10 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::merge;
-use super::segment::Segment;
-use super::snapshot::{Part, Snapshot};
+use super::merge::MergeTask;
+use super::snapshot::Snapshot;
 use super::trail::{self, TrailPosition};
 use crate::audit::sealer;
-use crate::background::lower_priority;
 use crate::db::{Db, PendingRows};
 use crate::error::Error;
 use crate::repeated::Repeated;
@@ -37,8 +35,6 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
 /// The maximum time that a look at the trail may delay the shutdown.
 const LAST_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
-/// The niceness of the thread that merges all segments.
-const MERGE_NICENESS: i32 = 10;
 
 /// The search index of a process; cheap to clone.
 #[derive(Clone)]
@@ -55,6 +51,18 @@ struct Shared {
     follower: Mutex<FollowState>,
     is_started: AtomicBool,
     is_stopped: AtomicBool,
+    /// The last moment at which the snapshot had every change in the trail; at first, that at which the index was created.
+    caught_up_at: RwLock<Instant>,
+}
+
+/// The state of an index at one moment, for the metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchIndexStatus {
+    pub users: usize,
+    /// The size in bytes.
+    pub bytes: usize,
+    /// The time since the index had every change in the audit trail.
+    pub lag: Duration,
 }
 
 /// The state of following the trail.
@@ -62,15 +70,9 @@ struct Shared {
 struct FollowState {
     /// `None` before the users are loaded.
     position: Option<TrailPosition>,
-    merge: Option<Merge>,
+    merge: Option<MergeTask>,
     /// The time at which the names of removed users are to be removed from memory.
     purge_at: Option<Instant>,
-}
-
-/// A merge of all segments, which another thread makes.
-struct Merge {
-    parts: Vec<Part>,
-    segment: oneshot::Receiver<Segment>,
 }
 
 impl SearchIndex {
@@ -86,6 +88,7 @@ impl SearchIndex {
             follower: Mutex::default(),
             is_started: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
+            caught_up_at: RwLock::new(Instant::now()),
         }))
     }
 
@@ -127,11 +130,19 @@ impl SearchIndex {
         }
     }
 
+    /// Returns the state at this moment. Asks no database.
+    #[must_use]
+    pub fn status(&self) -> SearchIndexStatus {
+        let snapshot = self.0.current();
+        let lag = self.0.caught_up_at.read().unwrap_or_else(PoisonError::into_inner).elapsed();
+        SearchIndexStatus { users: snapshot.len(), bytes: snapshot.bytes(), lag }
+    }
+
     /// Returns the users with every change that this process has committed, and those that others had committed a moment ago.
     /// Waits while the users are loaded.
     ///
     /// # Errors
-    /// `Unavailable` if the database cannot be reached.
+    /// `Unavailable` if the database cannot be reached, or the server stops before the users are loaded.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Error> {
         self.start();
         let changes = self.0.changed.count();
@@ -167,16 +178,28 @@ impl Shared {
         self.applied.load(Ordering::Acquire) > changes
     }
 
+    /// Returns whether changes are no longer followed, because the server stops. Fails if the users were not loaded before.
+    fn has_stopped(&self, follower: &FollowState) -> Result<bool, Error> {
+        let is_stopped = self.is_stopped.load(Ordering::Relaxed);
+        if is_stopped && follower.position.is_none() {
+            let cause = std::io::Error::other("the server stopped before the search index was loaded");
+            return Err(Error::Unavailable(Arc::new(cause)));
+        }
+        Ok(is_stopped)
+    }
+
     /// Applies every change of this process, and every one that is in the trail.
     async fn catch_up(&self) -> Result<(), Error> {
         let mut follower = self.follower.lock().await;
-        if self.is_stopped.load(Ordering::Relaxed) {
+        if self.has_stopped(&follower)? {
             return Ok(());
         }
+        let begun = Instant::now();
         self.apply_own(&mut follower).await?;
         if !self.follow(&mut follower).await? {
             self.load(&mut follower).await?;
         }
+        *self.caught_up_at.write().unwrap_or_else(PoisonError::into_inner) = begun;
         self.merge_if_needed(&mut follower);
         Ok(())
     }
@@ -184,7 +207,7 @@ impl Shared {
     /// Applies a number of changes of this process, which need not be sealed for it.
     async fn catch_up_with_own(&self, changes: u64) -> Result<(), Error> {
         let mut follower = self.follower.lock().await;
-        if self.has(changes) || self.is_stopped.load(Ordering::Relaxed) {
+        if self.has(changes) || self.has_stopped(&follower)? {
             return Ok(());
         }
         self.apply_own(&mut follower).await
@@ -253,14 +276,14 @@ impl Shared {
 
     /// Merges the segments from time to time.
     fn merge_if_needed(&self, follower: &mut FollowState) {
-        if let Some(Merge { parts, mut segment }) = follower.merge.take() {
+        if let Some(MergeTask { parts, mut segment }) = follower.merge.take() {
             match segment.try_recv() {
                 Ok(segment) => {
                     let mut snapshot = Snapshot::clone(&self.current());
                     snapshot.replace(&parts, segment);
                     self.publish(snapshot);
                 }
-                Err(oneshot::error::TryRecvError::Empty) => follower.merge = Some(Merge { parts, segment }),
+                Err(oneshot::error::TryRecvError::Empty) => follower.merge = Some(MergeTask { parts, segment }),
                 // The thread failed: the next look tries again.
                 Err(oneshot::error::TryRecvError::Closed) => {}
             }
@@ -269,27 +292,9 @@ impl Shared {
         let snapshot = self.current();
         let is_purge_due = follower.purge_at.is_some_and(|at| at <= Instant::now()) && snapshot.has_removed();
         if snapshot.is_fragmented() || is_purge_due {
-            follower.merge = start_merge(snapshot.parts().cloned().collect());
+            follower.merge = MergeTask::start(snapshot.parts().cloned().collect());
             // Users who are removed from now on are removed from memory by the next merge.
             follower.purge_at = follower.purge_at.filter(|_| follower.merge.is_none());
-        }
-    }
-}
-
-/// Merges parts in a thread of low priority. `None` if the system cannot start one.
-fn start_merge(parts: Vec<Part>) -> Option<Merge> {
-    let (sender, segment) = oneshot::channel();
-    let merged_parts = parts.clone();
-    let merge = move || {
-        lower_priority(MERGE_NICENESS);
-        let parts: Vec<&Part> = merged_parts.iter().collect();
-        let _ = sender.send(merge::merged(&parts));
-    };
-    match std::thread::Builder::new().name("search-index".to_owned()).spawn(merge) {
-        Ok(_) => Some(Merge { parts, segment }),
-        Err(error) => {
-            tracing::warn!(%error, "failed to start a thread that merges the search index");
-            None
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Merging of segments. Each search looks at every segment, so there must be few; and users who are removed take memory.
 
+use tokio::sync::oneshot;
+
 use super::indexed_users::IndexedUsers;
 use super::segment::Segment;
 use super::snapshot::{Part, Snapshot};
+use crate::background::lower_priority;
 
 /// The number of times by which a segment must be larger than the next one.
 const RATIO: usize = 4;
@@ -12,6 +15,34 @@ const MAX_AT_ONCE: usize = 2_048;
 const MAX_PARTS: usize = 12;
 /// The part of all users who may be outside of the largest segment, or removed.
 const MAX_SHARE: usize = 8;
+/// The niceness of the thread that merges all segments.
+const NICENESS: i32 = 10;
+
+/// A merge of all segments, which another thread makes.
+pub(super) struct MergeTask {
+    pub(super) parts: Vec<Part>,
+    pub(super) segment: oneshot::Receiver<Segment>,
+}
+
+impl MergeTask {
+    /// Starts to merge parts in a thread of low priority. `None` if the system cannot start one.
+    pub(super) fn start(parts: Vec<Part>) -> Option<Self> {
+        let (sender, segment) = oneshot::channel();
+        let merged_parts = parts.clone();
+        let merge = move || {
+            lower_priority(NICENESS);
+            let parts: Vec<&Part> = merged_parts.iter().collect();
+            let _ = sender.send(merged(&parts));
+        };
+        match std::thread::Builder::new().name("search-index".to_owned()).spawn(merge) {
+            Ok(_) => Some(Self { parts, segment }),
+            Err(error) => {
+                tracing::warn!(%error, "failed to start a thread that merges the search index");
+                None
+            }
+        }
+    }
+}
 
 /// Merges the youngest segments, which are small, so that each is larger than the next one by a multiple.
 pub(super) fn merge_small(parts: &mut Vec<Part>, is_frozen: impl Fn(&Part) -> bool) {

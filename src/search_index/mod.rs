@@ -32,7 +32,7 @@ mod words;
 mod tests;
 
 pub use self::fields::UserSearchField;
-pub use self::follow::SearchIndex;
+pub use self::follow::{SearchIndex, SearchIndexStatus};
 pub use self::indexed_users::{IndexedUser, IndexedUsers};
 pub use self::request::{Found, Hit, Place, SearchRequest};
 pub use self::snapshot::Snapshot;

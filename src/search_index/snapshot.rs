@@ -135,8 +135,7 @@ impl Snapshot {
     }
 
     /// Returns the size in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.parts.iter().map(|part| part.segment.bytes() + part.removed.bytes()).sum()
     }
 

@@ -11,10 +11,11 @@ use roster::audit::sealer::SealerMetrics;
 use roster::http::HttpMetrics;
 use roster::mail::MailMetrics;
 use roster::metrics::{Metrics, Sources};
+use roster::search_index::SearchIndex;
 use roster::session::SignInMetrics;
 use serde_json::json;
 
-use crate::app::{App, hasher};
+use crate::app::{App, PASSWORD, hasher};
 use crate::exposition::Exposition;
 use crate::process::{ADMIN, Process, Sandbox, until};
 use crate::socket::Socket;
@@ -52,6 +53,7 @@ async fn until_value(server: &Process, name: &str, value: f64) {
 /// The metrics of a server that does nothing.
 fn idle(db: roster::db::Db) -> Metrics {
     Metrics::new(Sources {
+        search_index: SearchIndex::new(&db),
         db,
         hasher: hasher(),
         http: HttpMetrics::default(),
@@ -144,6 +146,21 @@ in_every_sandbox! {
         for name in ["roster_event_streams", "roster_websockets", "roster_subscriptions"] {
             until_value(&server, name, 0.0).await;
         }
+    }
+
+    async fn the_search_index_is_measured(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&MEASURED).await;
+        until_value(&server, "roster_search_index_users", 1.0).await;
+        let root = server.sign_in(ADMIN).await;
+        let input = json!({ "firstName": "Ann", "lastName": "Moss", "username": "ann", "password": PASSWORD });
+        let create = "mutation ($input: CreateUserInput!) { createUser(input: $input) { success } }";
+        let before = scrape(&server).await.value("roster_search_index_bytes", &[]);
+        assert_eq!(root.data(create, json!({ "input": input })).await["createUser"]["success"], json!(true));
+        until_value(&server, "roster_search_index_users", 2.0).await;
+        let after = scrape(&server).await;
+        assert!(after.value("roster_search_index_bytes", &[]) > before);
+        assert!(after.value("roster_search_index_lag_seconds", &[]) >= 0.0);
     }
 
     async fn emails_are_counted(sandbox: Sandbox) {
