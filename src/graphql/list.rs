@@ -32,7 +32,8 @@ where
     Ok(page(ctx, list, order, page_request).await?.into_connection(total, pagination::plain))
 }
 
-/// Reads a page of a list in an order, and before it the position among the changes if that is selected.
+/// Reads a page of a list in an order, and before it the position among the changes if that is selected. The total of a list with
+/// a filter is exact up to a maximum.
 ///
 /// # Errors
 /// As [`pagination::read`].
@@ -41,12 +42,14 @@ pub async fn positioned_connection<E>(
     list: Select<E>,
     order: &Order<E>,
     page_request: &PageRequest,
+    is_filtered: bool,
 ) -> Result<PositionedConnection<E::Model>, Error>
 where
     E: DefaultOrder,
     E::Model: OutputType,
 {
-    let total = CountAndPosition::read(ctx, LazyCount::of_list(list.clone())).await?;
+    let count = if is_filtered { LazyCount::of_filtered_list::<E> } else { LazyCount::of_list::<E> };
+    let total = CountAndPosition::read(ctx, count(list.clone())).await?;
     Ok(page(ctx, list, order, page_request).await?.into_connection(total, pagination::plain))
 }
 

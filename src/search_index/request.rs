@@ -56,6 +56,8 @@ pub struct Hit {
 pub struct Found {
     /// The number of users who match.
     pub total: usize,
+    /// Whether `total` is exact; otherwise more users may match.
+    pub is_exact: bool,
     /// The hits after the place of the request, the best first, then in the order of last name, first name and ID.
     pub hits: Vec<Hit>,
 }
@@ -102,7 +104,7 @@ impl Snapshot {
             self.parts().zip(found).flat_map(|(part, matches)| first_hits(part, matches, request)).collect();
         hits.sort_unstable_by(|one, other| one.order().cmp(&other.order()));
         hits.truncate(request.limit);
-        Found { total, hits }
+        Found { total, is_exact: true, hits }
     }
 
     /// Returns the users of each part who match and whom the request allows.

@@ -83,13 +83,14 @@ impl UserQuery {
         }
         let order_by = order_by.unwrap_or_default();
         let order = order::read(viewer, &order_by)?;
+        let is_filtered = filter.is_some();
         let compiled = CompiledFilter::new(db, ctx.search_index()?, viewer, filter).await?;
         ctx.loaders()?.loader().compare(compiled.comparisons)?;
         let scope = viewer.visibility_scope();
         let name = format!("users {scope} {include_inactive} {} {}", compiled.name, order_by.to_value());
         let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(compiled.among(viewer.listed_users(include_inactive)));
-        Ok(list::positioned_connection(ctx, select, &order, &page_request).await?)
+        Ok(list::positioned_connection(ctx, select, &order, &page_request, is_filtered).await?)
     }
 }
 

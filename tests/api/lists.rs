@@ -338,6 +338,25 @@ on_every_database! {
         assert_eq!(admin.data(&search(true), json!({})).await["searchUsers"]["totalCount"], json!(1));
     }
 
+    async fn filtered_lists_are_counted_up_to_a_maximum(app: App) {
+        let user = app.user().await;
+        let mut names = vec![("Ann", "Moss"); 10_000];
+        names.push(("Ann", "Lee"));
+        crowd::users(&app, &names).await;
+        let total = async |filter: Value| {
+            let document = "query ($filter: UserFilter) { users(filter: $filter, first: 1) { totalCountIsExact totalCount } }";
+            let users = user.data(document, json!({ "filter": filter })).await["users"].clone();
+            (users["totalCount"].as_i64().unwrap(), users["totalCountIsExact"].as_bool().unwrap())
+        };
+        let all = total(Value::Null).await;
+        assert!(all.0 > 10_001 && all.1, "{all:?}");
+        assert_eq!(total(json!({ "firstName": { "eq": "Ann" } })).await, (10_000, false));
+        assert_eq!(total(json!({ "firstName": { "eq": "Ann" }, "lastName": { "eq": "Moss" } })).await, (10_000, true));
+        assert_eq!(total(json!({ "firstName": { "eq": "Ann" }, "lastName": { "eq": "Lee" } })).await, (1, true));
+        let found = user.data("{ searchUsers(query: \"moss\", first: 1) { totalCount totalCountIsExact } }", json!({})).await;
+        assert_eq!(found["searchUsers"], json!({ "totalCount": 10_000, "totalCountIsExact": true }));
+    }
+
     async fn lists_show_one_license_except_to_superusers(app: App) {
         let (user, stranger, root) = (app.user().await, app.other_license_user().await, app.superuser().await);
         crowd::groups(&app, app.other_license, ["There".to_owned()]).await;

@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
             ("Query", "changes") => CHANGES,
             ("Query", _) | ("UserConnection", "position") => STATEMENT,
             ("Mutation", _) => MUTATION,
-            (_, "totalCount") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),
+            (_, "totalCount" | "totalCountIsExact") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),
             // A position in a list is looked up among all rows of the list.
             _ if is_connection && (has("after") || has("before")) => {
                 SCAN.saturating_add(times.saturating_mul(PER_PARENT))

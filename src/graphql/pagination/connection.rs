@@ -8,9 +8,10 @@ use async_graphql::{Context, Object, ObjectType, OutputType};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sea_orm::{EntityTrait, Select};
+use tokio::sync::OnceCell;
 
 use super::cursor::Cursor;
-use super::{Page, count};
+use super::{Page, count, count_up_to};
 use crate::budget::ListItem;
 use crate::db::Db;
 use crate::error::{Error, located};
@@ -30,8 +31,16 @@ pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEd
 /// A connection that also says at which position among the changes it was read.
 pub type PositionedConnection<N> = Connection<N, EmptyFields, DefaultConnectionName, DefaultEdgeName, CountAndPosition>;
 
-/// The number of rows of a list, counted only if it is selected.
-pub struct LazyCount(Box<Count>);
+/// The number of rows of a filtered list beyond which they are not counted.
+const MAX_COUNTED: i32 = 10_000;
+
+/// The number of rows of a list, counted only if it is selected, and once.
+pub struct LazyCount {
+    count: Box<Count>,
+    /// The number beyond which rows are not counted.
+    max: i32,
+    counted: OnceCell<i32>,
+}
 
 type Count = dyn for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync;
 
@@ -41,13 +50,18 @@ impl LazyCount {
     pub fn of_list<E: EntityTrait>(list: Select<E>) -> Self {
         Self::of(move |ctx| {
             let list = list.clone();
-            async move {
-                let db =
-                    ctx.data_opt::<Db>().ok_or_else(|| Error::internal("the database is missing from the context"))?;
-                count(db.read(), list).await
-            }
-            .boxed()
+            async move { count(db_of(ctx)?.read(), list).await }.boxed()
         })
+    }
+
+    /// Creates a total that counts the rows of a filtered list, up to a maximum.
+    #[must_use]
+    pub fn of_filtered_list<E: EntityTrait>(list: Select<E>) -> Self {
+        let total = Self::of(move |ctx| {
+            let list = list.clone();
+            async move { count_up_to(db_of(ctx)?.read(), list, MAX_COUNTED.unsigned_abs().into()).await }.boxed()
+        });
+        Self { max: MAX_COUNTED, ..total }
     }
 
     /// Creates a total that is computed by `count`.
@@ -55,12 +69,26 @@ impl LazyCount {
     where
         C: for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync + 'static,
     {
-        Self(Box::new(count))
+        Self { count: Box::new(count), max: i32::MAX, counted: OnceCell::new() }
     }
 
+    /// Returns the number of rows, but at most the maximum.
     async fn count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
-        located(ctx, async { Ok((self.0)(ctx).await?) }).await
+        Ok(self.counted(ctx).await?.min(self.max))
     }
+
+    /// Returns whether the number of rows is exact: it does not exceed the maximum.
+    async fn is_exact(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
+        Ok(self.max == i32::MAX || self.counted(ctx).await? <= self.max)
+    }
+
+    async fn counted(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
+        located(ctx, async { Ok(*self.counted.get_or_try_init(|| (self.count)(ctx)).await?) }).await
+    }
+}
+
+fn db_of<'a>(ctx: &'a Context<'_>) -> Result<&'a Db, Error> {
+    ctx.data_opt().ok_or_else(|| Error::internal("the database is missing from the context"))
 }
 
 /// The number of all rows of a list.
@@ -97,6 +125,11 @@ impl CountAndPosition {
     /// The total number of items on all pages. Counted only if it is selected.
     async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
         self.count.count(ctx).await
+    }
+
+    /// Whether `totalCount` is exact. With a `filter`, at most 10,000 items are counted.
+    async fn total_count_is_exact(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
+        self.count.is_exact(ctx).await
     }
 
     /// The position among the changes when the page was read. Pass it as `after` to `changes` to receive every change

@@ -138,7 +138,20 @@ pub async fn read_per_parent<E: DefaultOrder, R>(
 pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32, Error> {
     let mut statement = QueryTrait::into_query(select);
     statement.clear_selects().clear_order_by().expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));
-    let row = db.query_one(&statement).await?;
+    total_of(db, &statement).await
+}
+
+/// Counts the rows of a list, on all pages; with more than `max`, returns one more than that.
+async fn count_up_to<E: EntityTrait>(db: &Reader, select: Select<E>, max: u64) -> Result<i32, Error> {
+    let mut rows = QueryTrait::into_query(select);
+    rows.clear_selects().clear_order_by().expr_as(Expr::cust("1"), Alias::new("one")).limit(max.saturating_add(1));
+    let mut statement = Query::select();
+    statement.expr_as(Expr::cust("COUNT(*)"), Alias::new("total")).from_subquery(rows, Alias::new("counted"));
+    total_of(db, &statement).await
+}
+
+async fn total_of(db: &Reader, statement: &SelectStatement) -> Result<i32, Error> {
+    let row = db.query_one(statement).await?;
     let total: i64 = row.map(|row| row.try_get("", "total")).transpose()?.unwrap_or(0);
     Ok(i32::try_from(total).unwrap_or(i32::MAX))
 }

@@ -61,6 +61,7 @@ impl SearchScope<'_> {
         {
             return self.search(SearchRequest { among: Some(Arc::new(filtered)), ..request }).await;
         }
+        let is_exact = found.total <= MAX_COMPARED;
         let SearchRequest { after, limit, .. } = request;
         let shown = self.shown(found.hits.iter().map(|hit| hit.id).collect()).await?;
         let mut hits = found.hits;
@@ -68,7 +69,7 @@ impl SearchScope<'_> {
         let total = hits.len();
         hits.retain(|hit| after.as_ref().is_none_or(|after| hit.is_after(after)));
         hits.truncate(limit);
-        Ok(Found { total, hits })
+        Ok(Found { total, is_exact, hits })
     }
 
     async fn search(&self, request: SearchRequest) -> Result<Found, Error> {

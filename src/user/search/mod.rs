@@ -10,8 +10,7 @@ mod query;
 use std::collections::HashMap;
 
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
-use async_graphql::{Context, Object, OutputType, Result};
-use futures_util::FutureExt;
+use async_graphql::{Context, Object, OutputType, Result, SimpleObject};
 use sea_orm::Value;
 
 use self::find::SearchScope;
@@ -21,7 +20,7 @@ use crate::access::{Action, RequiresAction};
 use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::context::ContextExt;
-use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs, PageRequest};
+use crate::graphql::pagination::{self, Connection, PageArgs, PageRequest};
 use crate::scalar::Id;
 use crate::search_index::{Hit, Place, UserSearchField, score};
 
@@ -29,7 +28,16 @@ use crate::search_index::{Hit, Place, UserSearchField, score};
 pub struct SearchName;
 
 /// A page of user search results.
-pub type SearchConnection = Connection<user::Model, Match, SearchName, SearchName>;
+pub type SearchConnection = Connection<user::Model, Match, SearchName, SearchName, SearchTotal>;
+
+/// The number of users who were found.
+#[derive(SimpleObject)]
+pub struct SearchTotal {
+    /// The total number of items on all pages.
+    total_count: i32,
+    /// Whether `totalCount` is exact. It may be too low if very many users match the words, and very many the filter.
+    total_count_is_exact: bool,
+}
 
 impl ConnectionNameType for SearchName {
     fn type_name<T: OutputType>() -> String {
@@ -103,12 +111,9 @@ impl SearchQuery {
         #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
     ) -> Result<SearchConnection> {
         let viewer = ctx.viewer()?;
-        if include_inactive {
-            viewer.may(Action::ListInactive)?;
-        }
+        include_inactive.then(|| viewer.may(Action::ListInactive)).transpose()?;
         let words = query::words(&query)?;
-        let (db, index) = (ctx.db()?, ctx.search_index()?);
-        let is_filtered = filter.is_some();
+        let (db, index, is_filtered) = (ctx.db()?, ctx.search_index()?, filter.is_some());
         let filter = CompiledFilter::new(db, index, viewer, filter).await?;
         ctx.loaders()?.loader().compare(filter.comparisons)?;
         let list =
@@ -135,7 +140,8 @@ async fn search(
 ) -> Result<SearchConnection, Error> {
     let begin = page_request.begin(place)?;
     let found = scope.find(begin, page_request.size().saturating_add(1)).await?;
-    let total = i32::try_from(found.total).unwrap_or(i32::MAX);
+    let total_count = i32::try_from(found.total).unwrap_or(i32::MAX);
+    let total = SearchTotal { total_count, total_count_is_exact: found.is_exact };
     let rows = found.hits.into_iter().map(|hit| (position(&hit), hit)).collect();
     let page = pagination::page_of_sorted(rows, page_request);
     let ids: Vec<Id> = page.rows().map(|hit| hit.id).collect();
@@ -147,7 +153,6 @@ async fn search(
     };
     let mut users: HashMap<Id, user::Model> = users.into_iter().map(|user| (user.id, user)).collect();
     let page = page.filter_map(|hit| Some((users.remove(&hit.id)?, hit)));
-    let total = LazyCount::of(move |_| async move { Ok(total) }.boxed());
     Ok(page.into_connection(total, |(user, hit)| {
         let fields = score::matched(&hit.search_key, &words);
         (user, Match { score: hit.score(&words), fields })
