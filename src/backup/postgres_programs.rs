@@ -125,7 +125,22 @@ fn environment(url: &str, version: u32) -> anyhow::Result<Vec<(&'static str, Str
         ("PGAPPNAME", "roster backup".to_owned()),
     ];
     variables.extend(options.get_options().map(|options| ("PGOPTIONS", options.to_owned())));
-    let url = Url::parse(url).context("the URL of the database")?;
+    variables.extend(credentials(&Url::parse(url).context("the URL of the database")?)?);
+    let verifies = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    if verifies && !variables.iter().any(|(name, _)| *name == "PGSSLROOTCERT") {
+        // Roster trusts the authorities that browsers trust.
+        ensure!(
+            version >= WITH_SYSTEM_CERTIFICATES,
+            "sslmode={ssl_mode} without sslrootcert needs PostgreSQL 16's programs"
+        );
+        variables.push(("PGSSLROOTCERT", "system".to_owned()));
+    }
+    Ok(variables)
+}
+
+/// Returns the password and the files of certificates in a URL as variables of libpq.
+fn credentials(url: &Url) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let mut variables = Vec::new();
     if let Some(password) = url.password() {
         variables.push(("PGPASSWORD", percent_decode_str(password).decode_utf8()?.into_owned()));
     }
@@ -138,15 +153,6 @@ fn environment(url: &str, version: u32) -> anyhow::Result<Vec<(&'static str, Str
             _ => continue,
         };
         variables.push((variable, value.into_owned()));
-    }
-    let verifies = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
-    if verifies && !variables.iter().any(|(name, _)| *name == "PGSSLROOTCERT") {
-        // Roster trusts the authorities that browsers trust.
-        ensure!(
-            version >= WITH_SYSTEM_CERTIFICATES,
-            "sslmode={ssl_mode} without sslrootcert needs PostgreSQL 16's programs"
-        );
-        variables.push(("PGSSLROOTCERT", "system".to_owned()));
     }
     Ok(variables)
 }

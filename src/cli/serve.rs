@@ -59,38 +59,24 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let listen = ports.public.listen(settings)?;
     let public_url = settings.public_url(&listen);
-    let registration = registration_license(settings, &db).await?;
-    let self_service = SelfServicePolicy { next_urls: settings.next_urls(&public_url), registration };
+    let app = application(settings, &public_url, &db, &hasher).await?;
     let (mails, sealer) = (MailMetrics::default(), SealerMetrics::default());
     let mail_worker = mail_worker(settings, default_dir, &public_url, db.clone(), &hasher)?;
-    let is_measured = ports.metrics.is_some();
-    let mail_worker = if is_measured { mail_worker.measuring(mails.clone()) } else { mail_worker };
+    let mail_worker = if ports.metrics.is_some() { mail_worker.measuring(mails.clone()) } else { mail_worker };
     let (listener, stopped) = ports.public.open(settings)?;
     server_url::record(settings, default_dir, &public_url);
     http::allow_descriptors(settings.max_connections as usize);
     let server_settings = settings.server_settings(&public_url);
-    let app = App::new(db.clone(), settings.sign_in_policy(), hasher.clone(), public_url, self_service)?
-        .with_introspection(settings.documents.introspection());
-    let search_index = app.start_search_index();
+    let index = app.start_search_index();
     let (stop, stopping) = watch::channel(false);
-    let (http, sign_ins) = (server_settings.metrics.clone(), app.sign_ins().clone());
-    let sources = Sources {
-        db: db.clone(),
-        hasher,
-        http,
-        mails,
-        sealer: sealer.clone(),
-        search_index: search_index.clone(),
-        sign_ins,
-    };
+    let (http, sign_ins, search_index) = (server_settings.metrics.clone(), app.sign_ins().clone(), index.clone());
+    let sources = Sources { db: db.clone(), hasher, http, mails, sealer: sealer.clone(), search_index, sign_ins };
     serve_metrics(settings, ports.metrics, sources, stopping.clone())?;
     let position_task = PositionTask::start(db.clone(), settings.data_dir(default_dir)).await;
     announce_start(settings, default_dir, &listen);
     let mail_task = tokio::spawn(mail_worker.run(stopping.clone()));
     let sealer_task = SealerTask::start(db.clone(), sealer);
-    if let Some(schedule) = Schedule::of(settings, default_dir)? {
-        tokio::spawn(schedule.run(stopping.clone()));
-    }
+    start_backups(settings, default_dir, stopping.clone())?;
     let stopped = async move {
         stopped.await;
         tracing::info!("stopping");
@@ -98,10 +84,27 @@ pub(super) async fn run(
     };
     let server = http::serve(app, listener, server_settings, stopped);
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
-    tokio::join!(sealer_task.finish(), search_index.stop());
+    tokio::join!(sealer_task.finish(), index.stop());
     position_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Creates the application that serves the API.
+async fn application(settings: &Settings, public_url: &str, db: &Db, hasher: &Hasher) -> anyhow::Result<App> {
+    let registration = registration_license(settings, db).await?;
+    let self_service = SelfServicePolicy { next_urls: settings.next_urls(public_url), registration };
+    let policy = settings.sign_in_policy();
+    let app = App::new(db.clone(), policy, hasher.clone(), public_url.to_owned(), self_service)?;
+    Ok(app.with_introspection(settings.documents.introspection()))
+}
+
+/// Starts to back up by the schedule, if there is one, until the server stops.
+fn start_backups(settings: &Settings, default_dir: &str, stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
+    if let Some(schedule) = Schedule::of(settings, default_dir)? {
+        tokio::spawn(schedule.run(stopping));
+    }
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use super::{
     media::Media,
     metrics::HttpMetrics,
     outcome::{Outcome, kind_of},
-    request::RequestDescription,
+    prepared::RequestDescription,
     response::security_headers,
     trace::TraceContext,
 };

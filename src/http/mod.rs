@@ -27,6 +27,7 @@ mod origin;
 mod outcome;
 mod parameters;
 mod persisted_queries;
+mod prepared;
 mod request;
 mod response;
 mod schema;

@@ -9,24 +9,23 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use serde_json::{Map, Value};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Application, body,
     caller::Caller,
-    document_cache::{Document, DocumentCache},
+    document_cache::DocumentCache,
     document_limits,
     document_source::{self, DocumentPolicy, Source},
     error::HttpError,
     parameters::{Parameters, UPLOAD_MARK, from_json, from_query},
     persisted_queries::PersistedQueries,
+    prepared::{Prepared, RequestDescription},
     subscription_root, variables,
 };
 use crate::background;
 use crate::client::client_network;
 use crate::error::TopLevelCode;
-use crate::scalar::Id;
-use crate::share::{Requester, Share, ShareLimits, Shares};
+use crate::share::{Requester, ShareLimits, Shares};
 
 /// Maximum number of bytes of a body, or a message of a WebSocket, that is not parsed in the background.
 pub const LONG_BODY: usize = 16 * 1024;
@@ -42,41 +41,6 @@ pub const ALLOW: &str = "GET, POST";
 pub struct Allowed {
     pub mutations: bool,
     pub subscriptions: bool,
-}
-
-/// A request that is ready for execution.
-pub struct Prepared<R> {
-    pub request: async_graphql::Request,
-    pub document: Arc<Document<R>>,
-    /// The type of the operation; `None` if the document has no such operation, which its execution reports.
-    pub operation_type: Option<OperationType>,
-    pub description: RequestDescription,
-    /// Held until a request with a file has been executed; `None` without a file.
-    pub upload_permit: Option<UploadPermit>,
-}
-
-/// The description of a request in the log and the metrics.
-#[derive(Clone, Debug, Default)]
-pub struct RequestDescription {
-    /// The type of the operation; `None` if there is no operation.
-    pub operation_type: Option<OperationType>,
-    /// The name of the operation or, without one, that of the trusted document.
-    pub operation: Option<String>,
-    /// The ID of the trusted document.
-    pub document: Option<String>,
-}
-
-/// The slots of a request with a file, released when it is dropped.
-pub struct UploadPermit {
-    _user_share: Share<Id>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl UploadPermit {
-    /// Combines the slot of the user with a slot among all users.
-    pub fn new(user_share: Share<Id>, permit: OwnedSemaphorePermit) -> Self {
-        Self { _user_share: user_share, _permit: permit }
-    }
 }
 
 /// Reads requests. Work that may take long is done in the background, with the same limit for each network.

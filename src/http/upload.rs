@@ -18,7 +18,8 @@ use super::{
     caller::Caller,
     error::HttpError,
     parameters::{self, Parameters},
-    request::{self, Allowed, Prepared, Reader},
+    prepared::Prepared,
+    request::{self, Allowed, Reader},
 };
 use crate::scalar::Upload;
 

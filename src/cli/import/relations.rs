@@ -55,12 +55,11 @@ impl Importer<'_> {
                 Err(message) => validator.add_error("groups", ErrorCode::NotFound, message),
                 Ok(group_id) if !named.insert(group_id) => {}
                 Ok(group_id) => {
-                    let old = existing.and_then(|memberships| memberships.get(&group_id));
+                    let (role, old) = (reference.role, existing.and_then(|rows| rows.get(&group_id)));
                     groups.insert(group_id);
-                    if old.is_none_or(|old| old.role != reference.role) {
+                    if old.is_none_or(|old| old.role != role) {
                         let joined_at =
                             old.map(|old| old.joined_at).or(reference.joined_at).unwrap_or(user.date_joined);
-                        let role = reference.role;
                         found.changed.push(membership::Model { user_id: user.id, group_id, role, joined_at });
                     }
                 }
