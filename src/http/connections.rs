@@ -19,7 +19,7 @@ use poem::{Addr, Request};
 use prometheus_client::metrics::counter::Counter;
 
 use self::connection::microseconds;
-pub use self::connection::{Connection, Phase, UnderWay};
+pub use self::connection::{Connection, Phase, RequestGuard};
 use super::body;
 use crate::client::client_network;
 use crate::repeated::Repeated;
@@ -110,7 +110,7 @@ impl ConnectionRegistry {
     }
 
     /// Returns the connection of a request, which is under way until the guard is dropped; `None` if the connection is being closed.
-    pub fn begin_request(&self, request: &Request) -> Option<(Arc<Connection>, UnderWay)> {
+    pub fn begin_request(&self, request: &Request) -> Option<(Arc<Connection>, RequestGuard)> {
         let connection = self.connection_of(request)?;
         let under_way = connection.count_request();
         let has_body = body::is_announced(request.headers());

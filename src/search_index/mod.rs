@@ -34,7 +34,7 @@ mod tests;
 pub use self::fields::UserSearchField;
 pub use self::follow::{SearchIndex, SearchIndexStatus};
 pub use self::indexed_users::{IndexedUser, IndexedUsers};
-pub use self::request::{Found, Hit, Place, SearchRequest};
+pub use self::request::{Found, Hit, ResultPosition, SearchRequest};
 pub use self::snapshot::Snapshot;
 use crate::text::is_letter;
 

@@ -27,14 +27,14 @@ pub struct SearchRequest {
     /// Whether users who match only with typos are found even if [`ENOUGH`] others are.
     pub always_with_typos: bool,
     /// The place in the list after which the hits begin. `None` for its beginning.
-    pub after: Option<Place>,
+    pub after: Option<ResultPosition>,
     /// The maximum number of hits that are returned.
     pub limit: usize,
 }
 
 /// A place in a list of search results.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ResultPosition {
     /// The sum of the points of the words.
     pub points: u32,
     pub last: String,
@@ -65,14 +65,19 @@ pub struct Found {
 impl Hit {
     /// Returns the place of the hit in the list.
     #[must_use]
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> ResultPosition {
         let name = Name::of(self.id, &self.search_key);
-        Place { points: self.points, last: name.last().to_owned(), first: name.first().to_owned(), id: self.id }
+        ResultPosition {
+            points: self.points,
+            last: name.last().to_owned(),
+            first: name.first().to_owned(),
+            id: self.id,
+        }
     }
 
     /// Returns whether the hit comes after a place in the list.
     #[must_use]
-    pub fn is_after(&self, place: &Place) -> bool {
+    pub fn is_after(&self, place: &ResultPosition) -> bool {
         let at_place = (Reverse(place.points), Name::new(&place.last, &place.first, place.id));
         self.order() > at_place
     }

@@ -9,7 +9,7 @@ use super::class::{Class, Classes};
 use super::compound::{Compounds, CompoundsBuilder};
 use super::fields::{SearchedText, texts};
 use super::indexed_users::{IndexedUser, IndexedUsers};
-use super::request::Place;
+use super::request::ResultPosition;
 use super::typo::{signature_of, signature_of_whole};
 use super::words::{Words, WordsBuilder};
 use super::{to_u32, tokens_at};
@@ -138,7 +138,7 @@ impl Segment {
     }
 
     /// Returns the number of users whose names come before a place, or are at it.
-    pub(super) fn rank_after(&self, place: &Place) -> u32 {
+    pub(super) fn rank_after(&self, place: &ResultPosition) -> u32 {
         let place = Name::new(&place.last, &place.first, place.id);
         let mut start = 0;
         let mut before = 0;

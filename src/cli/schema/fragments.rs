@@ -9,7 +9,7 @@ use bluejay_parser::ast::executable::{ExecutableDocument, OperationDefinition, S
 
 /// An operation or a fragment.
 #[derive(Clone, Debug)]
-pub struct Piece {
+pub struct ExecutablePart {
     pub name: Option<String>,
     pub text: String,
     /// The line and the column where it begins, from 1.
@@ -21,12 +21,12 @@ pub struct Piece {
 
 /// The pieces of a document.
 #[derive(Clone, Debug, Default)]
-pub struct Pieces {
-    pub operations: Vec<Piece>,
-    pub fragments: Vec<Piece>,
+pub struct ExecutableParts {
+    pub operations: Vec<ExecutablePart>,
+    pub fragments: Vec<ExecutablePart>,
 }
 
-impl Pieces {
+impl ExecutableParts {
     /// Splits a document; `None` if it cannot be parsed.
     pub fn of(text: &str) -> Option<Self> {
         let document = ExecutableDocument::parse(text).result.ok()?;
@@ -35,17 +35,17 @@ impl Pieces {
                 OperationDefinition::Explicit(explicit) => explicit.name().map(|name| name.as_str().to_owned()),
                 OperationDefinition::Implicit(_) => None,
             };
-            Piece::new(text, name, operation, operation.selection_set())
+            ExecutablePart::new(text, name, operation, operation.selection_set())
         });
         let fragments = document.fragment_definitions().iter().map(|fragment| {
             let name = Some(fragment.name().as_str().to_owned());
-            Piece::new(text, name, fragment, fragment.selection_set())
+            ExecutablePart::new(text, name, fragment, fragment.selection_set())
         });
         Some(Self { operations: operations.collect(), fragments: fragments.collect() })
     }
 }
 
-impl Piece {
+impl ExecutablePart {
     fn new(text: &str, name: Option<String>, definition: &impl HasSpan, set: &SelectionSet) -> Self {
         let range = definition.span().byte_range();
         let before = text.get(..range.start).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::fragments::{Piece, Pieces};
+use super::fragments::{ExecutablePart, ExecutableParts};
 use crate::document::manifest;
 use crate::http::{self, HttpError};
 
@@ -87,7 +87,7 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// A fragment, and the name of its file.
-type Fragments = BTreeMap<String, (String, Piece)>;
+type Fragments = BTreeMap<String, (String, ExecutablePart)>;
 
 fn check_files(sdl: &str, paths: &[PathBuf]) -> anyhow::Result<Checked> {
     let mut checked = Checked::default();
@@ -96,7 +96,7 @@ fn check_files(sdl: &str, paths: &[PathBuf]) -> anyhow::Result<Checked> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(|| file.clone())?;
         let tidy = http::without_descriptions(&text);
-        let Some(pieces) = Pieces::of(&tidy) else {
+        let Some(pieces) = ExecutableParts::of(&tidy) else {
             checked.operations += 1;
             checked.problems.extend(problems_of_file(sdl, &file, &tidy));
             continue;
@@ -138,7 +138,7 @@ struct Assembled {
 }
 
 impl Assembled {
-    fn new(file: String, operation: &Piece, fragments: &Fragments) -> Self {
+    fn new(file: String, operation: &ExecutablePart, fragments: &Fragments) -> Self {
         let mut needed: BTreeSet<String> = BTreeSet::new();
         let mut open: Vec<String> = operation.spreads.iter().cloned().collect();
         while let Some(name) = open.pop() {
@@ -157,7 +157,7 @@ impl Assembled {
     }
 
     /// Appends a part, in the columns that it has in its file.
-    fn append(&mut self, file: String, piece: &Piece) {
+    fn append(&mut self, file: String, piece: &ExecutablePart) {
         self.parts.push((self.lines, file, piece.line));
         self.text.extend(std::iter::repeat_n(' ', piece.column.saturating_sub(1)));
         self.text.push_str(&piece.text);

@@ -40,9 +40,9 @@ pub struct Connection {
 }
 
 /// Counts a request as under way until it is dropped.
-pub struct UnderWay(Arc<Connection>);
+pub struct RequestGuard(Arc<Connection>);
 
-impl Drop for UnderWay {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::AcqRel);
     }
@@ -132,9 +132,9 @@ impl Connection {
     }
 
     /// Counts a request as under way until the guard is dropped.
-    pub fn count_request(self: &Arc<Self>) -> UnderWay {
+    pub fn count_request(self: &Arc<Self>) -> RequestGuard {
         self.under_way.fetch_add(1, Ordering::AcqRel);
-        UnderWay(Arc::clone(self))
+        RequestGuard(Arc::clone(self))
     }
 
     /// Records that bytes have arrived; returns `false` if the connection is being closed.

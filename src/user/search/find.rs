@@ -12,7 +12,7 @@ use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::user;
 use crate::error::Error;
 use crate::scalar::Id;
-use crate::search_index::{Found, Place, SearchRequest, Snapshot};
+use crate::search_index::{Found, ResultPosition, SearchRequest, Snapshot};
 
 /// The maximum number of users who match the words, of whom each is compared with a filter.
 const MAX_COMPARED: usize = 5_000;
@@ -40,7 +40,7 @@ impl SearchScope<'_> {
     ///
     /// # Errors
     /// `Unavailable` if the database cannot be reached.
-    pub async fn find(&self, after: Option<Place>, limit: usize) -> Result<Found, Error> {
+    pub async fn find(&self, after: Option<ResultPosition>, limit: usize) -> Result<Found, Error> {
         let request = SearchRequest {
             words: self.words.clone(),
             license_id: self.license_id,

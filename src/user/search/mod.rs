@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::graphql::context::ContextExt;
 use crate::graphql::pagination::{self, Connection, PageArgs, PageRequest};
 use crate::scalar::Id;
-use crate::search_index::{Hit, Place, UserSearchField, score};
+use crate::search_index::{Hit, ResultPosition, UserSearchField, score};
 
 /// The GraphQL type names `UserSearchConnection` and `UserSearchEdge`.
 pub struct SearchName;
@@ -161,13 +161,13 @@ async fn search(
 
 /// Returns the position of a hit in the list.
 fn position(hit: &Hit) -> Vec<Value> {
-    let Place { points, last, first, id } = hit.place();
+    let ResultPosition { points, last, first, id } = hit.place();
     vec![i64::from(points).into(), last.into(), first.into(), id.0.into()]
 }
 
 /// Returns the place that a position is. `None` if the position is invalid.
-fn place(position: &[Option<String>]) -> Option<Place> {
+fn place(position: &[Option<String>]) -> Option<ResultPosition> {
     let [Some(points), Some(last), Some(first), Some(id)] = position else { return None };
     let points = points.parse().ok()?;
-    Some(Place { points, last: last.clone(), first: first.clone(), id: Id::parse(id)? })
+    Some(ResultPosition { points, last: last.clone(), first: first.clone(), id: Id::parse(id)? })
 }
