@@ -157,9 +157,9 @@ fn count(found: &[Vec<ScoredUser>]) -> usize {
 /// Returns the first hits of a part after the place of a request.
 fn first_hits(part: &Part, matches: Vec<ScoredUser>, request: &SearchRequest) -> Vec<Hit> {
     let segment = &part.segment;
-    let key = |points: u32, rank: u32| (Reverse(points), rank);
-    let begin = request.after.as_ref().map(|place| key(place.points, segment.rank_after(place)));
-    let ranked = matches.into_iter().map(|(user, points)| (key(points, segment.rank(user)), user));
+    let key = |points: u32, position: u32| (Reverse(points), position);
+    let begin = request.after.as_ref().map(|place| key(place.points, segment.sort_position_after(place)));
+    let ranked = matches.into_iter().map(|(user, points)| (key(points, segment.sort_position(user)), user));
     let mut ranked: Vec<_> = ranked.filter(|(key, _)| begin.is_none_or(|begin| *key >= begin)).collect();
     if ranked.len() > request.limit {
         ranked.select_nth_unstable(request.limit);

@@ -26,7 +26,7 @@ pub(super) struct Segment {
     /// Each license with the end of its users, in order.
     licenses: Box<[(Id, u32)]>,
     /// The place of each user in the order of last name, first name and ID, over all licenses.
-    ranks: Box<[u32]>,
+    sort_positions: Box<[u32]>,
     /// The users in the order of their IDs.
     by_id: Box<[u32]>,
     active: Bits,
@@ -49,20 +49,20 @@ impl Segment {
         let (mut ids, mut key_ends) = (Vec::with_capacity(sorted.len()), Vec::with_capacity(sorted.len()));
         let mut keys = String::with_capacity(users.key_bytes());
         let mut licenses: Vec<(Id, u32)> = Vec::new();
-        for (number, (license_id, name, is_active, key)) in (0_u32..).zip(&sorted) {
+        for (number, (license, name, is_active, key)) in (0_u32..).zip(&sorted) {
             ids.push(name.id);
             keys.push_str(key);
             key_ends.push(to_u32(keys.len()));
-            match licenses.last_mut().filter(|(last, _)| last == license_id) {
+            match licenses.last_mut().filter(|(last, _)| last == license) {
                 Some((_, end)) => *end = number + 1,
-                None => licenses.push((*license_id, number + 1)),
+                None => licenses.push((*license, number + 1)),
             }
             if *is_active {
                 segment.active.insert(number);
             }
         }
         segment.by_id = order_of(&sorted, |one, other| one.1.id.cmp(&other.1.id)).into_boxed_slice();
-        segment.ranks = ranks_of(&order_of(&sorted, |one, other| one.1.cmp(&other.1)));
+        segment.sort_positions = sort_positions_of(&order_of(&sorted, |one, other| one.1.cmp(&other.1)));
         drop(sorted);
         segment.ids = ids.into_boxed_slice();
         segment.key_ends = key_ends.into_boxed_slice();
@@ -117,8 +117,8 @@ impl Segment {
     }
 
     /// Returns the place of a user in the order of names.
-    pub(super) fn rank(&self, number: u32) -> u32 {
-        self.ranks.get(number as usize).copied().unwrap_or_default()
+    pub(super) fn sort_position(&self, number: u32) -> u32 {
+        self.sort_positions.get(number as usize).copied().unwrap_or_default()
     }
 
     /// Returns the number of the user with this ID.
@@ -129,16 +129,16 @@ impl Segment {
     }
 
     /// Returns the users of a license, or of all licenses.
-    pub(super) fn range(&self, license_id: Option<Id>) -> Range<u32> {
-        let Some(license_id) = license_id else { return 0..to_u32(self.len()) };
-        let place = self.licenses.partition_point(|(license, _)| *license < license_id);
+    pub(super) fn range(&self, license: Option<Id>) -> Range<u32> {
+        let Some(license) = license else { return 0..to_u32(self.len()) };
+        let place = self.licenses.partition_point(|(other, _)| *other < license);
         let start = place.checked_sub(1).and_then(|before| self.licenses.get(before)).map_or(0, |(_, end)| *end);
-        let found = self.licenses.get(place).filter(|(license, _)| *license == license_id);
+        let found = self.licenses.get(place).filter(|(other, _)| *other == license);
         found.map_or(0..0, |(_, end)| start..*end)
     }
 
     /// Returns the number of users whose names come before a place, or are at it.
-    pub(super) fn rank_after(&self, place: &ResultPosition) -> u32 {
+    pub(super) fn sort_position_after(&self, place: &ResultPosition) -> u32 {
         let place = Name::new(&place.last, &place.first, place.id);
         let mut start = 0;
         let mut before = 0;
@@ -211,14 +211,14 @@ fn order_of<T>(items: &[T], compare: impl Fn(&T, &T) -> Ordering) -> Vec<u32> {
 }
 
 /// Returns the place of each item in an order.
-fn ranks_of(order: &[u32]) -> Box<[u32]> {
-    let mut ranks = vec![0; order.len()];
-    for (rank, place) in (0..).zip(order) {
-        if let Some(slot) = ranks.get_mut(*place as usize) {
-            *slot = rank;
+fn sort_positions_of(order: &[u32]) -> Box<[u32]> {
+    let mut sort_positions = vec![0; order.len()];
+    for (position, place) in (0..).zip(order) {
+        if let Some(slot) = sort_positions.get_mut(*place as usize) {
+            *slot = position;
         }
     }
-    ranks.into_boxed_slice()
+    sort_positions.into_boxed_slice()
 }
 
 /// The words and compounds of a segment that is being built.
