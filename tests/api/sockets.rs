@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::socket::{OFFER, Socket};
-use crate::toy::{ToyServer, settings};
+use crate::toy::{ORIGIN, ToyServer, settings};
 
 /// Never in a test, unless it is about it.
 const NEVER: Duration = Duration::from_hours(1);
@@ -256,10 +256,10 @@ async fn sockets_and_subscriptions_have_a_maximum_number() {
 }
 
 #[tokio::test]
-async fn only_pages_of_the_same_origin_open_sockets() {
+async fn only_pages_of_the_server_and_of_allowed_origins_open_sockets() {
     let server = server(QUIET).await;
     let address = server.client.0;
-    for origin in ["https://evil.example", "null", "http://127.0.0.1:1", "https://people.example.org:8443"] {
+    for origin in ["https://evil.example", "null", "http://127.0.0.1:1", "https://app.example.org:8443"] {
         assert_eq!(Socket::open_with(address, &[OFFER, ("origin", origin)]).await.err(), Some(403), "{origin}");
     }
     let own = format!("http://{address}");
@@ -268,8 +268,8 @@ async fn only_pages_of_the_same_origin_open_sockets() {
     // Programs may send the token as a header.
     socket.init(json!({})).await;
     assert_eq!(socket.receive().await, json!({ "type": "connection_ack" }));
-    let public = [OFFER, ("origin", "https://people.example.org")];
-    assert!(Socket::open_with(address, &public).await.is_ok(), "a page behind a proxy that sends another host");
+    let allowed = [OFFER, ("origin", ORIGIN)];
+    assert!(Socket::open_with(address, &allowed).await.is_ok(), "a page of an allowed origin");
     let status = Socket::open_with(address, &[OFFER, ("authorization", "Basic x")]).await.err();
     assert_eq!(status, Some(401));
     let malformed = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
