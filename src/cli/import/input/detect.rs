@@ -86,7 +86,7 @@ fn format_of_array(text: &str, first: &str, second: Option<&str>) -> Format {
 fn format_of_object(text: &str, first: &str, second: Option<&str>) -> Format {
     match serde_json::from_str::<Map<String, Value>>(first) {
         Ok(object) if second.is_none() && has_list(&object) => format_of_page(text),
-        Err(error) if error.is_eof() && !second.is_some_and(|second| second.starts_with('{')) => {
+        Err(error) if error.is_eof() && (is_page(text) || !second.is_some_and(|second| second.starts_with('{'))) => {
             let is_own = |key: &String| OWN_MEMBERS.contains(&key.as_str());
             let is_cut_off = second.is_none();
             // A long line may be longer than the text that is looked at.

@@ -202,7 +202,8 @@ mod tests {
         let text = "a,b\r\n\"x, \"\"y\"\"\",\"1\n2\"\r\n, \r\n\r\nz,\r\n";
         assert_eq!(
             rows(text, b','),
-            [r#"2 {"a":"x, \"y\"","b":"1\n2"}"#, r#"4 {"a":null,"b":null}"#, r#"6 {"a":"z","b":null}"#]
+            [r#"2 {"a":"x, \"y\"","b":"1\n2"}"#, r#"6 {"a":"z","b":null}"#],
+            "rows without any value are skipped"
         );
         assert_eq!(rows("sep=;\r\na;b\r1;2\r", b';'), [r#"3 {"a":"1","b":"2"}"#]);
     }
