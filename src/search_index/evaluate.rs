@@ -14,8 +14,29 @@ use super::words::Words;
 /// takes.
 const ENTRIES_PER_USER: usize = 300;
 
+/// The maximum number of lists of a word that are kept until its turn. Those of a word with more, such as a single letter, are looked
+/// up again then: one word at a time, and only if the words before it leave anybody.
+const MAX_KEPT_LISTS: usize = if cfg!(test) { 3 } else { 10_000 };
+
 /// A user of a segment, and the sum of the points of the words.
 pub(super) type ScoredUser = (u32, u32);
+
+/// A word of a query, before it is evaluated.
+struct PendingWord<'w, 'q, 'a> {
+    word: &'w QueryWord<'q>,
+    /// The number of users in its lists.
+    size: usize,
+    /// `None` if there are too many to keep.
+    lists: Option<Lists<'a>>,
+}
+
+impl<'w, 'q, 'a> PendingWord<'w, 'q, 'a> {
+    fn new(word: &'w QueryWord<'q>, segment: &'a Segment, range: &Range<u32>) -> Self {
+        let lists = word.look_up(segment, range);
+        let size = if lists.may_be_anyone { range.len() } else { lists.users };
+        Self { word, size, lists: Some(lists).filter(|lists| lists.of_words.len() <= MAX_KEPT_LISTS) }
+    }
+}
 
 /// Returns the users of a range who match every word, with or without typos.
 pub(super) fn matches(
@@ -24,14 +45,15 @@ pub(super) fn matches(
     range: &Range<u32>,
     with_typos: bool,
 ) -> Vec<ScoredUser> {
-    let everyone = range.len();
-    let size = |lists: &Lists<'_>| if lists.may_be_anyone { everyone } else { lists.users };
-    let mut looked_up: Vec<_> = words.iter().map(|word| (word, word.look_up(segment, range))).collect();
-    looked_up.sort_by_key(|(_, lists)| size(lists));
+    let mut pending: Vec<_> = words.iter().map(|word| PendingWord::new(word, segment, range)).collect();
+    pending.sort_by_key(|pending| pending.size);
     let mut found: Option<Vec<ScoredUser>> = None;
-    for (word, lists) in &looked_up {
+    for PendingWord { word, size, lists } in pending {
+        if found.as_ref().is_some_and(Vec::is_empty) {
+            break;
+        }
         let typed = word.typed.as_ref().filter(|_| with_typos);
-        let entries = size(lists) + if typed.is_some() { segment.compounds.count(range) } else { 0 };
+        let entries = size + if typed.is_some() { segment.compounds.count(range) } else { 0 };
         found = Some(match found {
             Some(found) if found.len() * ENTRIES_PER_USER < entries => found
                 .into_iter()
@@ -40,8 +62,9 @@ pub(super) fn matches(
                 })
                 .collect(),
             found => {
+                let lists = lists.unwrap_or_else(|| word.look_up(segment, range));
                 let mut points = PointsOfUsers::new(range);
-                points.add_exact(segment, word, lists);
+                points.add_exact(segment, word, &lists);
                 if let Some(typed) = typed {
                     points.add_typos(segment, typed, range);
                 }

@@ -16,7 +16,9 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::admission::Admission;
 use super::merge::MergeTask;
+use super::request::{Found, SearchRequest};
 use super::snapshot::Snapshot;
 use super::trail::{self, TrailPosition};
 use crate::audit::sealer;
@@ -24,6 +26,7 @@ use crate::db::{Db, PendingRows};
 use crate::error::Error;
 use crate::repeated::Repeated;
 use crate::scalar::Id;
+use crate::share::Requester;
 
 /// The interval at which commits of other processes are looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -49,6 +52,7 @@ struct Shared {
     changed: PendingRows,
     commits: watch::Receiver<u64>,
     follower: Mutex<FollowState>,
+    admission: Admission,
     is_started: AtomicBool,
     is_stopped: AtomicBool,
     /// The last moment at which the snapshot had every change in the trail; at first, that at which the index was created.
@@ -86,6 +90,7 @@ impl SearchIndex {
             changed: db.changed_rows(),
             commits: db.committed(),
             follower: Mutex::default(),
+            admission: Admission::default(),
             is_started: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
             caught_up_at: RwLock::new(Instant::now()),
@@ -161,6 +166,19 @@ impl SearchIndex {
         sealer::try_to_seal(&self.0.db).await;
         self.0.catch_up().await?;
         Ok(self.0.current())
+    }
+
+    /// Searches a snapshot for a caller. Long searches wait until the caller's share and a processor are free.
+    ///
+    /// # Errors
+    /// `RateLimited` if too many long searches of the caller wait.
+    pub async fn search(
+        &self,
+        snapshot: Arc<Snapshot>,
+        who: Requester,
+        request: SearchRequest,
+    ) -> Result<Found, Error> {
+        self.0.admission.search(snapshot, who, request).await
     }
 }
 

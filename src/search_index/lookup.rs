@@ -1,5 +1,6 @@
 //! Words of a query, and the users of a segment who may have them.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
@@ -10,6 +11,9 @@ use super::tokens;
 use super::typo::TypedWord;
 use super::words::{Postings, Words};
 use crate::text::is_letter;
+
+/// The maximum number of tokens of a word that are looked up. An address of a person has about five.
+const MAX_PIECES: usize = 8;
 
 /// A word of a query, prepared for searches.
 pub(super) struct QueryWord<'q> {
@@ -88,6 +92,11 @@ impl<'q> QueryWord<'q> {
 
     /// Returns the users of a range who match the word without typos.
     pub(super) fn look_up<'a>(&self, segment: &'a Segment, range: &Range<u32>) -> Lists<'a> {
+        self.look_up_until(segment, range, usize::MAX)
+    }
+
+    /// As [`look_up`](Self::look_up), but a part of the lists is missing once they have more than `limit` users.
+    pub(super) fn look_up_until<'a>(&self, segment: &'a Segment, range: &Range<u32>, limit: usize) -> Lists<'a> {
         let words = match &self.shape {
             Shape::Letters => &segment.letters,
             Shape::Other => &segment.others,
@@ -101,6 +110,9 @@ impl<'q> QueryWord<'q> {
                 _ => Kind::Inside,
             };
             lists.add(words.postings(word, range), kind);
+            if lists.users > limit {
+                return lists;
+            }
         }
         for (domain, _) in segment.domains.containing(&self.finder) {
             let points = score::points_in_domain(segment.domains.word(domain), self.text);
@@ -125,8 +137,8 @@ impl<'a> Lists<'a> {
     }
 }
 
-/// Returns the tokens that tell which users may have a word. Full stops are not indexed in addresses, nor are the `@` before
-/// domains.
+/// Returns the tokens that tell which users may have a word: the longest ones, since each is looked up. Full stops are not indexed
+/// in addresses, nor are the `@` before domains.
 fn pieces<'q>(tokens: &[&'q str]) -> Vec<Piece<'q>> {
     let last = tokens.len().saturating_sub(1);
     let piece = |(number, text): (usize, &&'q str)| {
@@ -137,7 +149,11 @@ fn pieces<'q>(tokens: &[&'q str]) -> Vec<Piece<'q>> {
         };
         Piece { text, finder: Finder::new(*text), place }
     };
-    tokens.iter().enumerate().filter(|(_, text)| ![".", "@"].contains(*text)).map(piece).collect()
+    let indexed = tokens.iter().enumerate().filter(|(_, text)| ![".", "@"].contains(*text));
+    let mut pieces: Vec<Piece<'q>> = indexed.map(piece).collect();
+    pieces.sort_by_key(|piece| Reverse(piece.text.len()));
+    pieces.truncate(MAX_PIECES);
+    pieces
 }
 
 /// Returns the users who have one of the tokens of a word: the token that the fewest users have.

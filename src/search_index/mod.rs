@@ -11,6 +11,7 @@
 //!
 //! The index finds, and the database decides who is shown: the rows of a page are read with the conditions of `access`.
 
+mod admission;
 mod bits;
 mod class;
 mod compound;

@@ -138,7 +138,7 @@ impl Snapshot {
         let mut users = HashSet::new();
         for part in self.parts() {
             let range = part.segment.range(license_id);
-            let lists = word.look_up(&part.segment, &range);
+            let lists = word.look_up_until(&part.segment, &range, limit);
             if lists.may_be_anyone || lists.users > limit {
                 return None;
             }

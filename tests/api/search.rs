@@ -126,6 +126,19 @@ on_every_database! {
         }
     }
 
+    async fn a_query_with_too_many_words_is_rejected(app: App) {
+        let user = app.user().await;
+        crowd::users(&app, &[("Ada", "Bcdefghijk")]).await;
+        let ten = "a b c d e f g h i j";
+        assert_eq!(found(&user, &format!("{ten} A J {ten}")).await, ["Ada Bcdefghijk"], "the same word counts once");
+        for query in [format!("{ten} k"), format!("{ten},k"), (b'a'..=b'z').map(char::from).map(|c| format!("{c} ")).collect()] {
+            let answer = user.execute(SEARCH, json!({ "query": query })).await;
+            assert_eq!(answer["errors"][0]["extensions"]["code"], json!("BAD_USER_INPUT"), "{query}");
+            let message = answer["errors"][0]["message"].as_str().unwrap();
+            assert!(message.starts_with("query: must have at most 10 different words (got "), "{message}");
+        }
+    }
+
     async fn punctuation_around_and_between_words_separates_them(app: App) {
         let user = app.user().await;
         crowd::users(&app, &[("Wei", "Li"), ("Emil", "Sandoval"), ("Máire", "O’Shea"), ("Emilia", "Lindt")]).await;

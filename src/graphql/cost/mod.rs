@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::graphql::node::NODE_TYPES;
 use crate::graphql::pagination::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
 use crate::http::selection;
+use crate::text::is_of_word;
 
 /// Maximum cost of a document.
 pub const MAX_COST: usize = 50_000;
@@ -31,8 +32,16 @@ pub const EXPENSIVE: usize = 10_000;
 const STATEMENT: usize = 20;
 /// Cost of a statement that may scan all users: a count, a filter or a custom order.
 const SCAN: usize = 1_000;
-/// Cost of a search.
+/// Cost of a search for up to [`USUAL_WORDS`] words.
 const SEARCH: usize = 2_500;
+/// Cost of each further word of a search.
+const SEARCH_WORD: usize = 1_000;
+/// The number of words by which most users are searched for: their names.
+const USUAL_WORDS: usize = 3;
+/// The maximum number of words of a search.
+const MAX_WORDS: usize = 10;
+/// Signs inside a word.
+const INNER: &str = ".-'’@:_+";
 /// Cost of a change with its audit event.
 const MUTATION: usize = 500;
 /// Cost, for each parent, of a page or a count of the lists of many parents.
@@ -233,7 +242,10 @@ impl<'a> Walk<'a> {
         let name = field.name.node.as_str();
         let has = |argument: &str| !matches!(self.argument(field, argument), None | Some(Value::Null));
         let cost = match (of, name) {
-            ("Query", "searchUsers") => SEARCH + if has("filter") { SCAN } else { 0 },
+            ("Query", "searchUsers") => {
+                let more = self.words(field, "query").saturating_sub(USUAL_WORDS);
+                SEARCH + more * SEARCH_WORD + if has("filter") { SCAN } else { 0 }
+            }
             ("Query", _) if ["filter", "orderBy", "nameContains"].into_iter().any(has) => SCAN,
             ("Query", "node" | "nodes") => NODE_TYPES * STATEMENT,
             ("Query", "resolveUsers") => STATEMENT + self.items(field, "keys").saturating_mul(KEY),
@@ -285,6 +297,13 @@ impl<'a> Walk<'a> {
             Some(Value::List(items)) => items.len().min(MAX_ITEMS),
             _ => 1,
         }
+    }
+
+    /// Returns the number of words in the text of an argument.
+    fn words(&self, field: &Field, argument: &str) -> usize {
+        let Some(Value::String(text)) = self.argument(field, argument) else { return 1 };
+        let words = text.split(|c: char| !is_of_word(c) && !INNER.contains(c)).filter(|word| !word.is_empty());
+        words.count().min(MAX_WORDS)
     }
 }
 

@@ -85,6 +85,21 @@ fn the_cost_counts_each_field_as_often_as_it_can_occur() {
 }
 
 #[test]
+fn the_words_of_a_search_count() {
+    let search = |query: &str| {
+        let text = "query ($query: String!) { searchUsers(query: $query) { totalCount } }";
+        cost(text, serde_json::json!({ "query": query }))
+    };
+    let usual = search("Anna");
+    for query in ["anna meier", "Anna-Lise O'Hara meier", "Zoe\u{308} शर्मा", "greta.ahrens@field.example.org"]
+    {
+        assert_eq!(search(query), usual, "{query}");
+    }
+    assert_eq!(search("a,b、c d"), usual + SEARCH_WORD);
+    assert_eq!(search(&"a b ".repeat(50)), usual + 7 * SEARCH_WORD);
+}
+
+#[test]
 fn a_page_of_changes_counts_like_other_pages() {
     let page = |first: i32| {
         let text = "query ($first: Int) { changes(first: $first) { position changes { nodeId node { id } } } }";

@@ -5,25 +5,26 @@ use std::sync::Arc;
 
 use sea_orm::sea_query::Condition;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
-use tokio::task::spawn_blocking;
 
 use crate::db::Db;
 use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::user;
 use crate::error::Error;
 use crate::scalar::Id;
-use crate::search_index::{Found, ResultPosition, SearchRequest, Snapshot};
+use crate::search_index::{Found, ResultPosition, SearchIndex, SearchRequest, Snapshot};
+use crate::share::Requester;
 
 /// The maximum number of users who match the words, of whom each is compared with a filter.
 const MAX_COMPARED: usize = 5_000;
 /// The maximum number of users who match a filter, of whom each is compared with the words.
 const MAX_FILTERED: u64 = 20_000;
-/// The number of users in a directory from which a search may take so long that it runs on another thread.
-const LARGE: usize = 200_000;
 
 /// The users that are searched, and the words that they must match.
 pub struct SearchScope<'a> {
     pub db: &'a Db,
+    pub index: &'a SearchIndex,
+    /// The caller for whom the search counts.
+    pub who: Requester,
     pub snapshot: Arc<Snapshot>,
     pub words: Vec<String>,
     /// The license of the users. `None` for all licenses.
@@ -39,7 +40,7 @@ impl SearchScope<'_> {
     /// Returns the number of users who match, and the first ones after a place in the list.
     ///
     /// # Errors
-    /// `Unavailable` if the database cannot be reached.
+    /// `Unavailable` if the database cannot be reached, `RateLimited` if too many searches of the caller wait.
     pub async fn find(&self, after: Option<ResultPosition>, limit: usize) -> Result<Found, Error> {
         let request = SearchRequest {
             words: self.words.clone(),
@@ -73,11 +74,7 @@ impl SearchScope<'_> {
     }
 
     async fn search(&self, request: SearchRequest) -> Result<Found, Error> {
-        if self.snapshot.len() < LARGE {
-            return Ok(self.snapshot.search(&request));
-        }
-        let snapshot = Arc::clone(&self.snapshot);
-        spawn_blocking(move || snapshot.search(&request)).await.map_err(Error::internal)
+        self.index.search(Arc::clone(&self.snapshot), self.who, request).await
     }
 
     /// Returns the users who match the filter. `None` if there are too many.

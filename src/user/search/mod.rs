@@ -23,6 +23,7 @@ use crate::graphql::context::ContextExt;
 use crate::graphql::pagination::{self, Connection, PageArgs, PageRequest};
 use crate::scalar::Id;
 use crate::search_index::{Hit, ResultPosition, UserSearchField, score};
+use crate::share::Requester;
 
 /// The GraphQL type names `UserSearchConnection` and `UserSearchEdge`.
 pub struct SearchName;
@@ -94,7 +95,7 @@ impl SearchQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "One or more words. At most 200 characters. Quotation marks, brackets, commas, semicolons and slashes separate words, as spaces do. An email address is one word. `%` and `_` are plain characters."
+            desc = "One or more words. At most 200 characters and 10 different words. Quotation marks, brackets, commas, semicolons and slashes separate words, as spaces do. An email address is one word. `%` and `_` are plain characters."
         )]
         query: String,
         #[graphql(desc = "The conditions that the users must meet. By default, there are no conditions.")]
@@ -121,6 +122,8 @@ impl SearchQuery {
         let page_request = ctx.page_request(PageArgs { first, after, last: None, before: None }, &list)?;
         let scope = SearchScope {
             db,
+            index,
+            who: Requester::User(viewer.signed_in()?.user_id),
             snapshot: index.snapshot().await?,
             words,
             license_id: viewer.license_of_lists(),

@@ -9,6 +9,8 @@ use crate::text::{fold, is_of_word};
 
 /// The maximum length of a query, in characters.
 const MAX_QUERY_LENGTH: usize = 200;
+/// The maximum number of distinct words of a query. Each is looked up among all users.
+const MAX_WORDS: usize = 10;
 /// The prefix of a link to an email address.
 const MAILTO: &str = "mailto:";
 /// ASCII characters that surround or separate words. They are part of an email address nevertheless.
@@ -22,7 +24,7 @@ const PAIRED: &str = "'*_-~=";
 /// punctuation separates words like a space, unless it is inside a name, a username or an address.
 ///
 /// # Errors
-/// `BadInput` for a query without a word, or with more than 200 characters.
+/// `BadInput` for a query without a word, with more than 200 characters, or with more than 10 distinct words.
 pub fn words(query: &str) -> Result<Vec<String>, Error> {
     if query.chars().count() > MAX_QUERY_LENGTH {
         return Err(Error::BadInput(format!("query: must be at most {MAX_QUERY_LENGTH} characters.")));
@@ -46,6 +48,10 @@ pub fn words(query: &str) -> Result<Vec<String>, Error> {
     }
     if distinct.is_empty() {
         return Err(Error::BadInput("query: must contain at least one word.".to_owned()));
+    }
+    if distinct.len() > MAX_WORDS {
+        let count = distinct.len();
+        return Err(Error::BadInput(format!("query: must have at most {MAX_WORDS} different words (got {count}).")));
     }
     Ok(distinct)
 }
