@@ -3,9 +3,11 @@
 
 use std::panic::resume_unwind;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tracing::Instrument;
 
 /// The niceness of the threads, from 0 to 19 (POSIX nice). On a processor that other threads use all the time, they get a tenth.
@@ -60,9 +62,27 @@ pub async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'stat
     }
 }
 
+/// Runs a task at the ordinary priority until it returns. If it panics, it is started again after a delay. It is canceled when the
+/// returned future is dropped.
+pub async fn supervise<F>(what: &str, delay: Duration, task: impl Fn() -> F + Send)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let mut running = JoinSet::new();
+        running.spawn(task());
+        match running.join_next().await {
+            Some(Err(error)) if error.is_panic() => tracing::error!(%error, "{what} failed; starting it again"),
+            _ => return,
+        }
+        sleep(delay).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -89,5 +109,16 @@ mod tests {
     #[should_panic(expected = "of the work")]
     async fn a_panic_continues_in_the_caller() {
         run(async { panic!("a panic of the work") }).await;
+    }
+
+    #[tokio::test]
+    async fn a_supervised_task_is_started_again_after_a_panic_and_not_after_its_end() {
+        let starts = Arc::new(AtomicUsize::new(0));
+        let task = || {
+            let starts = Arc::clone(&starts);
+            async move { assert_eq!(starts.fetch_add(1, Ordering::Relaxed), 2, "a panic of the task") }
+        };
+        supervise("the task", Duration::ZERO, task).await;
+        assert_eq!(starts.load(Ordering::Relaxed), 3);
     }
 }

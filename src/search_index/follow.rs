@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot, watch};
@@ -22,6 +22,7 @@ use super::request::{Found, SearchRequest};
 use super::snapshot::Snapshot;
 use super::trail::{self, TrailPosition};
 use crate::audit::sealer;
+use crate::background::supervise;
 use crate::db::{Db, PendingRows};
 use crate::error::Error;
 use crate::repeated::Repeated;
@@ -102,29 +103,10 @@ impl SearchIndex {
         if self.0.is_started.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (index, mut commits) = (Arc::downgrade(&self.0), self.0.commits.clone());
-        let follow = async move {
-            let failures = Repeated::new();
-            loop {
-                // Before the trail is read, so that a commit during it ends the pause.
-                commits.mark_unchanged();
-                let Some(shared) = index.upgrade().filter(|shared| !shared.is_stopped.load(Ordering::Relaxed)) else {
-                    return;
-                };
-                let followed = shared.catch_up().await;
-                drop(shared);
-                if let Err(error) = followed {
-                    if let Some(times) = failures.count() {
-                        tracing::warn!(?error, times, "failed to update the search index; searches wait for it");
-                    }
-                    sleep(RETRY_DELAY).await;
-                } else if timeout(POLL_INTERVAL, commits.changed()).await.is_ok() {
-                    sleep(GATHER_INTERVAL).await;
-                }
-            }
-        };
+        let (index, commits) = (Arc::downgrade(&self.0), self.0.commits.clone());
         let (_, runtime) = self.0.db.unlimited();
-        runtime.spawn(follow);
+        let task = move || follow(index.clone(), commits.clone());
+        runtime.spawn(supervise("the task that updates the search index", RETRY_DELAY, task));
     }
 
     /// Stops following changes, before the database is closed. Waits a moment for what is under way.
@@ -179,6 +161,28 @@ impl SearchIndex {
         request: SearchRequest,
     ) -> Result<Found, Error> {
         self.0.admission.search(snapshot, who, request).await
+    }
+}
+
+/// Applies changes as they are committed, until the index is stopped or no longer used.
+async fn follow(index: Weak<Shared>, mut commits: watch::Receiver<u64>) {
+    let failures = Repeated::new();
+    loop {
+        // Before the trail is read, so that a commit during it ends the pause.
+        commits.mark_unchanged();
+        let Some(shared) = index.upgrade().filter(|shared| !shared.is_stopped.load(Ordering::Relaxed)) else {
+            return;
+        };
+        let followed = shared.catch_up().await;
+        drop(shared);
+        if let Err(error) = followed {
+            if let Some(times) = failures.count() {
+                tracing::warn!(?error, times, "failed to update the search index; searches wait for it");
+            }
+            sleep(RETRY_DELAY).await;
+        } else if timeout(POLL_INTERVAL, commits.changed()).await.is_ok() {
+            sleep(GATHER_INTERVAL).await;
+        }
     }
 }
 

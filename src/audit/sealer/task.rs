@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::log::Log;
 use super::{IfLocked, RETRY_DELAY, SealerMetrics, seal};
+use crate::background;
 use crate::db::Db;
 
 /// The interval at which the sealer looks for events that another process left behind.
@@ -25,16 +25,8 @@ pub async fn run(db: Db, metrics: SealerMetrics, stopped: watch::Receiver<bool>)
         return;
     }
     metrics.started();
-    loop {
-        // Aborted together with this future.
-        let mut sealer = JoinSet::new();
-        sealer.spawn(seal_until_stopped(db.clone(), metrics.clone(), stopped.clone()));
-        match sealer.join_next().await {
-            Some(Err(error)) => tracing::error!(%error, "the sealer of the audit trail failed; starting another one"),
-            Some(Ok(())) | None => return,
-        }
-        sleep(RETRY_DELAY).await;
-    }
+    let seal = || seal_until_stopped(db.clone(), metrics.clone(), stopped.clone());
+    background::supervise("the sealer of the audit trail", RETRY_DELAY, seal).await;
 }
 
 async fn seal_until_stopped(db: Db, metrics: SealerMetrics, mut stopped: watch::Receiver<bool>) {
