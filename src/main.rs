@@ -12,6 +12,7 @@ use roster::cli::doctor_command::examine;
 use roster::cli::documents_command::manage_documents;
 use roster::cli::export_command::export;
 use roster::cli::import_command::import_file;
+use roster::cli::interruption::{Interrupted, until_stopped};
 use roster::cli::license_command::manage_licenses;
 use roster::cli::migrate_command::migrate;
 use roster::cli::open::WrongSetting;
@@ -29,6 +30,9 @@ const QUIET_LIBRARIES: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
 /// The exit code of an invalid setting, the same as clap's.
 const WRONG_SETTING_EXIT_CODE: u8 = 2;
 
+/// The exit code of a command that was told to stop, the usual one for the signal of Ctrl-C.
+const INTERRUPTED_EXIT_CODE: u8 = 130;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let (Cli { command, settings }, warnings) = Cli::parse_with_warnings();
@@ -42,7 +46,7 @@ async fn main() -> ExitCode {
         Command::Schema(schema) => run_schema(&schema).await,
         Command::Migrate => migrate(&settings).await,
         Command::Import(import) => import_file(&settings, &import).await,
-        Command::Export(options) => export(&settings, &options).await,
+        Command::Export(options) => until_stopped(export(&settings, &options)).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
         Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
         Command::License(license) => manage_licenses(&settings, license).await,
@@ -56,7 +60,11 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(settings.log_format, format_args!("error: {error:#}"));
-            if error.is::<WrongSetting>() { WRONG_SETTING_EXIT_CODE.into() } else { ExitCode::FAILURE }
+            match error {
+                error if error.is::<WrongSetting>() => WRONG_SETTING_EXIT_CODE.into(),
+                error if error.is::<Interrupted>() => INTERRUPTED_EXIT_CODE.into(),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -12,13 +12,11 @@ use super::archive::{self, BUFFER};
 use super::contents::Contents;
 use super::encryption::Output;
 use super::manifest::{DatabaseKind, Manifest};
+use super::work_dir::{self, WorkDir};
 use super::{SecretString, on_thread, postgres, read, sqlite};
 use crate::db::{self, DatabaseSettings};
 use crate::private_file;
 use crate::scalar::now;
-
-/// The beginning of the name of the directory in which a single file is made.
-const WORK_DIR: &str = ".roster-backup-of-file-";
 
 /// A backup that was made.
 #[derive(Debug)]
@@ -29,7 +27,8 @@ pub struct Created {
     pub manifest: Manifest,
 }
 
-/// Makes a backup of a database as a new file, beside which it needs as much room again.
+/// Makes a backup of a database as a new file. A copy of the database needs as much room again: beside the file, or, if the backup
+/// is encrypted, beside the database of SQLite and in the directory for temporary files.
 ///
 /// # Errors
 /// That the file exists, or that the database cannot be read, or the file not be written. There is no file then.
@@ -38,42 +37,38 @@ pub async fn create_file(
     file: PathBuf,
     passphrase: Option<SecretString>,
 ) -> anyhow::Result<Created> {
-    create(database, file, passphrase, WORK_DIR).await
-}
-
-/// Makes a backup in a working directory with this prefix, beside the file.
-pub(super) async fn create(
-    database: &DatabaseSettings,
-    file: PathBuf,
-    passphrase: Option<SecretString>,
-    work_dir: &str,
-) -> anyhow::Result<Created> {
     if file.symlink_metadata().is_ok() {
         bail!("{} exists, and a backup does not replace a file: name another file, or a directory", file.display());
     }
+    if let Some(file) = db::missing_file(&database.url) {
+        bail!("the database file {} does not exist", file.display());
+    }
     let created_at = now();
-    let dir = private_file::dir_of(&file);
-    let work = private_file::make_temp_dir(dir, work_dir).with_context(|| dir.display().to_string())?;
-    let copy = work.path().join("copy");
+    let work_dir = WorkDir::new_in(private_file::dir_of(&file))?;
+    let copy_dir = WorkDir::new_in(&work_dir::parent_of_copy(database, &file, passphrase.is_some()))?;
+    let copy = copy_dir.path().join("copy");
     let (kind, contents) = if db::is_postgres(&database.url) {
         (DatabaseKind::Postgres, postgres::dump(database, &copy).await?)
     } else {
         (DatabaseKind::Sqlite, sqlite::copy(database, &copy).await?)
     };
-    let plan = Plan { copy, kind, contents, created_at, file, passphrase };
-    // The directory is removed when nobody waits any more, which ends the work as well.
+    let dir = work_dir.path().to_owned();
+    let plan = Plan { copy, kind, contents, created_at, dir, file, passphrase };
+    // The directories are removed when nobody waits any more, which ends the work as well.
     let created = on_thread(move || plan.write()).await;
-    drop(work);
+    drop((work_dir, copy_dir));
     created
 }
 
 /// The data that the file of a backup is written from.
 struct Plan {
-    /// The copy of the database, in the working directory.
+    /// The copy of the database.
     copy: PathBuf,
     kind: DatabaseKind,
     contents: Contents,
     created_at: DateTime<Utc>,
+    /// The directory in which the file is written, beside its place.
+    dir: PathBuf,
     file: PathBuf,
     passphrase: Option<SecretString>,
 }
@@ -81,10 +76,10 @@ struct Plan {
 impl Plan {
     /// Writes the file completely, reads it again, and only then gives it its name.
     fn write(self) -> anyhow::Result<Created> {
-        let Self { copy, kind, contents, created_at, file, passphrase } = self;
+        let Self { copy, kind, contents, created_at, dir, file, passphrase } = self;
         let part = archive::measure(kind.part(), File::open(&copy)?)?;
         let manifest = Manifest::new(kind, created_at, contents, part);
-        let written = write_archive(&copy, &manifest, passphrase.as_ref())?;
+        let written = write_archive(&copy, &dir, &manifest, passphrase.as_ref())?;
         let read =
             read::read(written.path(), passphrase.as_ref(), &mut io::sink()).context("reading the new backup")?;
         if read != manifest {
@@ -97,10 +92,15 @@ impl Plan {
     }
 }
 
-/// Writes the archive to a temporary file beside the copy of the database. The file is durable then.
-fn write_archive(copy: &Path, manifest: &Manifest, passphrase: Option<&SecretString>) -> anyhow::Result<NamedTempFile> {
+/// Writes the archive to a temporary file in a directory. The file is durable then.
+fn write_archive(
+    copy: &Path,
+    dir: &Path,
+    manifest: &Manifest,
+    passphrase: Option<&SecretString>,
+) -> anyhow::Result<NamedTempFile> {
     // Private, whatever the umask is.
-    let written = NamedTempFile::new_in(private_file::dir_of(copy))?;
+    let written = NamedTempFile::new_in(dir)?;
     let output = Output::new(BufWriter::with_capacity(BUFFER, written), passphrase)?;
     let mut buffered = archive::write(output, manifest, File::open(copy)?)?.finish()?;
     buffered.flush()?;

@@ -7,18 +7,13 @@ use anyhow::Context as _;
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::SecretString;
-use super::create::{self, Created};
+use super::create::{Created, create_file};
 use crate::db::DatabaseSettings;
 use crate::private_file;
 use crate::scalar::now;
 
 /// The file whose lock a process holds while it makes a backup in the directory.
 const LOCK: &str = ".roster-backup.lock";
-/// The beginning of the name of the directory in which a backup is made. One that is left over is removed by the next process
-/// that holds the lock.
-const WORK_DIR: &str = ".roster-backup-";
-/// The same for single files (`create`), which hold no lock.
-const WORK_DIR_OF_FILES: &str = ".roster-backup-of-file-";
 /// The names of backups: `roster-20270131T031500.000Z.tar`, with `.age` if encrypted.
 const PREFIX: &str = "roster-";
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
@@ -91,10 +86,9 @@ impl BackupDir {
     ) -> anyhow::Result<Option<Rotation>> {
         private_file::make_dir(&self.0).with_context(|| self.0.display().to_string())?;
         let Some(_lock) = self.lock().with_context(|| self.0.display().to_string())? else { return Ok(None) };
-        self.remove_left_over();
         let suffix = if passphrase.is_some() { ENCRYPTED_SUFFIX } else { SUFFIX };
         let file = self.0.join(format!("{PREFIX}{}{suffix}", now().format(TIME_FORMAT)));
-        let created = create::create(database, file, passphrase, WORK_DIR).await?;
+        let created = create_file(database, file, passphrase).await?;
         let removed = match keep {
             Some(keep) => self.remove_all_but(keep, &created.file)?,
             None => Vec::new(),
@@ -109,19 +103,6 @@ impl BackupDir {
             Ok(()) => Ok(Some(lock)),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-
-    /// Removes what a process that was killed has left. The caller holds the lock.
-    fn remove_left_over(&self) {
-        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let is_left = name
-                .to_str()
-                .is_some_and(|name| name.starts_with(WORK_DIR) && !name.starts_with(WORK_DIR_OF_FILES) && name != LOCK);
-            if is_left && let Err(error) = fs::remove_dir_all(entry.path()) {
-                tracing::warn!(%error, dir = %entry.path().display(), "failed to remove an unfinished backup");
-            }
         }
     }
 
@@ -164,7 +145,7 @@ mod tests {
             "roster-2027013T031500.123Z.tar",
             "roster-20271331T031500.123Z.tar",
             "copy of roster-20270131T031500.123Z.tar",
-            ".roster-backup-x",
+            ".roster-work-x",
         ] {
             assert_eq!(time_in_name(name), None, "{name}");
         }

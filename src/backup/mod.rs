@@ -16,6 +16,7 @@ pub mod read;
 pub mod restore;
 mod sqlite;
 pub mod verify;
+mod work_dir;
 
 pub use age::secrecy::SecretString;
 use anyhow::Context as _;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::archive::BUFFER;
 use super::manifest::{DatabaseKind, Manifest};
+use super::work_dir::WorkDir;
 use super::{SecretString, on_thread, postgres, read, sqlite};
 use crate::audit::{self, Change, Entry};
 use crate::db::{self, DatabaseSettings, Db};
@@ -17,9 +18,6 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::{device, invitation, license, link, registration, session};
 use crate::scalar::now;
 use crate::{private_file, startup};
-
-/// The beginning of the name of the directory in which a SQLite file is restored, beside its place.
-const WORK_DIR: &str = ".roster-restore-";
 
 /// A backup whose every byte has been checked.
 #[derive(Clone, Debug)]
@@ -93,8 +91,7 @@ impl Backup {
         sqlite::check_empty(&target)?;
         // A server that starts meanwhile waits for it.
         let _lock = startup::lock_beside(&target).with_context(|| target.display().to_string())?;
-        let dir = private_file::dir_of(&target);
-        let work = private_file::make_temp_dir(dir, WORK_DIR).with_context(|| dir.display().to_string())?;
+        let work = WorkDir::new_in(private_file::dir_of(&target))?;
         let file = work.path().join("roster.db");
         self.extract(file.clone()).await?;
         let db = sqlite::connect(&file).await?;
@@ -115,7 +112,7 @@ impl Backup {
     /// Loads the dump in the backup into an empty database of PostgreSQL.
     pub(super) async fn load_dump(&self, db: &Db, url: &str) -> anyhow::Result<()> {
         postgres::check_empty(db, &self.manifest).await?;
-        let work = private_file::make_temp_dir(&std::env::temp_dir(), WORK_DIR)?;
+        let work = WorkDir::new_in(&std::env::temp_dir())?;
         let dump = work.path().join("roster.dump");
         self.extract(dump.clone()).await?;
         postgres::restore(db, url, &dump, &self.manifest).await

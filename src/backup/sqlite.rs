@@ -15,9 +15,6 @@ const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Copies the database to a new file, without the rows that no backup has.
 pub(super) async fn copy(database: &DatabaseSettings, to: &Path) -> anyhow::Result<Contents> {
-    if let Some(file) = db::missing_file(&database.url) {
-        anyhow::bail!("the database file {} does not exist", file.display());
-    }
     // SQLite would create it with the mode of the umask.
     drop(private_file::make(to)?);
     db::copy_sqlite(&database.url, to).await?;

@@ -6,10 +6,10 @@ use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 use super::contents::Contents;
 use super::manifest::DatabaseKind;
 use super::restore::Backup;
+use super::work_dir::WorkDir;
 use super::{postgres_programs, sqlite};
 use crate::audit;
 use crate::db::{DatabaseSettings, Db};
-use crate::private_file;
 
 /// The most problems of one kind that are listed.
 const MAX_PROBLEMS: usize = 100;
@@ -50,7 +50,7 @@ pub async fn verify(backup: &Backup, scratch: Option<&DatabaseSettings>) -> anyh
             db.close().await?;
         }
         (DatabaseKind::Postgres, None) => {
-            let work = private_file::make_temp_dir(&std::env::temp_dir(), ".roster-verify-")?;
+            let work = WorkDir::new_in(&std::env::temp_dir())?;
             let dump = work.path().join("roster.dump");
             backup.extract(dump.clone()).await?;
             let objects = postgres_programs::list(&dump).await?;
@@ -64,7 +64,7 @@ pub async fn verify(backup: &Backup, scratch: Option<&DatabaseSettings>) -> anyh
 }
 
 async fn verify_sqlite(backup: &Backup, report: &mut Report) -> anyhow::Result<()> {
-    let work = private_file::make_temp_dir(&std::env::temp_dir(), ".roster-verify-")?;
+    let work = WorkDir::new_in(&std::env::temp_dir())?;
     let file = work.path().join("roster.db");
     backup.extract(file.clone()).await?;
     let db = sqlite::connect(&file).await?;

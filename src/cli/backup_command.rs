@@ -6,11 +6,13 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use indicatif::HumanBytes;
 
 use super::config::{Backup, Settings};
+use super::interruption::until_stopped;
 use super::open::{DATA_DIR, WrongSetting};
 use super::output::print_line;
 use crate::backup::create::{Created, create_file};
 use crate::backup::directory::BackupDir;
 use crate::backup::{Manifest, SecretString};
+use crate::db::DatabaseSettings;
 
 pub async fn back_up(settings: &Settings, backup: &Backup) -> anyhow::Result<()> {
     let target = Target::of(settings, backup)?;
@@ -20,21 +22,27 @@ pub async fn back_up(settings: &Settings, backup: &Backup) -> anyhow::Result<()>
     };
     let is_encrypted = passphrase.is_some();
     let database = settings.database(DATA_DIR);
-    let created = match target {
-        Target::File(file) => create_file(&database, file, passphrase).await?,
-        Target::Dir(dir) => {
-            let keep = backup.keep.map(|keep| keep as usize);
-            let rotation = dir.create(&database, passphrase, keep).await?;
-            let busy =
-                || anyhow::anyhow!("another process is making a backup in {}; try again later", dir.path().display());
-            let rotation = rotation.ok_or_else(busy)?;
-            for file in &rotation.removed {
-                print_line!("Removed {}.", file.display())?;
-            }
-            rotation.created
-        }
-    };
+    let created = until_stopped(create(&database, target, passphrase, backup.keep)).await?;
     Ok(print_created(&created, is_encrypted)?)
+}
+
+async fn create(
+    database: &DatabaseSettings,
+    target: Target,
+    passphrase: Option<SecretString>,
+    keep: Option<u32>,
+) -> anyhow::Result<Created> {
+    let dir = match target {
+        Target::File(file) => return create_file(database, file, passphrase).await,
+        Target::Dir(dir) => dir,
+    };
+    let rotation = dir.create(database, passphrase, keep.map(|keep| keep as usize)).await?;
+    let busy = || anyhow::anyhow!("another process is making a backup in {}; try again later", dir.path().display());
+    let rotation = rotation.ok_or_else(busy)?;
+    for file in &rotation.removed {
+        print_line!("Removed {}.", file.display())?;
+    }
+    Ok(rotation.created)
 }
 
 /// The place of a new backup.

@@ -16,6 +16,7 @@ mod export;
 pub mod export_command;
 pub mod import;
 pub mod import_command;
+pub mod interruption;
 pub mod license;
 pub mod license_command;
 pub mod migrate_command;

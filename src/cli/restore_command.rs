@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::backup_command::described;
 use super::config::{Restore, Settings};
+use super::interruption::until_stopped;
 use super::open::{DATA_DIR, WrongSetting, unusable_key};
 use super::output::{print_error, print_line};
 use crate::backup::read::is_encrypted;
@@ -15,6 +16,10 @@ use crate::db::DatabaseSettings;
 
 pub async fn restore(settings: &Settings, options: Restore) -> anyhow::Result<()> {
     let passphrase = passphrase(settings, &options.file)?;
+    until_stopped(restore_with(settings, options, passphrase)).await
+}
+
+async fn restore_with(settings: &Settings, options: Restore, passphrase: Option<SecretString>) -> anyhow::Result<()> {
     let backup = Backup::open(options.file, passphrase).await?;
     if options.verify {
         return print_verification(settings, &backup, options.scratch_url).await;

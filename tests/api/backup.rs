@@ -3,6 +3,7 @@
 mod archive;
 mod damage;
 mod directory;
+mod interrupted;
 mod older;
 mod passphrase;
 

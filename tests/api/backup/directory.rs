@@ -24,7 +24,8 @@ in_every_sandbox! {
         }
         let old = "roster-20200101T000000.000Z.tar";
         fs::write(dir.join(old), "not even a backup").unwrap();
-        fs::create_dir(dir.join(".roster-backup-killed")).unwrap();
+        fs::create_dir(dir.join(".roster-work-killed")).unwrap();
+        fs::write(dir.join(".roster-work-killed/lock"), "").unwrap();
         let mut seen = BTreeSet::from([old.to_owned()]);
         for round in 0..3 {
             let done = sandbox.run(&["backup", "backups", "--keep", "2"]).await;
