@@ -2,8 +2,12 @@
 
 mod trusted_only;
 
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
 use roster::document::{self, NewDocument, Withdrawal};
 use roster::http::hash_of;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller};
@@ -163,6 +167,26 @@ on_every_database! {
         assert_eq!(code_of(&ann, &other).await, "");
         document::withdraw(&app.db, &Withdrawal::Set("web".to_owned())).await.unwrap();
         answered_with(&ann, &other, "DOCUMENT_NOT_TRUSTED").await;
+    }
+
+    async fn documents_in_memory_are_executed_while_they_cannot_be_read(app: App) {
+        if !app.db.is_postgres() {
+            return;
+        }
+        let (ann, me) = (app.user().await, json!({ "documentId": "me" }));
+        publish(&app, "web", vec![new("me", VIEWER)]).await;
+        assert_eq!(code_of(&ann, &me).await, "");
+        let transaction = app.db.begin().await.unwrap();
+        transaction.execute_unprepared("LOCK TABLE document_revision IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        // Several looks begin meanwhile, and wait for the lock.
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(3) {
+            let bodies = [&me; 20].map(|body| code_of(&ann, body));
+            assert_eq!(join_all(bodies).await, [""; 20]);
+        }
+        transaction.rollback().await.unwrap();
+        document::withdraw(&app.db, &Withdrawal::Document("me".to_owned())).await.unwrap();
+        answered_with(&ann, &me, "DOCUMENT_NOT_TRUSTED").await;
     }
 
     async fn an_api_key_that_is_bound_to_a_set_executes_nothing_else(app: App) {
