@@ -31,6 +31,8 @@ pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 const MAX_ID: usize = 200;
 /// Maximum number of bytes of the name of a document.
 const MAX_NAME: usize = 200;
+/// The number of digits of a SHA-256 hash in hexadecimal.
+const HASH_LENGTH: usize = 64;
 
 /// The result of [`publish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,12 +177,18 @@ fn errors_of(sdl: &str, document: &NewDocument) -> Vec<String> {
     if name.as_ref().is_some_and(|name| name.len() > MAX_NAME) {
         return vec![format!("{id}: the name must have at most {MAX_NAME} bytes")];
     }
-    if id.strip_prefix(HASH_PREFIX).is_some_and(|hash| hash != http::hash_of(body)) {
+    let hash = id.strip_prefix(HASH_PREFIX).or(Some(id.as_str()).filter(|id| is_hash(id)));
+    if hash.is_some_and(|hash| hash != http::hash_of(body)) {
         return vec![format!("{id}: the ID is not the SHA-256 hash of the document")];
     }
     let Err(error) = http::check_document(sdl, body) else { return Vec::new() };
     let label = name.as_ref().map_or_else(|| id.clone(), |name| format!("{id} ({name})"));
     error.all().map(|error| format!("{label}: {}", described(error))).collect()
+}
+
+/// Returns whether an ID has the form of a SHA-256 hash, by which servers find texts.
+fn is_hash(id: &str) -> bool {
+    id.len() == HASH_LENGTH && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn described(error: &HttpError) -> String {

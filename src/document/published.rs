@@ -1,6 +1,7 @@
 //! The trusted documents in the memory of a server. Requests are answered from memory, and cause a look for publications and
 //! withdrawals once a second.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -146,11 +147,27 @@ fn index(rows: Vec<trusted_document::Model>) -> Documents {
         let document = TrustedDocument { id: row.id, name, text, sets: Vec::new() };
         by_id.entry(id).or_insert(document).sets.push(row.set_name);
     }
-    let mut documents = Documents::new();
+    let (mut documents, mut by_hash) = (Documents::new(), Documents::new());
     for (id, document) in by_id {
-        let (hash, document) = (hash_of(&document.text), Arc::new(document));
-        documents.entry(hash).or_insert_with(|| Arc::clone(&document));
+        let document = Arc::new(document);
+        match by_hash.entry(hash_of(&document.text)) {
+            Entry::Vacant(entry) => {
+                entry.insert(Arc::clone(&document));
+            }
+            // A text with several IDs is in the sets of all of them.
+            Entry::Occupied(mut entry) => add_sets(Arc::make_mut(entry.get_mut()), &document.sets),
+        }
         documents.insert(id, document);
     }
+    // An ID cannot stand for another text than the hash that it looks like.
+    documents.extend(by_hash);
     documents
+}
+
+fn add_sets(document: &mut TrustedDocument, sets: &[String]) {
+    for set in sets {
+        if !document.sets.contains(set) {
+            document.sets.push(set.clone());
+        }
+    }
 }

@@ -192,13 +192,15 @@ on_every_database! {
     async fn an_api_key_that_is_bound_to_a_set_executes_nothing_else(app: App) {
         let admin = app.admin().await;
         publish(&app, "wards", vec![new("me", VIEWER)]).await;
-        publish(&app, "web", vec![new("me", VIEWER), new("kind", "query Kind { __typename }")]).await;
+        publish(&app, "web", vec![new("a", VIEWER), new("me", VIEWER), new("kind", "query Kind { __typename }")]).await;
         let created = admin.mutate("createApiKey", "secret apiKey { documentSet }", json!({ "name": "Display", "documentSet": "wards" })).await;
         assert_eq!(created["apiKey"]["documentSet"], "wards");
         let mut key = app.anonymous();
         key.token = created["secret"].as_str().map(str::to_owned);
         assert_eq!(key.post(&json!({ "documentId": "me" })).await.1, json!({ "data": { "viewer": { "id": admin.id() } } }));
         assert_eq!(code_of(&key, &json!({ "extensions": persisted(VIEWER) })).await, "");
+        // The text has another ID in another set.
+        assert_eq!(code_of(&key, &json!({ "documentId": "a" })).await, "DOCUMENT_NOT_TRUSTED");
         for body in [json!({ "documentId": "kind" }), json!({ "query": VIEWER }), json!({ "query": "{ __schema { description } }" })] {
             assert_eq!(code_of(&key, &body).await, "DOCUMENT_NOT_TRUSTED", "{body}");
         }
@@ -260,8 +262,10 @@ in_every_sandbox! {
         let invalid = publish(json!({ "good": VIEWER, "bad": "query Bad {\n  viewer { nothing }\n}", "worse": "{" })).await;
         assert_eq!(invalid.code, 1);
         assert!(invalid.err.contains("bad (Bad): line 2, column 12: ") && invalid.err.contains("worse: line 1, column 2: "), "{}", invalid.err);
-        let wrong_hash = publish(json!({ "sha256:00": VIEWER })).await;
-        assert!(wrong_hash.code == 1 && wrong_hash.err.contains("not the SHA-256 hash"), "{wrong_hash:?}");
+        for id in ["sha256:00", &hash_of("{ viewer { id } }")] {
+            let wrong_hash = publish(json!({ id: VIEWER })).await;
+            assert!(wrong_hash.code == 1 && wrong_hash.err.contains("not the SHA-256 hash"), "{wrong_hash:?}");
+        }
         let wrong_id = publish(json!({ "a b": VIEWER })).await;
         assert!(wrong_id.code == 1 && wrong_id.err.contains("the ID must have"), "{wrong_id:?}");
         assert_eq!(sandbox.run(&["documents", "list"]).await.out.lines().count(), 1);
