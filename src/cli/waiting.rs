@@ -1,5 +1,6 @@
 //! Waits for the database at the start of the server. Meanwhile, the server is live but not ready.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,7 +16,9 @@ use super::output::announce;
 use super::port::Port;
 use crate::db::{self, Db};
 use crate::error::Error;
-use crate::http::{self, Application, Avatar, Caller, Events, ExecutionResult, HttpError};
+use crate::http::{
+    self, Application, Avatar, Caller, Events, ExecutionResult, HttpError, PublishedSchema, TrustedDocument,
+};
 use crate::repeated::Repeated;
 use crate::scalar::Id;
 use crate::schema;
@@ -123,6 +126,18 @@ impl Application for Waiting {
     }
 
     async fn authorize_upload(&self, _: &Caller) -> Result<Id, HttpError> {
+        Err(HttpError::overloaded(RETRY_AFTER))
+    }
+
+    async fn trusted_document(&self, _: &str) -> Result<Option<Arc<TrustedDocument>>, HttpError> {
+        Err(HttpError::overloaded(RETRY_AFTER))
+    }
+
+    async fn authorize_document(&self, _: &Caller, _: &str) -> Result<(), HttpError> {
+        Err(HttpError::overloaded(RETRY_AFTER))
+    }
+
+    async fn published_schema(&self, _: Caller) -> Result<&'static PublishedSchema, HttpError> {
         Err(HttpError::overloaded(RETRY_AFTER))
     }
 
