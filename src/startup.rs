@@ -3,10 +3,11 @@
 mod rebuild;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
+use tokio::sync::oneshot;
 
 use crate::db::{DatabaseSettings, Db, file_of};
 use crate::error::Error;
@@ -20,7 +21,10 @@ impl Db {
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, Error> {
         // Several processes that create one file at once would fail before they could wait for each other's transactions.
         let file = file_of(&settings.url);
-        let lock = file.as_deref().map(lock_beside).transpose().map_err(Error::internal)?;
+        let lock = match file.clone() {
+            Some(file) => Some(lock_beside(file).await.map_err(Error::internal)?),
+            None => None,
+        };
         let db = Self::connect(settings).await?;
         // Only after connecting: a file that is not a database stays unchanged.
         if let Some(file) = &file {
@@ -98,11 +102,17 @@ fn restrict(database: &Path) {
 
 /// Waits for the lock file beside a database file, and creates the directory if needed. The lock is held until the returned file
 /// is dropped.
-pub(crate) fn lock_beside(database: &Path) -> std::io::Result<File> {
-    if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        private_file::make_dir(dir)?;
-    }
-    let lock = private_file::open_or_make(&database.with_extension("lock"))?;
-    lock.lock()?;
-    Ok(lock)
+pub(crate) async fn lock_beside(database: PathBuf) -> std::io::Result<File> {
+    let lock = move || -> std::io::Result<File> {
+        if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            private_file::make_dir(dir)?;
+        }
+        let lock = private_file::open_or_make(&database.with_extension("lock"))?;
+        lock.lock()?;
+        Ok(lock)
+    };
+    // A blocking task of tokio would keep the process from ending while it waits.
+    let (send, locked) = oneshot::channel();
+    std::thread::Builder::new().name("startup".to_owned()).spawn(move || send.send(lock()))?;
+    locked.await.map_err(std::io::Error::other)?
 }

@@ -90,7 +90,7 @@ impl Backup {
         let target = db::file_of(url).context("the URL names no file")?;
         sqlite::check_empty(&target)?;
         // A server that starts meanwhile waits for it.
-        let _lock = startup::lock_beside(&target).with_context(|| target.display().to_string())?;
+        let _lock = startup::lock_beside(target.clone()).await.with_context(|| target.display().to_string())?;
         let work = WorkDir::new_in(private_file::dir_of(&target))?;
         let file = work.path().join("roster.db");
         self.extract(file.clone()).await?;

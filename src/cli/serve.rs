@@ -12,7 +12,7 @@ use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, hasher_of};
 use super::output::announce;
 use super::port::{METRICS_LISTEN, Ports, listen_on};
 use super::position_task::PositionTask;
-use super::{admin, bulk, server_url, waiting};
+use super::{admin, server_url, waiting};
 use crate::app::App;
 use crate::audit::sealer::{self, SealerMetrics};
 use crate::auth::password::Hasher;
@@ -36,7 +36,6 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let Ports { public, metrics } = Ports::bind(settings).await?;
     let Some((db, public)) = waiting::open(settings, public).await? else { return Ok(()) };
     let hasher = hasher_of(&db, settings, DATA_DIR).await?;
-    bulk::recover(&db).await;
     if !admin::has_superuser(&db).await? {
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
         announce(

@@ -1,5 +1,6 @@
-//! Waits for the database at the start of the server. Meanwhile, the server is live but not ready.
+//! Waits for the database at the start of the server, and prepares it. Meanwhile, the server is live but not ready.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use async_graphql::Request;
 use async_graphql::parser::types::ExecutableDocument;
 use backon::{ExponentialBuilder, Retryable};
 use poem::Route;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep;
 
+use super::bulk;
 use super::config::Settings;
 use super::open::{self, DATA_DIR, WrongSetting, setting_of_database};
 use super::output::announce;
@@ -32,34 +35,32 @@ const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter()
     .without_max_times();
 
+/// The time that the preparation of the database may take before the server answers health checks.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The seconds after which clients should try again.
 const RETRY_AFTER: u64 = 1;
 
-/// Opens the database, with pending migrations applied. As long as PostgreSQL cannot be reached, the server waits for it, with its
-/// port open. Returns `None` if the process is told to stop meanwhile.
+/// Opens the database, with pending migrations applied and all indexes built. If that takes long, or PostgreSQL cannot be reached,
+/// the server answers health checks meanwhile. Returns `None` if the process is told to stop then.
 pub(super) async fn open(settings: &Settings, port: Port) -> anyhow::Result<Option<(Db, Port)>> {
-    let database = settings.database(DATA_DIR);
-    if !db::is_postgres(&database.url) {
-        return Ok(Some((open::open(settings, DATA_DIR).await?, port)));
-    }
-    let (connected, port) = match Db::connect(&database).await {
-        Err(error) if db::is_unreachable(&error) => match wait(settings, port).await? {
-            Some(waited) => waited,
-            None => return Ok(None),
-        },
-        connected => (connected, port),
+    let is_unreachable = Notify::new();
+    let mut prepared = pin!(prepare(settings, &is_unreachable));
+    let reason = tokio::select! {
+        db = &mut prepared => return Ok(Some((db?, port))),
+        () = is_unreachable.notified() => "waits for its database",
+        () = sleep(PATIENCE) => "prepares its database",
     };
-    let migrated = async {
-        let db = connected?;
-        db.migrate().await.map(|()| db)
-    };
-    let db = migrated.await.map_err(anyhow::Error::from);
-    Ok(Some((db.with_context(|| setting_of_database(settings, DATA_DIR))?, port)))
+    wait(settings, port, reason, prepared).await
 }
 
-/// Connects as soon as the database can be reached, and serves health checks until then. Returns `None` if the process is told to
-/// stop.
-async fn wait(settings: &Settings, port: Port) -> anyhow::Result<Option<(Result<Db, Error>, Port)>> {
+/// Serves health checks until the database is prepared. Returns `None` if the process is told to stop.
+async fn wait(
+    settings: &Settings,
+    port: Port,
+    reason: &str,
+    prepared: impl Future<Output = anyhow::Result<Db>>,
+) -> anyhow::Result<Option<(Db, Port)>> {
     let listen = port.listen(settings)?;
     let public_url = settings.public_url(&listen);
     // Checked before anyone can connect, as at any other start.
@@ -76,23 +77,44 @@ async fn wait(settings: &Settings, port: Port) -> anyhow::Result<Option<(Result<
     let server = tokio::spawn(http::serve(application, waiting_listener, settings.server_settings(&public_url), ended));
     announce(
         settings.log_format,
-        format_args!("Roster waits for its database; it answers {url}/health/live and {url}/health/ready."),
+        format_args!("Roster {reason}; it answers {url}/health/live and {url}/health/ready."),
     );
-    let connected = tokio::select! {
-        connected = connect(settings) => Some(connected),
+    let prepared = tokio::select! {
+        prepared = prepared => Some(prepared),
         () = &mut stopped => None,
     };
     drop(end);
     server.await??;
-    Ok(connected.map(|connected| (connected, Port::Open { listener, stopped })))
+    Ok(match prepared {
+        Some(db) => Some((db?, Port::Open { listener, stopped })),
+        None => None,
+    })
 }
 
-/// Connects to the database, and tries again as long as it cannot be reached.
-async fn connect(settings: &Settings) -> Result<Db, Error> {
+/// Opens the database, applies pending migrations, and builds indexes that are missing. Waits for PostgreSQL as long as it cannot be
+/// reached.
+async fn prepare(settings: &Settings, is_unreachable: &Notify) -> anyhow::Result<Db> {
+    let db = if db::is_postgres(&settings.database(DATA_DIR).url) {
+        let migrated = async {
+            let db = connect(settings, is_unreachable).await?;
+            db.migrate().await.map(|()| db)
+        };
+        let db = migrated.await.map_err(anyhow::Error::from);
+        db.with_context(|| setting_of_database(settings, DATA_DIR))?
+    } else {
+        open::open(settings, DATA_DIR).await?
+    };
+    bulk::recover(&db).await;
+    Ok(db)
+}
+
+/// Connects to the database, and tries again as long as it cannot be reached, of which the waiting server is told.
+async fn connect(settings: &Settings, is_unreachable: &Notify) -> Result<Db, Error> {
     let database = settings.database(DATA_DIR);
     let setting = setting_of_database(settings, DATA_DIR);
     let failures = Repeated::new();
     let log = |error: &Error, _: Duration| {
+        is_unreachable.notify_one();
         if let Error::Unavailable(cause) = error
             && let Some(times) = failures.count()
         {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use futures_util::future::join_all;
-use sea_orm::{ConnectionTrait as _, Database};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseTransaction, TransactionTrait as _};
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -251,6 +251,46 @@ async fn a_server_that_starts_before_its_database_waits_for_it() {
     assert!(logged < CLOSED_CONNECTIONS, "not every attempt is logged: {}", server.err());
     server.signal("TERM");
     assert_eq!(server.code().await, 0, "{}", server.err());
+}
+
+/// Starts a server whose preparation of the database is blocked, ends it, starts another one, and lets that one go on.
+async fn check_preparation<T>(sandbox: &Sandbox, arguments: &[&str], lock: T, unlock: impl AsyncFnOnce(T)) {
+    let mut stopped = sandbox.begin(arguments);
+    stopped.wait_for_output("Roster prepares its database").await;
+    stopped.signal("TERM");
+    assert_eq!(stopped.code().await, 0, "{}", stopped.err());
+
+    let server = sandbox.begin(arguments);
+    server.wait_for_output("Roster prepares its database").await;
+    let address = server.out().split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let client = RawClient(address.parse().unwrap());
+    assert_eq!((client.get("/health/live").await.status, client.get("/health/ready").await.status), (200, 503));
+    assert_eq!(client.query("{ viewer { id } }").await.status, 503);
+    unlock(lock).await;
+    server.wait_for_output("Roster listens on").await;
+    assert_eq!(server.address(), address);
+    assert_eq!(client.get("/health/ready").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_live_while_another_process_prepares_its_sqlite_file() {
+    let sandbox = Sandbox::on_sqlite();
+    std::fs::create_dir(sandbox.path("roster-data")).unwrap();
+    let lock = std::fs::File::create(sandbox.path("roster-data/roster.lock")).unwrap();
+    lock.lock().unwrap();
+    check_preparation(&sandbox, &[], lock, async |lock| drop(lock)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_live_while_its_tables_on_postgres_are_migrated() {
+    let Some(postgres) = postgres::server() else { return };
+    let url = postgres.fresh_database().await;
+    let database = Database::connect(&url).await.unwrap();
+    let migration = database.begin().await.unwrap();
+    migration.execute_unprepared("SELECT pg_advisory_xact_lock(7305804402)").await.unwrap();
+    let sandbox = Sandbox::on_sqlite();
+    let unlock = async |migration: DatabaseTransaction| migration.rollback().await.unwrap();
+    check_preparation(&sandbox, &["--database-url", &url], migration, unlock).await;
 }
 
 #[tokio::test]
