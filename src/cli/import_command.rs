@@ -34,7 +34,7 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
     let job = import::Import { db: &db, license_id: target.id, source: &source, options };
     let checked = check(import, &job).await?;
     if checked.refused > 0 && import.on_error == OnError::Stop {
-        return show(settings, import, &checked, "would be");
+        return show(settings, import, &checked, Pass::Check);
     }
     // A new license is created only after the file has been found valid.
     target.create(&db).await?;
@@ -50,7 +50,7 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
     let imported = imported?;
     ended?;
     close(db).await?;
-    show(settings, import, &imported, "were")
+    show(settings, import, &imported, Pass::Write)
 }
 
 /// Validates every row, and creates neither a database nor a key.
@@ -63,7 +63,7 @@ async fn try_out(settings: &Settings, import: &Import, source: &Source) -> anyho
     let job = import::Import { db: &db, license_id: target.id, source, options };
     let checked = check(import, &job).await?;
     db.close().await?;
-    show(settings, import, &checked, "would be")
+    show(settings, import, &checked, Pass::Check)
 }
 
 /// Validates every row.
@@ -176,16 +176,70 @@ fn report(import: &Import, source: &Source, is_trial: bool) -> anyhow::Result<Re
     Report::create(import.report.as_deref(), rejects, is_trial).context("the report cannot be written")
 }
 
-fn show(settings: &Settings, import: &Import, summary: &ImportSummary, verb: &str) -> anyhow::Result<()> {
-    summary.errors().for_each(|error| print_error(settings.log_format, error));
-    let rows = if summary.refused == 1 { "row" } else { "rows" };
-    if summary.refused > 0 && import.on_error == OnError::Stop {
-        anyhow::bail!("{} invalid {rows}; nothing was written.", summary.refused)
+/// A pass over the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Check,
+    Write,
+}
+
+impl Pass {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Check => "would be",
+            Self::Write => "were",
+        }
     }
-    print_line!("{}", summary.describe(verb))?;
+}
+
+fn show(settings: &Settings, import: &Import, summary: &ImportSummary, pass: Pass) -> anyhow::Result<()> {
+    summary.errors().for_each(|error| print_error(settings.log_format, error));
+    let error = error_of(summary.refused, import.on_error, pass);
+    if pass == Pass::Write || error.is_none() {
+        print_line!("{}", summary.describe(pass.verb()))?;
+    }
+    if let Some(error) = error {
+        anyhow::bail!(error);
+    }
     if summary.refused > 0 {
         let place = import.rejects.as_ref().map(|file| format!(": {}", file.display())).unwrap_or_default();
-        print_line!("{} invalid {rows} {verb} refused{place}.", summary.refused)?;
+        print_line!("{} invalid {} {} refused{place}.", summary.refused, rows(summary.refused), pass.verb())?;
     }
     Ok(())
+}
+
+/// Returns the error with which the command ends because rows are invalid; `None` if it does not.
+fn error_of(refused: u64, on_error: OnError, pass: Pass) -> Option<String> {
+    if refused == 0 || on_error == OnError::Skip {
+        return None;
+    }
+    let rows = rows(refused);
+    Some(match pass {
+        Pass::Check => format!("{refused} invalid {rows}; nothing was written."),
+        // They were valid when they were checked.
+        Pass::Write => format!(
+            "{refused} {rows} left out, because the directory was changed during the import; all other rows were written."
+        ),
+    })
+}
+
+const fn rows(count: u64) -> &'static str {
+    if count == 1 { "row" } else { "rows" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_whether_anything_was_written() {
+        let of = |refused, on_error, pass| error_of(refused, on_error, pass).unwrap_or_default();
+        assert_eq!(of(2, OnError::Stop, Pass::Check), "2 invalid rows; nothing was written.");
+        let written =
+            "1 row left out, because the directory was changed during the import; all other rows were written.";
+        assert_eq!(of(1, OnError::Stop, Pass::Write), written);
+        for pass in [Pass::Check, Pass::Write] {
+            assert_eq!((of(0, OnError::Stop, pass), of(3, OnError::Skip, pass)), (String::new(), String::new()));
+        }
+    }
 }
