@@ -13,7 +13,7 @@ use poem::http::{HeaderMap, HeaderValue};
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The length of the prefix of IPv6 addresses that contain an IPv4 address, in bits.
 const MAPPED: u8 = 96;
-/// The time within which at most one warning about an untrusted peer is logged.
+/// The time within which at most one warning about a peer is logged.
 const WARN_INTERVAL: Duration = Duration::from_hours(1);
 /// Maximum number of peers that are remembered; with more, no warning is logged for the others, so that no client can fill the
 /// log.
@@ -22,7 +22,7 @@ const MAX_WARNED: usize = 100;
 /// The proxies whose X-Forwarded-For is trusted.
 pub struct Proxies {
     trusted: Vec<IpNet>,
-    warned: Mutex<HashMap<IpAddr, Instant>>,
+    warned: Mutex<HashMap<Option<IpAddr>, Instant>>,
 }
 
 impl Proxies {
@@ -31,22 +31,39 @@ impl Proxies {
         Self { trusted, warned: Mutex::default() }
     }
 
-    /// Returns the address that a request comes from, as [`address`] does. If an untrusted peer sends X-Forwarded-For, a warning
-    /// is logged: a proxy that is not configured makes all clients behind it share one address. `None` is the peer of a Unix socket,
-    /// which is trusted: only a proxy that may write to the file can connect.
+    /// Returns the address that a request comes from, as [`address`] does. `None` is the peer of a Unix socket, which is trusted: only
+    /// a proxy that may write to the file can connect. A warning is logged if the clients of a proxy share one address: because an
+    /// untrusted peer sends X-Forwarded-For, or because the peer of the Unix socket does not.
     pub fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
-        let Some(peer) = peer.map(|peer| peer.to_canonical()) else { return address(None, headers, &self.trusted) };
+        let peer = peer.map(|peer| peer.to_canonical());
+        match peer {
+            Some(peer) => self.warn_of_untrusted(peer, headers),
+            None => self.warn_of_missing(headers),
+        }
+        address(peer, headers, &self.trusted)
+    }
+
+    fn warn_of_untrusted(&self, peer: IpAddr, headers: &HeaderMap) {
         let is_trusted = self.trusted.iter().any(|network| network.contains(&peer));
-        if headers.contains_key(FORWARDED_FOR) && !is_trusted && self.must_warn(peer, Instant::now()) {
+        if headers.contains_key(FORWARDED_FOR) && !is_trusted && self.must_warn(Some(peer), Instant::now()) {
             tracing::warn!(
                 %peer,
                 "X-Forwarded-For is ignored, because the peer is not a trusted proxy; if it is yours, add it to --trusted-proxies"
             );
         }
-        address(Some(peer), headers, &self.trusted)
     }
 
-    fn must_warn(&self, peer: IpAddr, now: Instant) -> bool {
+    fn warn_of_missing(&self, headers: &HeaderMap) {
+        let is_missing = forwarded(headers).next().flatten().is_none();
+        if is_missing && self.must_warn(None, Instant::now()) {
+            tracing::warn!(
+                "a request through the Unix socket has no valid X-Forwarded-For; all such requests share the limits of one address, \
+                 so let the proxy send the address of the client"
+            );
+        }
+    }
+
+    fn must_warn(&self, peer: Option<IpAddr>, now: Instant) -> bool {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.get(&peer).is_some_and(|at| now.duration_since(*at) < WARN_INTERVAL) {
             return false;
@@ -84,9 +101,7 @@ pub fn network(text: &str) -> Result<IpNet, &'static str> {
 /// this machine.
 fn address(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_in_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
-    let lines: Vec<&HeaderValue> = headers.get_all(FORWARDED_FOR).iter().collect();
-    let mut forwarded =
-        lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(',').map(entry));
+    let mut forwarded = forwarded(headers);
     let mut last = peer.map_or(Ipv4Addr::LOCALHOST.into(), |peer| peer.to_canonical());
     let mut is_trusted = peer.is_none() || is_in_trusted(last);
     while is_trusted {
@@ -97,6 +112,12 @@ fn address(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> IpAd
         is_trusted = is_in_trusted(last);
     }
     last
+}
+
+/// Returns the forwarded addresses, the last one first; `None` for an entry that is not an address.
+fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines: Vec<&HeaderValue> = headers.get_all(FORWARDED_FOR).iter().collect();
+    lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(',').map(entry))
 }
 
 /// Parses one entry of the header: an address, with or without a port; an IPv6 address may be in brackets.
@@ -173,7 +194,7 @@ mod tests {
     #[test]
     fn each_peer_is_logged_once_an_hour_and_at_most_a_hundred_peers() {
         let (proxies, start) = (Proxies::new(Vec::new()), Instant::now());
-        let peer = |n: u8| IpAddr::from([203, 0, 113, n]);
+        let peer = |n: u8| Some(IpAddr::from([203, 0, 113, n]));
         let later = |minutes: u64| start + Duration::from_mins(minutes);
         assert!(proxies.must_warn(peer(1), start));
         assert!(!proxies.must_warn(peer(1), later(59)) && proxies.must_warn(peer(1), later(60)));

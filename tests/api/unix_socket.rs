@@ -42,6 +42,7 @@ in_every_sandbox! {
             let sessions = response["data"]["login"]["user"]["sessions"].as_array().unwrap_or_else(|| panic!("{response:#}"));
             let current = sessions.iter().find(|session| session["isCurrent"] == true).unwrap();
             assert_eq!(current["ipAddress"], address, "{forwarded}");
+            assert_eq!(server.err().contains("has no valid X-Forwarded-For"), forwarded.is_empty(), "{}", server.err());
         }
         server.signal("TERM");
         assert_eq!(server.code().await, 0);
