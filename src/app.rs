@@ -246,8 +246,12 @@ impl Application for App {
             return Ok(http::Avatar { hash, content: None });
         }
         let avatar = Store::read(&self.db, id).await.map_err(log)?.ok_or_else(HttpError::not_found)?;
-        // The hash is that of the content itself, which may have been replaced between the two reads.
+        // The hash is that of the content itself, which may have been replaced between the two reads. A signed URL shows only the
+        // picture that it names.
         let hash = avatar.hash();
+        if !is_shown(&hash) {
+            return Err(HttpError::not_found());
+        }
         let content = AvatarContent { content_type: avatar.content_type.name(), bytes: avatar.content };
         Ok(http::Avatar { hash, content: Some(content) })
     }

@@ -1,7 +1,8 @@
 //! The signed URLs of pictures, which an `<img>` can load.
 
 use roster::entity::avatar;
-use sea_orm::EntityTrait;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 
 use crate::app::{App, Caller, PUBLIC_URL};
@@ -65,6 +66,19 @@ on_every_database! {
         chief.mutate("setActive", "", json!({ "id": user.id(), "active": false })).await;
         let seen = (status(&of_user).await, status(&of_colleague).await, status(&of_chief).await);
         assert_eq!(seen, (401, 404, 200), "the user is inactive");
+    }
+
+    async fn a_url_shows_no_other_picture_than_the_one_it_names(app: App) {
+        let user = app.user().await;
+        set(&user, user.id, &png(30, 20)).await;
+        let url = link(&user, &user).await;
+        assert_eq!(status(&url).await, 200);
+        // As if the picture were replaced after its hash was read.
+        let replace = avatar::Entity::update_many().col_expr(avatar::Column::Content, Expr::value(png(31, 21)));
+        replace.filter(avatar::Column::UserId.eq(user.id)).exec(app.db.write()).await.unwrap();
+        assert_eq!(status(&url).await, 404);
+        let with_token = reqwest::Client::new().get(&url).bearer_auth(user.token.as_ref().unwrap());
+        assert_eq!(with_token.send().await.unwrap().status(), 200, "a token shows the picture as it is now");
     }
 
     async fn an_api_key_gets_urls_too(app: App) {
