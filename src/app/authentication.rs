@@ -3,6 +3,7 @@
 use async_graphql::Request;
 use poem::http::StatusCode;
 
+use super::documents::check_unbound;
 use super::execution::is_public_mutation;
 use super::{App, errors};
 use crate::access::{SignedIn, Viewer};
@@ -47,7 +48,9 @@ impl App {
         query: &str,
     ) -> Result<(Viewer, Option<String>), HttpError> {
         if caller.token.is_some() {
-            return Ok((self.viewer(caller, TokenUse::Request).await?, None));
+            let viewer = self.viewer(caller, TokenUse::Request).await?;
+            check_unbound(&viewer)?;
+            return Ok((viewer, None));
         }
         let link = user_id.and_then(|id| self.avatar_links.verify(id, query, now()));
         let link = link.ok_or_else(HttpError::unauthenticated)?;

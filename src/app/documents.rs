@@ -33,8 +33,7 @@ impl App {
         request: &Request,
         info: &DocumentInfo,
     ) -> Result<(), HttpError> {
-        let set = viewer.signed_in().ok().and_then(|viewer| viewer.document_set.as_deref());
-        if let Some(set) = set {
+        if let Some(set) = set_of(viewer) {
             let trusted = http::trusted_document(request);
             if !trusted.is_some_and(|trusted| trusted.sets.iter().any(|name| name == set)) {
                 return Err(HttpError::document_not_trusted());
@@ -62,6 +61,7 @@ impl App {
             return Ok(());
         }
         let viewer = self.viewer(caller, TokenUse::Request).await?;
+        check_unbound(&viewer)?;
         self.check_introspection(&viewer)
             .map_err(|_| HttpError::forbidden("You may not read the schema of this server"))
     }
@@ -77,5 +77,18 @@ impl App {
             viewer @ Viewer::SignedIn(_) => viewer.may_send_documents(),
         };
         if is_allowed { Ok(()) } else { Err(HttpError::document_not_trusted()) }
+    }
+}
+
+/// Returns the set of documents to which a viewer is limited, if there is one.
+fn set_of(viewer: &Viewer) -> Option<&str> {
+    viewer.signed_in().ok().and_then(|viewer| viewer.document_set.as_deref())
+}
+
+/// Checks that a viewer may read something without a document: not with an API key that is bound to a set of documents.
+pub(super) fn check_unbound(viewer: &Viewer) -> Result<(), HttpError> {
+    match set_of(viewer) {
+        None => Ok(()),
+        Some(_) => Err(HttpError::forbidden("This API key may only execute the documents of its set")),
     }
 }

@@ -1,5 +1,6 @@
 //! The signed URLs of pictures, which an `<img>` can load.
 
+use roster::document::{self, NewDocument};
 use roster::entity::avatar;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -90,5 +91,22 @@ on_every_database! {
         assert_eq!(status(&url).await, 200);
         admin.mutate("revokeApiKey", "", json!({ "id": created["apiKey"]["id"] })).await;
         assert_eq!(status(&url).await, 401);
+    }
+
+    async fn an_api_key_that_is_bound_to_a_set_reads_only_the_pictures_of_its_documents(app: App) {
+        let (admin, user) = (app.admin().await, app.user().await);
+        set(&user, user.id, &png(30, 20)).await;
+        let picture = "query Picture($id: ID!) { user(by: { id: $id }) { avatarUrl } }";
+        let document = NewDocument { id: "picture".to_owned(), name: None, body: picture.to_owned() };
+        document::publish(&app.db, &roster::schema::sdl(), "wards", vec![document]).await.unwrap();
+        let created = admin.mutate("createApiKey", "secret", json!({ "name": "Display", "documentSet": "wards" })).await;
+        let key = Caller { token: created["secret"].as_str().map(str::to_owned), ..admin.clone() };
+        let by_token = reqwest::Client::new().get(format!("{}/avatars/{}", app.url(), user.id.0));
+        let refused = by_token.bearer_auth(key.token.as_ref().unwrap()).send().await.unwrap();
+        assert_eq!(refused.status(), 403);
+        let answer = key.post(&json!({ "documentId": "picture", "variables": { "id": user.id() } })).await.1;
+        let url = answer["data"]["user"]["avatarUrl"].as_str().unwrap_or_else(|| panic!("{answer:#}"));
+        let path = url.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("{url}"));
+        assert_eq!(status(&format!("{}/{path}", app.url())).await, 200);
     }
 }
