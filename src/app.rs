@@ -208,7 +208,8 @@ impl Application for App {
         let failed = self.execute_event(&mut request, caller.clone(), first_viewer, first_fields, execution).await;
         Ok(match (failed, viewer, start.following().cloned()) {
             (None, Viewer::SignedIn(viewer), Some(following)) => {
-                let subscription = Subscription { caller, document: request, fields, following };
+                let trusted = http::trusted_document(&request).map(|trusted| http::hash_of(&trusted.text));
+                let subscription = Subscription { caller, document: request, trusted, fields, following };
                 Follower::new(self.clone(), viewer, subscription).events()
             }
             (Some((response, _)), ..) => stream::iter([Event::Failed(response)]).boxed(),

@@ -82,6 +82,8 @@ pub enum Error {
     AnswerTooLarge(String),
     /// An argument of a query is invalid; the text names the argument and the rule.
     BadInput(String),
+    /// The document of a subscription is no longer trusted.
+    DocumentNotTrusted,
     /// The changes after a position are unknown. `position` is the current one, to continue at after reading everything.
     SnapshotRequired { position: String },
     /// The input of a mutation is invalid; the payload lists these errors.
@@ -178,6 +180,10 @@ pub fn log_unreachable(cause: &dyn std::error::Error) {
     }
 }
 
+/// The message of [`Error::DocumentNotTrusted`], and of requests with such a document.
+pub const DOCUMENT_NOT_TRUSTED: &str =
+    "The document is not trusted: it was not published on this server, or was withdrawn";
+
 /// The message of [`Error::SnapshotRequired`].
 const SNAPSHOT_REQUIRED: &str = "after: the directory does not know this position, because it was restored from a \
                                  backup; read everything again, and follow the changes after the position in the \
@@ -193,6 +199,7 @@ impl From<Error> for anyhow::Error {
             | Error::DocumentTooLarge(what)
             | Error::AnswerTooLarge(what)
             | Error::BadInput(what) => Self::msg(what),
+            Error::DocumentNotTrusted => Self::msg(DOCUMENT_NOT_TRUSTED),
             Error::SnapshotRequired { .. } => Self::msg(SNAPSHOT_REQUIRED),
             Error::Rejected(errors) => {
                 let texts: Vec<String> =
@@ -215,6 +222,7 @@ impl From<Error> for async_graphql::Error {
             Error::DocumentTooLarge(what) => (TopLevelCode::DocumentTooLarge, what),
             Error::AnswerTooLarge(what) => (TopLevelCode::AnswerTooLarge, what),
             Error::BadInput(what) => (TopLevelCode::BadUserInput, what),
+            Error::DocumentNotTrusted => (TopLevelCode::DocumentNotTrusted, DOCUMENT_NOT_TRUSTED.to_owned()),
             Error::SnapshotRequired { position } => {
                 extensions.set("position", position);
                 (TopLevelCode::SnapshotRequired, SNAPSHOT_REQUIRED.to_owned())

@@ -3,8 +3,8 @@
 use async_graphql::Request;
 
 use super::{App, DocumentInfo};
-use crate::access::{Action, Viewer};
-use crate::error::TopLevelCode;
+use crate::access::{Action, SignedIn, Viewer};
+use crate::error::{Error, TopLevelCode};
 use crate::http::{self, Caller, HttpError};
 use crate::session::TokenUse;
 use crate::web::playground;
@@ -41,6 +41,19 @@ impl App {
         }
         let introspects = info.introspection.as_ref().map_or(true, |size| size.fields > 0);
         if introspects { self.check_introspection(viewer) } else { Ok(()) }
+    }
+
+    /// Checks that the document of a subscription may still be executed. `hash` is that of a trusted document, `None` of any other.
+    ///
+    /// # Errors
+    /// `DocumentNotTrusted` if it was withdrawn, or is no longer in the set to which an API key is bound.
+    pub(super) async fn check_still_trusted(&self, viewer: &SignedIn, hash: Option<&str>) -> Result<(), Error> {
+        let Some(hash) = hash else { return Ok(()) };
+        let document = self.documents.find(hash).await?.ok_or(Error::DocumentNotTrusted)?;
+        match &viewer.document_set {
+            Some(set) if !document.sets.contains(set) => Err(Error::DocumentNotTrusted),
+            _ => Ok(()),
+        }
     }
 
     fn check_introspection(&self, viewer: &Viewer) -> Result<(), HttpError> {

@@ -43,6 +43,8 @@ pub(super) struct Subscription {
     pub(super) caller: Caller,
     /// The request with the document.
     pub(super) document: Request,
+    /// The hash of the document if it is a trusted one.
+    pub(super) trusted: Option<String>,
     pub(super) fields: Arc<SelectedFields>,
     pub(super) following: Following,
 }
@@ -124,6 +126,7 @@ impl Follower {
     fn last_event(&self, error: Error) -> Event {
         match error {
             Error::Unauthenticated => Event::Refused(HttpError::unauthenticated()),
+            Error::DocumentNotTrusted => Event::Refused(HttpError::document_not_trusted()),
             Error::Unavailable(_) | Error::Internal(_) => {
                 Event::Refused(errors::log(error, &self.subscription.caller, "a subscription failed"))
             }
@@ -243,13 +246,15 @@ impl Follower {
     /// Reads the viewer's rights again; returns whether they are the same as before.
     ///
     /// # Errors
-    /// `Unauthenticated` if the session or the API key has ended, the user is inactive, or the license is not in force.
+    /// `Unauthenticated` if the session or the API key has ended, the user is inactive, or the license is not in force;
+    /// `DocumentNotTrusted` if the document was withdrawn.
     async fn has_same_rights(&mut self) -> Result<bool, Error> {
         let caller = &self.subscription.caller;
         let token = caller.token.as_deref().ok_or(Error::Unauthenticated)?;
         let request_id = Some(caller.request_id.clone());
         let (db, lifetime) = (&self.app.db, self.app.policy.lifetime);
         let viewer = session::authenticate(db, lifetime, token, TokenUse::OpenConnection, request_id).await?;
+        self.app.check_still_trusted(&viewer, self.subscription.trusted.as_deref()).await?;
         if viewer == self.viewer {
             return Ok(true);
         }

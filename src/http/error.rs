@@ -6,7 +6,7 @@ use async_graphql::Pos;
 use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::outcome::Bound;
-use crate::error::TopLevelCode;
+use crate::error::{DOCUMENT_NOT_TRUSTED, TopLevelCode};
 
 /// Maximum number of errors in one response; a hostile document can cause thousands.
 pub const MAX_ERRORS: usize = 20;
@@ -85,8 +85,7 @@ impl HttpError {
     /// Returns the error for a document that is not among the trusted ones.
     #[must_use]
     pub fn document_not_trusted() -> Self {
-        let message = "The document is not trusted: it was not published on this server, or was withdrawn";
-        Self::bad_document(TopLevelCode::DocumentNotTrusted, message)
+        Self::bad_document(TopLevelCode::DocumentNotTrusted, DOCUMENT_NOT_TRUSTED)
     }
 
     #[must_use]

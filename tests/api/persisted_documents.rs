@@ -138,7 +138,7 @@ on_every_database! {
     async fn subscriptions_take_the_id_of_a_document(app: App) {
         let ann = app.user().await;
         let follow = "subscription Follow($after: String) { changes(after: $after, types: [GROUP]) { type nodeId } }";
-        publish(&app, "web", vec![new("follow", follow)]).await;
+        publish(&app, "web", vec![new("follow", follow), new("me", VIEWER)]).await;
         let after = ann.data("{ users { position } }", json!({})).await["users"]["position"].clone();
         let by_id = json!({ "documentId": "follow", "variables": { "after": after } });
         let mut socket = ann.socket().await;
@@ -151,6 +151,11 @@ on_every_database! {
         socket.send(&json!({ "type": "subscribe", "id": "2", "payload": by_id })).await;
         assert_eq!(socket.next_of("2").await["changes"]["nodeId"], group);
         assert_eq!(stream.next().await.1["changes"]["nodeId"], group);
+        document::withdraw(&app.db, &Withdrawal::Set("web".to_owned())).await.unwrap();
+        // The server has noticed it.
+        answered_with(&ann, &json!({ "documentId": "me" }), "DOCUMENT_NOT_TRUSTED").await;
+        ann.mutate("createGroup", "", json!({ "name": "Secret ward" })).await;
+        assert_eq!((socket.failure_of("2").await, stream.failure().await), ("DOCUMENT_NOT_TRUSTED".to_owned(), "DOCUMENT_NOT_TRUSTED".to_owned()));
         let mut unknown = EventStream::open(&url, ann.token.as_deref(), &json!({ "documentId": "unknown" }), None).await;
         assert_eq!(unknown.failure().await, "DOCUMENT_NOT_TRUSTED");
     }
