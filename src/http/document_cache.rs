@@ -3,10 +3,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::{
-    parse_query,
-    types::{ExecutableDocument, OperationType},
-};
+use async_graphql::parser::{parse_query, types::ExecutableDocument};
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
@@ -83,13 +80,15 @@ impl<R> DocumentCache<R> {
         self.documents.contains_key(text)
     }
 
-    /// Returns the document with this text; `analyze` collects the facts about one that is not cached.
+    /// Returns the document with this text; `analyze` collects the facts about one that is not cached. A document with a text in
+    /// quotation marks is cached only if it is trusted: otherwise the text may be a password, or tell of a person.
     ///
     /// # Errors
     /// The errors of the document, which is not cached then.
     pub fn get(
         &self,
         text: &str,
+        is_trusted: bool,
         analyze: impl FnOnce(&ExecutableDocument) -> R,
     ) -> Result<Arc<Document<R>>, HttpError> {
         if let Some(document) = self.documents.get(text) {
@@ -97,7 +96,7 @@ impl<R> DocumentCache<R> {
         }
         let (parsed, non_null_uses) = check(self.schema, text, self.suggests)?;
         let document = Arc::new(Document { info: analyze(&parsed), parsed, non_null_uses });
-        if text.len() <= MAX_DOCUMENT_LENGTH && !may_hold_secret(text, &document.parsed) {
+        if text.len() <= MAX_DOCUMENT_LENGTH && (is_trusted || !text.contains('"')) {
             self.documents.insert(text.to_owned(), Arc::clone(&document));
         }
         Ok(document)
@@ -120,12 +119,6 @@ fn check(schema: &Schema, text: &str, suggests: bool) -> Result<(ExecutableDocum
     let non_null_uses = validation::check(schema, &tidy, suggests)?;
     subscription_root::check(&parsed)?;
     Ok((parsed, non_null_uses))
-}
-
-/// Returns whether the document itself may contain a password; such a document is not cached.
-fn may_hold_secret(text: &str, document: &ExecutableDocument) -> bool {
-    let mut operations = document.operations.iter();
-    text.contains('"') && operations.any(|(_, operation)| operation.node.ty == OperationType::Mutation)
 }
 
 fn parse(query: &str) -> Result<ExecutableDocument, HttpError> {
@@ -155,35 +148,47 @@ mod tests {
     use super::*;
 
     fn documents() -> DocumentCache<usize> {
-        DocumentCache::new("type Query { a: Int } type Mutation { a(password: String): Int }", true).unwrap()
+        let sdl = "type Query { a: Int b(name: String): Int } type Mutation { a(password: String): Int }";
+        DocumentCache::new(sdl, true).unwrap()
     }
 
     #[test]
     fn a_document_is_analyzed_once() {
         let documents = documents();
         for turn in 0..3 {
-            let document = documents.get("{ a }", |_| turn).ok().unwrap();
+            let document = documents.get("{ a }", false, |_| turn).ok().unwrap();
             assert_eq!(document.info, 0);
         }
-        assert_eq!(documents.get("{ a a }", |_| 7).ok().unwrap().info, 7);
+        assert_eq!(documents.get("{ a a }", false, |_| 7).ok().unwrap().info, 7);
         assert!(documents.contains("{ a }") && !documents.contains("{ a a a }"));
     }
 
     #[test]
-    fn rejected_documents_and_those_that_may_hold_a_password_are_not_cached() {
+    fn rejected_documents_and_those_with_texts_are_not_cached() {
         let documents = documents();
         let deep = format!("{}a{}", "{ a ".repeat(20), "}".repeat(20));
-        documents.get("mutation { a(password: \"seven-brass-otters\") }", |_| 0).ok().unwrap();
+        let with_texts = [
+            "mutation { a(password: \"seven-brass-otters\") }",
+            "{ b(name: \"ann\") }",
+            "{ b(name: \"\"\"ann\"\"\") }",
+        ];
+        for text in with_texts {
+            documents.get(text, false, |_| 0).ok().unwrap();
+        }
         for rejected in ["{ a", "query($a: Nothing) { a }", deep.as_str()] {
-            assert!(documents.get(rejected, |_| 0).is_err(), "{rejected}");
+            assert!(documents.get(rejected, false, |_| 0).is_err(), "{rejected}");
         }
         assert!(documents.documents.is_empty());
+        for text in with_texts {
+            documents.get(text, true, |_| 0).ok().unwrap();
+            assert!(documents.contains(text), "the operator knows a trusted document");
+        }
     }
 
     #[test]
     fn the_number_and_the_bytes_of_cached_documents_are_limited() {
         let documents = documents();
-        let add = |text: &str| documents.get(text, |_| 0).ok().unwrap();
+        let add = |text: &str| documents.get(text, false, |_| 0).ok().unwrap();
         for number in 0..3 * MAX_DOCUMENTS {
             add(&format!("{{ a }} # {number}"));
             assert!(documents.documents.len() <= MAX_DOCUMENTS);
@@ -203,10 +208,10 @@ mod tests {
     #[test]
     fn a_document_that_is_requested_again_and_again_stays() {
         let documents = documents();
-        documents.get("{ a }", |_| 1).ok().unwrap();
+        documents.get("{ a }", false, |_| 1).ok().unwrap();
         for number in 0..2 * MAX_DOCUMENTS {
-            documents.get(&format!("{{ a }} # {number}"), |_| 0).ok().unwrap();
-            assert_eq!(documents.get("{ a }", |_| 2).ok().unwrap().info, 1);
+            documents.get(&format!("{{ a }} # {number}"), false, |_| 0).ok().unwrap();
+            assert_eq!(documents.get("{ a }", false, |_| 2).ok().unwrap().info, 1);
         }
     }
 }

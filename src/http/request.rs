@@ -222,7 +222,7 @@ impl<A: Application> Reader<A> {
     /// Registers a valid document under its hash, if its sender is signed in: so nobody else can fill the memory.
     async fn register(&self, Source { text, register_as, .. }: Source, caller: &Caller) {
         let Some(hash) = register_as else { return };
-        // A document that is not cached may hold a secret.
+        // A document that is not cached may hold a secret, or the name of a person: whoever guesses it could tell that it was sent.
         if !self.persisted.accepts(&hash, &text) || !self.documents.contains(&text) {
             return;
         }
@@ -242,7 +242,7 @@ impl<A: Application> Reader<A> {
         if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
             return Err(HttpError::bad_request("query: must not contain U+0000 or the upload marker"));
         }
-        let document = self.documents.get(query, |parsed| self.app.analyze(parsed))?;
+        let document = self.documents.get(query, trusted.is_some(), |parsed| self.app.analyze(parsed))?;
         let selected = document_limits::selected_operation(&document.parsed, operation_name.as_deref());
         let operation_type = selected.map(|(_, operation)| operation.ty);
         allowed.check(operation_type)?;

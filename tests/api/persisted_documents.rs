@@ -93,7 +93,7 @@ on_every_database! {
             let body = json!({ "query": VIEWER, "extensions": extensions });
             assert_eq!(code_of(&ann, &body).await, "BAD_REQUEST", "{body}");
         }
-        for broken in ["{ viewer", "{ nothing }", "mutation { changePassword(input: { currentPassword: \"a\", newPassword: \"b\" }) { success } }"] {
+        for broken in ["{ viewer", "{ nothing }", "{ searchUsers(query: \"ann@example.org\") { totalCount } }", "mutation { changePassword(input: { currentPassword: \"a\", newPassword: \"b\" }) { success } }"] {
             ann.post(&json!({ "query": broken, "extensions": persisted(broken) })).await;
             assert_eq!(code_of(&ann, &json!({ "extensions": persisted(broken) })).await, "PERSISTED_QUERY_NOT_FOUND", "{broken}");
         }
