@@ -32,8 +32,8 @@ impl WorkDir {
     /// # Errors
     /// Those of the file system.
     pub(super) fn new_in(parent: &Path) -> anyhow::Result<Self> {
-        let created = remove_left_over(parent).and_then(|()| create_in(parent));
-        created.with_context(|| parent.display().to_string())
+        remove_left_over(parent);
+        create_in(parent).with_context(|| parent.display().to_string())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -67,9 +67,8 @@ fn create_in(parent: &Path) -> io::Result<WorkDir> {
 }
 
 /// Removes the working directories that killed processes have left in a directory.
-fn remove_left_over(parent: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(parent)? {
-        let entry = entry?;
+fn remove_left_over(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         if is_named
             && let Err(error) = remove_if_left_over(&entry)
@@ -78,7 +77,6 @@ fn remove_left_over(parent: &Path) -> io::Result<()> {
             tracing::warn!(%error, dir = %entry.path().display(), "failed to remove an unfinished backup");
         }
     }
-    Ok(())
 }
 
 fn remove_if_left_over(entry: &DirEntry) -> io::Result<()> {

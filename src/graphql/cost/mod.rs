@@ -4,6 +4,7 @@
 
 mod introspection;
 mod lengths;
+mod search;
 
 use std::collections::HashMap;
 
@@ -21,7 +22,6 @@ use crate::error::Error;
 use crate::graphql::node::NODE_TYPES;
 use crate::graphql::pagination::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
 use crate::http::selection;
-use crate::text::is_of_word;
 
 /// Maximum cost of a document.
 pub const MAX_COST: usize = 50_000;
@@ -32,16 +32,6 @@ pub const EXPENSIVE: usize = 10_000;
 const STATEMENT: usize = 20;
 /// Cost of a statement that may scan all users: a count, a filter or a custom order.
 const SCAN: usize = 1_000;
-/// Cost of a search for up to [`USUAL_WORDS`] words.
-const SEARCH: usize = 2_500;
-/// Cost of each further word of a search.
-const SEARCH_WORD: usize = 1_000;
-/// The number of words by which most users are searched for: their names.
-const USUAL_WORDS: usize = 3;
-/// The maximum number of words of a search.
-const MAX_WORDS: usize = 10;
-/// Signs inside a word.
-const INNER: &str = ".-'’@:_+";
 /// Cost of a change with its audit event.
 const MUTATION: usize = 500;
 /// Cost, for each parent, of a page or a count of the lists of many parents.
@@ -242,10 +232,7 @@ impl<'a> Walk<'a> {
         let name = field.name.node.as_str();
         let has = |argument: &str| !matches!(self.argument(field, argument), None | Some(Value::Null));
         let cost = match (of, name) {
-            ("Query", "searchUsers") => {
-                let more = self.words(field, "query").saturating_sub(USUAL_WORDS);
-                SEARCH + more * SEARCH_WORD + if has("filter") { SCAN } else { 0 }
-            }
+            ("Query", "searchUsers") => self.search(field) + if has("filter") { SCAN } else { 0 },
             ("Query", _) if ["filter", "orderBy", "nameContains"].into_iter().any(has) => SCAN,
             ("Query", "node" | "nodes") => NODE_TYPES * STATEMENT,
             ("Query", "resolveUsers") => STATEMENT + self.items(field, "keys").saturating_mul(KEY),
@@ -262,6 +249,13 @@ impl<'a> Walk<'a> {
             _ => 0,
         };
         self.add(cost);
+    }
+
+    fn search(&self, field: &Field) -> usize {
+        match self.argument(field, "query") {
+            Some(Value::String(text)) => search::cost(&text),
+            _ => search::cost(""),
+        }
     }
 
     fn add(&mut self, cost: usize) {
@@ -297,13 +291,6 @@ impl<'a> Walk<'a> {
             Some(Value::List(items)) => items.len().min(MAX_ITEMS),
             _ => 1,
         }
-    }
-
-    /// Returns the number of words in the text of an argument.
-    fn words(&self, field: &Field, argument: &str) -> usize {
-        let Some(Value::String(text)) = self.argument(field, argument) else { return 1 };
-        let words = text.split(|c: char| !is_of_word(c) && !INNER.contains(c)).filter(|word| !word.is_empty());
-        words.count().min(MAX_WORDS)
     }
 }
 

@@ -95,8 +95,8 @@ fn the_words_of_a_search_count() {
     {
         assert_eq!(search(query), usual, "{query}");
     }
-    assert_eq!(search("a,b、c d"), usual + SEARCH_WORD);
-    assert_eq!(search(&"a b ".repeat(50)), usual + 7 * SEARCH_WORD);
+    assert_eq!(search("a,b、c d"), usual + search::WORD);
+    assert_eq!(search(&"a b ".repeat(50)), usual + 7 * search::WORD);
 }
 
 #[test]
