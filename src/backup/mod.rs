@@ -23,6 +23,7 @@ use anyhow::Context as _;
 use tokio::sync::oneshot;
 
 pub use self::manifest::{DatabaseKind, Manifest};
+pub use self::work_dir::left_over_in;
 
 /// The tables of which a backup has no rows: what lets somebody in, or may.
 const WITHOUT_ROWS: [&str; 4] = ["devices", "links", "registrations", "sessions"];

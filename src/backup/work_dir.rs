@@ -66,35 +66,55 @@ fn create_in(parent: &Path) -> io::Result<WorkDir> {
     Err(io::Error::other("another process removes the working directories"))
 }
 
+/// Returns the working directories that killed processes have left in a directory. Each may have a readable copy of the database.
+#[must_use]
+pub fn left_over_in(parent: &Path) -> Vec<PathBuf> {
+    find_left_over(parent).flatten().map(|left_over| left_over.dir).collect()
+}
+
 /// Removes the working directories that killed processes have left in a directory.
 fn remove_left_over(parent: &Path) {
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let is_named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        if is_named
-            && let Err(error) = remove_if_left_over(&entry)
+    let remove = |left_over: LeftOver| fs::remove_dir_all(&left_over.dir);
+    for removed in find_left_over(parent).map(|found| found.and_then(remove)) {
+        if let Err(error) = removed
             && error.kind() != ErrorKind::NotFound
         {
-            tracing::warn!(%error, dir = %entry.path().display(), "failed to remove an unfinished backup");
+            tracing::warn!(%error, parent = %parent.display(), "failed to remove what an unfinished backup has left");
         }
     }
 }
 
-fn remove_if_left_over(entry: &DirEntry) -> io::Result<()> {
+/// A working directory that a killed process has left.
+struct LeftOver {
+    dir: PathBuf,
+    /// Locked, so that no other process takes the directory for its own. `None` if it has no lock file.
+    _lock: Option<File>,
+}
+
+fn find_left_over(parent: &Path) -> impl Iterator<Item = io::Result<LeftOver>> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)));
+    named.filter_map(|entry| left_over(&entry).transpose())
+}
+
+/// Returns a directory if it is left over.
+fn left_over(entry: &DirEntry) -> io::Result<Option<LeftOver>> {
     let (dir, metadata) = (entry.path(), entry.metadata()?);
     if !metadata.is_dir() || !is_own(&metadata) {
-        return Ok(());
+        return Ok(None);
     }
-    match File::options().write(true).open(dir.join(LOCK)) {
-        Ok(lock) => match lock.try_lock() {
-            Ok(()) => fs::remove_dir_all(dir),
-            Err(TryLockError::WouldBlock) => Ok(()),
-            Err(TryLockError::Error(error)) => Err(error),
-        },
+    let lock = match File::options().write(true).open(dir.join(LOCK)) {
+        Ok(lock) => lock,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let age = metadata.modified()?.elapsed().unwrap_or_default();
-            if age > MAX_AGE_WITHOUT_LOCK { fs::remove_dir_all(dir) } else { Ok(()) }
+            return Ok((age > MAX_AGE_WITHOUT_LOCK).then_some(LeftOver { dir, _lock: None }));
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(LeftOver { dir, _lock: Some(lock) })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -1,6 +1,8 @@
 //! `roster doctor`: prints the settings and the state of the database.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 
 use super::backup_schedule::FailedBackup;
 use super::config::{LogFormat, SchemaReaders, Settings};
@@ -12,7 +14,7 @@ use crate::backup::directory::BackupDir;
 use crate::backup::last_served::LastServed;
 use crate::db::{self, Db};
 use crate::http::DocumentPolicy;
-use crate::{private_file, startup};
+use crate::{backup, private_file, startup};
 
 /// Returns the path of a file or directory, with a remark if users other than its owner may access it.
 fn with_exposure(path: &std::path::Path) -> String {
@@ -159,6 +161,21 @@ fn print_backups(settings: &Settings) -> anyhow::Result<()> {
     if let Some(failed) = FailedBackup::read(&settings.data_dir(DATA_DIR))? {
         let FailedBackup { at, error } = failed;
         print_line!("failed backup         {}: {error}", at.format("%Y-%m-%d %H:%M:%S UTC"))?;
+    }
+    print_left_over(settings)?;
+    Ok(())
+}
+
+/// Prints the directories that killed processes have left in the places where copies of the database are made.
+fn print_left_over(settings: &Settings) -> io::Result<()> {
+    let database = db::file_of(&settings.database(DATA_DIR).url);
+    let beside_database = database.map(|file| private_file::dir_of(&file).to_owned());
+    let places = [beside_database, settings.backups.backup_dir.clone(), Some(std::env::temp_dir())];
+    let places: BTreeSet<PathBuf> = places.into_iter().flatten().collect();
+    for dir in places.iter().flat_map(|place| backup::left_over_in(place)) {
+        let advice =
+            "of a command that was killed; it may have a copy of the database, and the next backup there removes it";
+        print_line!("left over             {}: {advice}", dir.display())?;
     }
     Ok(())
 }

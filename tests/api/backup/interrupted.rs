@@ -55,6 +55,11 @@ async fn nothing_readable_is_left_of_an_encrypted_backup() {
     process.status().await;
     assert!(!left_over(&data).is_empty(), "a killed process removes nothing");
     drop(lock);
+    let doctor = sandbox.run(&["doctor", "--backup-dir", "backups"]).await;
+    for dir in ["roster-data/.roster-work-", "backups/.roster-work-"] {
+        let is_shown = |line: &str| line.starts_with("left over ") && line.contains(dir);
+        assert!(doctor.out.lines().any(is_shown), "{doctor:?}");
+    }
     let done = sandbox.run(&["backup", "backups/", "--passphrase-file", "secret"]).await;
     assert_eq!((done.code, done.err.as_str()), (0, ""), "{done:?}");
     assert_eq!((left_over(&data), left_over(&backups)), (Vec::new(), Vec::new()), "the next one does");
