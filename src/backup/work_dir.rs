@@ -42,7 +42,7 @@ impl WorkDir {
 }
 
 /// Returns the directory in which a database is copied for a backup. That is the directory of the backup, unless the backup is
-/// encrypted: then nobody is to find a readable copy there, and the copy is made beside the database, or for `PostgreSQL` in the
+/// encrypted: then nobody is to find a readable copy there, and the copy is made beside the database, or for PostgreSQL in the
 /// directory for temporary files.
 pub(super) fn parent_of_copy(database: &DatabaseSettings, backup: &Path, is_encrypted: bool) -> PathBuf {
     if !is_encrypted {
