@@ -7,14 +7,16 @@
 //! Changes of this process need not be in the trail yet: a search reads the rows of the users whom the process has changed since
 //! the last search. Commits of other processes are looked for ten times a second.
 
+mod task;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::admission::Admission;
 use super::merge::MergeTask;
@@ -22,19 +24,11 @@ use super::request::{Found, SearchRequest};
 use super::snapshot::Snapshot;
 use super::trail::{self, TrailPosition};
 use crate::audit::sealer;
-use crate::background::supervise;
 use crate::db::{Db, PendingRows};
 use crate::error::Error;
-use crate::repeated::Repeated;
 use crate::scalar::Id;
 use crate::share::Requester;
 
-/// The interval at which commits of other processes are looked for.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The time for which commits of this process are gathered, unless a search waits for them.
-const GATHER_INTERVAL: Duration = Duration::from_millis(5);
-/// The delay after a failure.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The time for which the names of users who were removed may stay in memory, unless a merge takes longer.
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
 /// The maximum time that a look at the trail may delay the shutdown.
@@ -103,10 +97,8 @@ impl SearchIndex {
         if self.0.is_started.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (index, commits) = (Arc::downgrade(&self.0), self.0.commits.clone());
         let (_, runtime) = self.0.db.unlimited();
-        let task = move || follow(index.clone(), commits.clone());
-        runtime.spawn(supervise("the task that updates the search index", RETRY_DELAY, task));
+        runtime.spawn(task::run(Arc::downgrade(&self.0), self.0.commits.clone()));
     }
 
     /// Stops following changes, before the database is closed. Waits a moment for what is under way.
@@ -161,28 +153,6 @@ impl SearchIndex {
         request: SearchRequest,
     ) -> Result<Found, Error> {
         self.0.admission.search(snapshot, who, request).await
-    }
-}
-
-/// Applies changes as they are committed, until the index is stopped or no longer used.
-async fn follow(index: Weak<Shared>, mut commits: watch::Receiver<u64>) {
-    let failures = Repeated::new();
-    loop {
-        // Before the trail is read, so that a commit during it ends the pause.
-        commits.mark_unchanged();
-        let Some(shared) = index.upgrade().filter(|shared| !shared.is_stopped.load(Ordering::Relaxed)) else {
-            return;
-        };
-        let followed = shared.catch_up().await;
-        drop(shared);
-        if let Err(error) = followed {
-            if let Some(times) = failures.count() {
-                tracing::warn!(?error, times, "failed to update the search index; searches wait for it");
-            }
-            sleep(RETRY_DELAY).await;
-        } else if timeout(POLL_INTERVAL, commits.changed()).await.is_ok() {
-            sleep(GATHER_INTERVAL).await;
-        }
     }
 }
 
