@@ -47,7 +47,7 @@ struct Look {
     task: JoinHandle<()>,
 }
 
-/// What the last looks found.
+/// The result of the last looks.
 #[derive(Clone, Default)]
 struct Known {
     /// The time at which the last look began that succeeded. `None` before the first one.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sea_orm::sea_query::Condition;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
+use crate::access::Viewer;
 use crate::db::Db;
 use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::user;
@@ -23,12 +24,10 @@ const MAX_FILTERED: u64 = 20_000;
 pub struct SearchScope<'a> {
     pub db: &'a Db,
     pub index: &'a SearchIndex,
-    /// The caller for whom the search counts.
-    pub who: Requester,
+    /// The caller, who searches among the users of their license or of all licenses.
+    pub viewer: &'a Viewer,
     pub snapshot: Arc<Snapshot>,
     pub words: Vec<String>,
-    /// The license of the users. `None` for all licenses.
-    pub license_id: Option<Id>,
     pub include_inactive: bool,
     /// Whether there is a filter.
     pub is_filtered: bool,
@@ -44,7 +43,7 @@ impl SearchScope<'_> {
     pub async fn find(&self, after: Option<ResultPosition>, limit: usize) -> Result<Found, Error> {
         let request = SearchRequest {
             words: self.words.clone(),
-            license_id: self.license_id,
+            license_id: self.viewer.license_of_lists(),
             include_inactive: self.include_inactive,
             among: None,
             always_with_typos: self.is_filtered,
@@ -74,7 +73,8 @@ impl SearchScope<'_> {
     }
 
     async fn search(&self, request: SearchRequest) -> Result<Found, Error> {
-        self.index.search(Arc::clone(&self.snapshot), self.who, request).await
+        let who = Requester::User(self.viewer.signed_in()?.user_id);
+        self.index.search(Arc::clone(&self.snapshot), who, request).await
     }
 
     /// Returns the users who match the filter. `None` if there are too many.

@@ -16,14 +16,13 @@ use sea_orm::Value;
 use self::find::SearchScope;
 use super::filter::UserFilter;
 use super::filter_sql::CompiledFilter;
-use crate::access::{Action, RequiresAction};
+use crate::access::{Action, RequiresAction, Viewer};
 use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::context::ContextExt;
 use crate::graphql::pagination::{self, Connection, PageArgs, PageRequest};
 use crate::scalar::Id;
 use crate::search_index::{Hit, ResultPosition, UserSearchField, score};
-use crate::share::Requester;
 
 /// The GraphQL type names `UserSearchConnection` and `UserSearchEdge`.
 pub struct SearchName;
@@ -117,22 +116,25 @@ impl SearchQuery {
         let (db, index, is_filtered) = (ctx.db()?, ctx.search_index()?, filter.is_some());
         let filter = CompiledFilter::new(db, index, viewer, filter).await?;
         ctx.loaders()?.loader().compare(filter.comparisons)?;
-        let list =
-            format!("search {} {include_inactive} {} {}", viewer.visibility_scope(), words.join(" "), filter.name);
+        let list = name_of_list(viewer, &words, include_inactive, &filter.name);
         let page_request = ctx.page_request(PageArgs { first, after, last: None, before: None }, &list)?;
         let scope = SearchScope {
             db,
             index,
-            who: Requester::User(viewer.signed_in()?.user_id),
+            viewer,
             snapshot: index.snapshot().await?,
             words,
-            license_id: viewer.license_of_lists(),
             include_inactive,
             is_filtered,
             visible: filter.among(viewer.listed_users(include_inactive)),
         };
         Ok(search(ctx, scope, &page_request).await?)
     }
+}
+
+/// Returns the text that distinguishes the list of a search from other lists.
+fn name_of_list(viewer: &Viewer, words: &[String], include_inactive: bool, filter: &str) -> String {
+    format!("search {} {include_inactive} {} {filter}", viewer.visibility_scope(), words.join(" "))
 }
 
 /// Returns a page of the users that are found, the best matches first.
