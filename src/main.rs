@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
         Command::Schema(schema) => run_schema(&schema).await,
         Command::Migrate => migrate(&settings).await,
         Command::Import(import) => import_file(&settings, &import).await,
-        Command::Export(options) => until_stopped(export(&settings, &options)).await,
+        Command::Export(options) => Box::pin(until_stopped(export(&settings, &options))).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
         Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
         Command::License(license) => manage_licenses(&settings, license).await,

@@ -22,7 +22,7 @@ pub async fn back_up(settings: &Settings, backup: &Backup) -> anyhow::Result<()>
     };
     let is_encrypted = passphrase.is_some();
     let database = settings.database(DATA_DIR);
-    let created = until_stopped(create(&database, target, passphrase, backup.keep)).await?;
+    let created = Box::pin(until_stopped(create(&database, target, passphrase, backup.keep))).await?;
     Ok(print_created(&created, is_encrypted)?)
 }
 

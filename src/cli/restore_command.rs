@@ -16,7 +16,7 @@ use crate::db::DatabaseSettings;
 
 pub async fn restore(settings: &Settings, options: Restore) -> anyhow::Result<()> {
     let passphrase = passphrase(settings, &options.file)?;
-    until_stopped(restore_with(settings, options, passphrase)).await
+    Box::pin(until_stopped(restore_with(settings, options, passphrase))).await
 }
 
 async fn restore_with(settings: &Settings, options: Restore, passphrase: Option<SecretString>) -> anyhow::Result<()> {

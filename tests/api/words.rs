@@ -21,7 +21,8 @@ const MAX_DELAY: Duration = Duration::from_secs(10);
 /// The users that an index has: IDs, licenses, whether they are active, and search keys.
 async fn indexed(index: &SearchIndex) -> BTreeSet<(Id, Id, bool, String)> {
     let snapshot = index.latest_snapshot().await.unwrap();
-    let parts = |IndexedUser { id, license_id, is_active, key }: IndexedUser<'_>| (id, license_id, is_active, key.to_owned());
+    let parts =
+        |IndexedUser { id, license_id, is_active, key }: IndexedUser<'_>| (id, license_id, is_active, key.to_owned());
     snapshot.users().map(parts).collect()
 }
 

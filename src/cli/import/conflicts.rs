@@ -10,6 +10,9 @@ use crate::error::ErrorCode;
 use crate::scalar::Id;
 use crate::validation::Validator;
 
+/// Returns the key by which a login of a user is compared.
+type KeyOf = fn(&user::Model) -> Option<&str>;
+
 impl Importer<'_> {
     /// Adds an error for each unique value that another user has.
     pub(super) fn collect_conflicts(
@@ -21,7 +24,7 @@ impl Importer<'_> {
         validator: &mut Validator,
     ) {
         let claim = Claim { user_id: row.id, line, chunk: self.chunk };
-        let logins: [(&str, &str, fn(&user::Model) -> Option<&str>); 2] = [
+        let logins: [(&str, &str, KeyOf); 2] = [
             ("email", "email address", |user| user.email_key.as_deref()),
             ("username", "username", |user| user.username_key.as_deref()),
         ];

@@ -18,6 +18,9 @@ const MAX_VALUE_LENGTH: usize = 40;
 /// The column that each field was read from.
 pub(super) type Columns = BTreeMap<String, String>;
 
+/// The values of a row by column, and the columns of the fields.
+type MappedRow = (Arc<Map<String, Value>>, Arc<Columns>);
+
 /// The row that a record was read from.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
@@ -26,7 +29,7 @@ pub struct Origin {
     /// The row as it is in the file.
     pub(super) raw: Arc<[u8]>,
     /// The values of the row by column, and the columns of the fields. Without them, the row is an object of the own format.
-    pub(super) mapped: Option<(Arc<Map<String, Value>>, Arc<Columns>)>,
+    pub(super) mapped: Option<MappedRow>,
 }
 
 impl Origin {

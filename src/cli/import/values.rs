@@ -112,11 +112,10 @@ impl Formats {
 
 fn text(value: Value) -> Result<Value, String> {
     match value {
-        Value::String(_) => Ok(value),
+        Value::String(_) | Value::Null => Ok(value),
         Value::Number(number) => Ok(number.to_string().into()),
         Value::Array(mut items) if items.len() <= 1 => items.pop().map_or(Ok(Value::Null), text),
         Value::Array(items) => Err(format!("expected one text, not {} values", items.len())),
-        Value::Null => Ok(value),
         Value::Bool(_) | Value::Object(_) => Err("expected a text".to_owned()),
     }
 }

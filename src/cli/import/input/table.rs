@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Chain, Cursor, Read};
 use std::sync::Arc;
 
 use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
+use memchr::memchr_iter;
 use serde_json::{Map, Value};
 
 use super::detect::named_delimiter;
@@ -63,7 +64,7 @@ impl<R: BufRead> TableRows<R> {
 
     fn row(&self) -> Row {
         // The reader is behind the last line of the row.
-        let breaks: usize = self.record.iter().map(|cell| cell.iter().filter(|byte| **byte == b'\n').count()).sum();
+        let breaks: usize = self.record.iter().map(|cell| memchr_iter(b'\n', cell).count()).sum();
         let line = (self.reader.position().line() + self.skipped).saturating_sub(breaks as u64 + 1);
         let (found, expected) = (self.record.len(), self.columns.len());
         let values: Result<Map<String, Value>, String> = if found == expected {
