@@ -24,7 +24,7 @@ pub struct SearchRequest {
     pub include_inactive: bool,
     /// The users among whom to search. `None` for all.
     pub among: Option<Arc<HashSet<Id>>>,
-    /// Whether users who match only with typos are found even if [`ENOUGH`] others are.
+    /// Whether users who match only with typos are found even if many others are.
     pub always_with_typos: bool,
     /// The place in the list after which the hits begin. `None` for its beginning.
     pub after: Option<ResultPosition>,
