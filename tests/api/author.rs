@@ -228,7 +228,7 @@ impl DocumentGenerator {
     }
 
     fn search(&mut self) -> Value {
-        let most = if self.rng.one_in(5) { 30 } else { 3 };
+        let most = if self.rng.one_in(5) { 10 } else { 3 };
         let count = 1 + self.rng.below(most);
         let words: Vec<String> = (0..count).map(|_| self.word().as_str().unwrap().to_owned()).collect();
         json!(words.join(" ").chars().take(200).collect::<String>())
