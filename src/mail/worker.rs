@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
 };
@@ -143,29 +144,57 @@ impl MailWorker {
     /// Sends one email, or records why it could not be sent. Returns false if none is due.
     async fn send_next(&self) -> Result<bool, Error> {
         let Some(mail) = self.claim().await? else { return Ok(false) };
-        let db = self.db.for_work();
-        let prepared = MailPreparer { db: &db, key: &self.key }.prepare(mail.clone()).await;
-        // An email that is not needed because of a change that is lost is still needed.
-        db.settle().await?;
-        match prepared {
+        match self.prepare(&mail).await {
             Ok(Some(outgoing)) => match self.send(&outgoing).await {
                 Ok(()) => {
                     self.metrics.count(MailOutcome::Sent);
                     self.record_sent(&outgoing.mail).await?;
                 }
-                Err(error) => self.record_failure(&outgoing.mail, error).await?,
+                Err(error) => self.fail(&outgoing.mail, error).await?,
             },
             Ok(None) => {
                 self.metrics.count(MailOutcome::Discarded);
                 mail::Entity::delete_by_id(mail.id).exec(self.db.write()).await?;
             }
-            Err(error @ Error::Unavailable(_)) => return Err(error),
+            Err(error @ Error::Unavailable(_)) => {
+                self.release(&mail).await;
+                return Err(error);
+            }
             Err(error) => {
                 tracing::error!(?error, mail = %mail.id.0, "failed to prepare an email");
-                self.record_failure(&mail, SendError::temporary("the email could not be prepared")).await?;
+                self.fail(&mail, SendError::temporary("the email could not be prepared")).await?;
             }
         }
         Ok(true)
+    }
+
+    /// Prepares an email from what is committed; `None` if it is no longer needed.
+    async fn prepare(&self, mail: &mail::Model) -> Result<Option<PreparedMail>, Error> {
+        let db = self.db.for_work();
+        let prepared = MailPreparer { db: &db, key: &self.key }.prepare(mail.clone()).await;
+        // An email that is not needed because of a change that is lost is still needed.
+        db.settle().await?;
+        prepared
+    }
+
+    /// Records that an email could not be sent.
+    async fn fail(&self, mail: &mail::Model, error: SendError) -> Result<(), Error> {
+        let recorded = self.record_failure(mail, error).await;
+        if recorded.is_err() {
+            self.release(mail).await;
+        }
+        recorded
+    }
+
+    /// Ends the claim of an email that was not sent, as far as the database can be reached: its claim lasts as long as sending may.
+    async fn release(&self, mail: &mail::Model) {
+        let released = mail::Entity::update_many()
+            .col_expr(mail::Column::NextTryAt, Expr::value(now()))
+            .filter(mail::Column::Id.eq(mail.id))
+            .filter(mail::Column::NextTryAt.eq(mail.next_try_at));
+        if let Err(error) = released.exec(self.db.write()).await {
+            tracing::debug!(?error, mail = %mail.id.0, "failed to end the claim of an email");
+        }
     }
 
     async fn claim(&self) -> Result<Option<mail::Model>, Error> {
