@@ -17,13 +17,7 @@ const LINE_LENGTH: usize = 76;
 /// Writes the users and groups of a license.
 pub(in crate::cli) async fn write_ldif(snapshot: &Snapshot, output: &mut impl Write, base: &str) -> Result<(), Error> {
     output.write_all(b"version: 1\n").map_err(Error::internal)?;
-    let mut after: Option<Id> = None;
-    loop {
-        let page = snapshot.users(after).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.row.id);
-        page.iter().try_for_each(|user| output.write_all(&user_entry(user, base)).map_err(Error::internal))?;
-    }
+    snapshot.for_each_user(|user| output.write_all(&user_entry(user, base)).map_err(Error::internal)).await?;
     let mut after: Option<Id> = None;
     loop {
         let page = snapshot.groups(after).await?;

@@ -10,7 +10,6 @@ use super::snapshot::{ExportedUser, Snapshot};
 use crate::entity::avatar::ContentType;
 use crate::error::Error;
 use crate::private_file;
-use crate::scalar::Id;
 
 /// Writes a license. Pictures become files in `avatar_dir`, if it is given.
 pub(in crate::cli) async fn write_ndjson(
@@ -23,30 +22,13 @@ pub(in crate::cli) async fn write_ndjson(
     for definition in snapshot.definitions.values() {
         write_line(output, "attribute", of_row(definition))?;
     }
-    let mut after: Option<Id> = None;
-    loop {
-        let page = snapshot.institutions(after).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        page.iter().try_for_each(|row| write_line(output, "institution", of_row(row)))?;
-    }
-    let mut after: Option<Id> = None;
-    loop {
-        let page = snapshot.groups(after).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        page.iter().try_for_each(|row| write_line(output, "group", of_row(row)))?;
-    }
-    let mut after: Option<Id> = None;
-    loop {
-        let page = snapshot.users(after).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.row.id);
-        for user in &page {
-            let avatar = export_avatar(user, avatar_dir)?;
-            write_line(output, "user", of_user(user, &snapshot.definitions, avatar))?;
-        }
-    }
+    snapshot.for_each_institution(|row| write_line(output, "institution", of_row(row))).await?;
+    snapshot.for_each_group(|row| write_line(output, "group", of_row(row))).await?;
+    let write_user = |user: &ExportedUser| {
+        let avatar = export_avatar(user, avatar_dir)?;
+        write_line(output, "user", of_user(user, &snapshot.definitions, avatar))
+    };
+    snapshot.for_each_user(write_user).await?;
     if with_audit { write_audit(snapshot, output).await } else { Ok(()) }
 }
 

@@ -8,7 +8,6 @@ use super::object::instant_text;
 use super::snapshot::{ExportedUser, Snapshot};
 use crate::entity::group;
 use crate::error::Error;
-use crate::scalar::Id;
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
@@ -27,20 +26,8 @@ pub(in crate::cli) async fn write_scim(snapshot: &Snapshot, output: &mut impl Wr
         separator = ",\n";
         output.write_all(text.as_bytes()).map_err(Error::internal)
     };
-    let mut after: Option<Id> = None;
-    loop {
-        let page = snapshot.groups(after).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        page.iter().try_for_each(|group| write(of_group(group)))?;
-    }
-    let mut after: Option<Id> = None;
-    loop {
-        let page = snapshot.users(after).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.row.id);
-        page.iter().try_for_each(|user| write(of_user(user)))?;
-    }
+    snapshot.for_each_group(|group| write(of_group(group))).await?;
+    snapshot.for_each_user(|user| write(of_user(user))).await?;
     output.write_all(b"\n]}\n").map_err(Error::internal)
 }
 

@@ -62,11 +62,48 @@ impl Snapshot {
         Ok(self.transaction.rollback().await?)
     }
 
-    /// Returns the institutions after an id.
-    pub(super) async fn institutions(&self, after: Option<Id>) -> Result<Vec<institution::Model>, Error> {
-        let all = institution::Entity::find().filter(of_license(institution::Column::LicenseId, self.license.id));
-        let rows = all.filter(after_id(institution::Column::Id, after)).order_by_asc(institution::Column::Id);
-        Ok(rows.limit(PAGE).all(&self.transaction).await?)
+    /// Passes each institution to `write`, in the order of their IDs.
+    pub(super) async fn for_each_institution(
+        &self,
+        mut write: impl FnMut(&institution::Model) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut after: Option<Id> = None;
+        loop {
+            let all = institution::Entity::find().filter(of_license(institution::Column::LicenseId, self.license.id));
+            let rows = all.filter(after_id(institution::Column::Id, after)).order_by_asc(institution::Column::Id);
+            let page = rows.limit(PAGE).all(&self.transaction).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id);
+            page.iter().try_for_each(&mut write)?;
+        }
+    }
+
+    /// Passes each group to `write`, in the order of their IDs.
+    pub(super) async fn for_each_group(
+        &self,
+        mut write: impl FnMut(&group::Model) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut after: Option<Id> = None;
+        loop {
+            let page = self.groups(after).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id);
+            page.iter().try_for_each(&mut write)?;
+        }
+    }
+
+    /// Passes each user to `write`, with everything that belongs to the user, in the order of their IDs.
+    pub(super) async fn for_each_user(
+        &self,
+        mut write: impl FnMut(&ExportedUser) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut after: Option<Id> = None;
+        loop {
+            let page = self.users(after).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.row.id);
+            page.iter().try_for_each(&mut write)?;
+        }
     }
 
     /// Returns the groups after an id.
@@ -99,7 +136,7 @@ impl Snapshot {
     }
 
     /// Returns the users after an id, each with everything that belongs to it.
-    pub(super) async fn users(&self, after: Option<Id>) -> Result<Vec<ExportedUser>, Error> {
+    async fn users(&self, after: Option<Id>) -> Result<Vec<ExportedUser>, Error> {
         let page = if self.content.avatars { PAGE_WITH_PICTURES } else { PAGE };
         let all = user::Entity::find().filter(of_license(user::Column::LicenseId, self.license.id));
         let rows = all.filter(after_id(user::Column::Id, after)).order_by_asc(user::Column::Id);

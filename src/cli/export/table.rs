@@ -6,10 +6,9 @@ use sea_orm::{IdenStatic, Iterable};
 use serde_json::{Map, Value};
 
 use super::object::of_user;
-use super::snapshot::Snapshot;
+use super::snapshot::{ExportedUser, Snapshot};
 use crate::entity::user::{Column, Privacy, RIGHTS};
 use crate::error::Error;
-use crate::scalar::Id;
 use crate::text;
 
 /// Writes the users of a license.
@@ -21,16 +20,11 @@ pub(in crate::cli) async fn write_table(
     let mut table = csv::Writer::from_writer(output);
     let columns = columns(snapshot, with_secrets);
     table.write_record(&columns).map_err(Error::internal)?;
-    let mut after: Option<Id> = None;
-    loop {
-        let page = snapshot.users(after).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.row.id);
-        for user in &page {
-            let object = of_user(user, &snapshot.definitions, None);
-            table.write_record(columns.iter().map(|column| cell(&object, column))).map_err(Error::internal)?;
-        }
-    }
+    let write = |user: &ExportedUser| {
+        let object = of_user(user, &snapshot.definitions, None);
+        table.write_record(columns.iter().map(|column| cell(&object, column))).map_err(Error::internal)
+    };
+    snapshot.for_each_user(write).await?;
     table.flush().map_err(Error::internal)
 }
 
