@@ -97,12 +97,7 @@ pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::
     if new.is_empty() || !attribute_values::definitions(&transaction, license_id).await?.is_empty() {
         return Ok(());
     }
-    let blank = attribute_definition::Model::empty(Id::new(), license_id);
-    let events: Vec<Entry> = new.iter().map(|new| made(&blank, new)).collect();
-    attribute_definition::Entity::insert_many(new.into_iter().map(rows::active))
-        .exec_without_returning(&transaction)
-        .await?;
-    audit::commit(transaction, events).await
+    insert_all(transaction, license_id, new).await
 }
 
 /// Inserts definitions of an import, except those whose names the license defines already.
@@ -115,6 +110,15 @@ pub async fn define_missing(db: &Db, license_id: Id, mut new: Vec<attribute_defi
     if new.is_empty() {
         return Ok(());
     }
+    insert_all(transaction, license_id, new).await
+}
+
+/// Inserts definitions, and commits the transaction.
+async fn insert_all(
+    transaction: Transaction,
+    license_id: Id,
+    new: Vec<attribute_definition::Model>,
+) -> Result<(), Error> {
     let blank = attribute_definition::Model::empty(Id::new(), license_id);
     let events: Vec<Entry> = new.iter().map(|new| made(&blank, new)).collect();
     attribute_definition::Entity::insert_many(new.into_iter().map(rows::active))
