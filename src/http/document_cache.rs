@@ -57,21 +57,32 @@ impl<V> Weighter<String, V> for TextLength {
     }
 }
 
+/// Returns an empty cache of at most so many bytes, by their weight.
+///
+/// # Errors
+/// If the cache cannot be built.
+pub fn bounded<V: Clone, W: Weighter<String, V> + Clone>(
+    documents: usize,
+    bytes: usize,
+    weighter: W,
+) -> std::io::Result<Cache<String, V, W>> {
+    // With several shards, each would have only a part of the bytes, too few for a long document.
+    let options = OptionsBuilder::new()
+        .shards(1)
+        .estimated_items_capacity(documents)
+        .weight_capacity(bytes as u64)
+        .build()
+        .map_err(std::io::Error::other)?;
+    Ok(Cache::with_options(options, weighter, DefaultHashBuilder::default(), DefaultLifecycle::default()))
+}
+
 impl<R> DocumentCache<R> {
     /// Creates an empty cache for a schema. If it `suggests`, errors name the fields that were probably meant.
     ///
     /// # Errors
     /// If the schema cannot be parsed.
     pub fn new(sdl: &str, suggests: bool) -> std::io::Result<Self> {
-        // With several shards, each would have only a part of the bytes, too few for a long document.
-        let options = OptionsBuilder::new()
-            .shards(1)
-            .estimated_items_capacity(MAX_DOCUMENTS)
-            .weight_capacity(MAX_BYTES as u64)
-            .build()
-            .map_err(std::io::Error::other)?;
-        let (hasher, lifecycle) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
-        let documents = Arc::new(Cache::with_options(options, TextLength, hasher, lifecycle));
+        let documents = Arc::new(bounded(MAX_DOCUMENTS, MAX_BYTES, TextLength)?);
         Ok(Self { schema: validation::schema(sdl)?, suggests, documents })
     }
 

@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use quick_cache::{
-    DefaultHashBuilder, OptionsBuilder, Weighter,
-    sync::{Cache, DefaultLifecycle},
-};
+use quick_cache::{Weighter, sync::Cache};
+
+use super::document_cache;
 
 /// Maximum number of bytes of all registered documents.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -35,15 +34,7 @@ impl PersistedQueries {
     /// # Errors
     /// If the cache cannot be built.
     pub fn new() -> std::io::Result<Self> {
-        // With several shards, each would have only a part of the bytes.
-        let options = OptionsBuilder::new()
-            .shards(1)
-            .estimated_items_capacity(MAX_DOCUMENTS)
-            .weight_capacity(MAX_BYTES as u64)
-            .build()
-            .map_err(std::io::Error::other)?;
-        let (hasher, lifecycle) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Ok(Self(Arc::new(Cache::with_options(options, TextLength, hasher, lifecycle))))
+        Ok(Self(Arc::new(document_cache::bounded(MAX_DOCUMENTS, MAX_BYTES, TextLength)?)))
     }
 
     /// Returns the text that is registered under a hash.
