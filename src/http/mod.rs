@@ -29,6 +29,7 @@ mod parameters;
 mod persisted_queries;
 mod prepared;
 mod request;
+mod resource;
 mod response;
 mod schema;
 pub mod selection;
@@ -79,7 +80,7 @@ pub use self::{
     websocket::MAX_MESSAGE,
 };
 use self::{
-    avatar::AvatarEndpoint,
+    avatar::Avatars,
     client_ip::Proxies,
     connections::Limits,
     cors::{CrossOrigin, Preflight},
@@ -88,7 +89,8 @@ use self::{
     media::Media,
     middleware::{Middleware, id_of},
     request::Reader,
-    schema::SchemaEndpoint,
+    resource::ResourceEndpoint,
+    schema::SchemaFile,
     stream::Timeouts,
     subscriptions::Subscriptions,
 };
@@ -217,8 +219,8 @@ fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Rou
         let app = app_for_readiness.clone();
         async move { health(&request, app.is_ready().await) }
     });
-    let avatars = AvatarEndpoint { app: app.clone(), proxies: Arc::clone(&graphql.proxies) };
-    let schema = SchemaEndpoint { app: app.clone(), proxies: Arc::clone(&graphql.proxies) };
+    let avatars = ResourceEndpoint { app: app.clone(), proxies: Arc::clone(&graphql.proxies), resource: Avatars };
+    let schema = ResourceEndpoint { app: app.clone(), proxies: Arc::clone(&graphql.proxies), resource: SchemaFile };
     let graphql = Arc::new(graphql);
     let route = app.pages(Route::new()).at("/graphql", Arc::clone(&graphql)).at("/graphql/", graphql);
     let route =
