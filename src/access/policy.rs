@@ -135,6 +135,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("apiKeys", Action::UseApiKeys),
     ("auditEvents", Action::ReadAudit),
     ("changes", Action::ReadDirectory),
+    ("userChanged", Action::ReadDirectory),
     ("login", Action::SignIn),
     ("activateAccount", Action::SignIn),
     ("requestPasswordReset", Action::SignIn),

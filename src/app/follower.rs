@@ -193,7 +193,7 @@ impl Follower {
         let Some(_slot) = self.slot(self.must_read).await else { return Ok(None) };
         let is_first = self.position.is_none();
         let after = if is_first { self.subscription.following.after } else { self.position };
-        let request = ChangesRequest { after, types: self.subscription.following.types.clone(), first: PAGE_SIZE };
+        let request = ChangesRequest { after, filter: self.subscription.following.filter.clone(), first: PAGE_SIZE };
         let db = self.app.db.within(Budget::default(), self.requester());
         let viewer = self.viewer();
         // A client that writes and then subscribes begins after its own changes.

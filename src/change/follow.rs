@@ -1,16 +1,16 @@
-//! The executions of the subscription `changes`.
+//! The executions of the subscriptions `changes` and `userChanged`.
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Change, NodeType, Position};
+use super::{Change, ChangeFilter, Position};
 
 /// The changes that a subscriber follows.
 #[derive(Clone, Debug)]
 pub struct Following {
     /// The position after which the events begin; `None` for the current position.
     pub after: Option<Position>,
-    /// The types of the objects; `None` for all.
-    pub types: Option<Vec<NodeType>>,
+    /// The objects that are followed.
+    pub filter: ChangeFilter,
 }
 
 /// The purpose of one execution of a subscription, in the data of its request. async-graphql resolves all events of a

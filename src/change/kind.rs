@@ -19,7 +19,7 @@ pub enum ChangeKind {
     /// The object was deleted.
     Deleted,
     /// The viewer can no longer see the object, such as a user who was deactivated or an object that was deleted later.
-    /// `node` is null, and `changedFields` is empty.
+    /// The object itself is null, and `changedFields` is empty.
     Removed,
 }
 
@@ -50,6 +50,11 @@ impl NodeType {
 }
 
 impl ChangeKind {
+    /// Returns whether the object was deleted or removed, so that nothing of it can be read any more.
+    pub(super) const fn is_gone(self) -> bool {
+        matches!(self, Self::Deleted | Self::Removed)
+    }
+
     /// Returns the actions that are changes.
     pub(super) fn actions() -> impl Iterator<Item = AuditAction> {
         AuditAction::iter().filter(|action| Self::of_action(*action).is_some())

@@ -31,13 +31,30 @@ const FIRST_EVENTS: usize = 100;
 /// Maximum number of events that are read for one page. Most events of a trail may be no changes, such as sign-ins.
 const MAX_EVENTS: usize = 1_000;
 
+/// The objects whose changes are requested.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeFilter {
+    /// The types of the objects; `None` for all.
+    pub types: Option<Vec<NodeType>>,
+    /// The IDs of the objects; `None` for all.
+    pub ids: Option<Vec<Id>>,
+}
+
+impl ChangeFilter {
+    /// Returns whether the changes of an object are requested.
+    fn includes(&self, node_type: NodeType, id: Id) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(&node_type))
+            && self.ids.as_ref().is_none_or(|ids| ids.contains(&id))
+    }
+}
+
 /// A request for a page of changes.
 #[derive(Clone, Debug)]
 pub struct ChangesRequest {
     /// The position after which the page begins; `None` for the current position, after which there is nothing yet.
     pub after: Option<Position>,
-    /// The types of the objects; `None` for all.
-    pub types: Option<Vec<NodeType>>,
+    /// The objects whose changes are on the page.
+    pub filter: ChangeFilter,
     /// The maximum number of changes, at least 1.
     pub first: usize,
 }
@@ -108,7 +125,7 @@ pub async fn read_page(db: &Db, viewer: &Viewer, request: &ChangesRequest) -> Re
         let events = trail::events(db, viewer, page.position, end, limit).await?;
         let read = if events.len() < limit { end } else { events.last().map_or(end, Event::position) };
         let room = request.first - page.changes.len();
-        page.changes.extend(visible::changes(db, viewer, request.types.as_deref(), events, room).await?);
+        page.changes.extend(visible::changes(db, viewer, &request.filter, events, room).await?);
         let is_full = page.changes.len() >= request.first;
         page.position = page.changes.last().filter(|_| is_full).map_or(read, |last| last.position);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, Result};
 use chrono::{DateTime, Utc};
 
-use super::{Change, ChangeKind, ChangePage, ChangesRequest, NodeType, Outcome, arguments};
+use super::{Change, ChangeFilter, ChangeKind, ChangePage, ChangesRequest, NodeType, Outcome, arguments};
 use crate::access::RequiresAction;
 use crate::budget::ListItem;
 use crate::error::{Error, located};
@@ -57,7 +57,8 @@ fn validate(
 ) -> Result<ChangesRequest, Error> {
     let mut errors = Vec::new();
     let position = arguments::position(key, "after", after, &mut errors);
-    arguments::check_types(types.as_deref(), &mut errors);
+    let filter = ChangeFilter { types, ids: None };
+    arguments::check_filter(&filter, &mut errors);
     let size = first.map_or(Ok(DEFAULT_PAGE_SIZE), u64::try_from).unwrap_or_default();
     if !(1..=MAX_PAGE_SIZE).contains(&size) {
         errors.push(format!("first: must be a number from 1 to {MAX_PAGE_SIZE}."));
@@ -65,7 +66,7 @@ fn validate(
     if !errors.is_empty() {
         return Err(Error::BadInput(errors.join(" ")));
     }
-    Ok(ChangesRequest { after: position, types, first: usize::try_from(size).unwrap_or(usize::MAX) })
+    Ok(ChangesRequest { after: position, filter, first: usize::try_from(size).unwrap_or(usize::MAX) })
 }
 
 /// A page of changes.
@@ -127,7 +128,7 @@ impl Change {
     /// The object as it is now. Null if it no longer exists or the viewer cannot see it.
     async fn node(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
         located(ctx, async {
-            if matches!(self.kind, ChangeKind::Deleted | ChangeKind::Removed) {
+            if self.kind.is_gone() {
                 return Ok(None);
             }
             let (loaders, id) = (ctx.loaders()?, self.id);

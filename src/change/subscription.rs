@@ -1,15 +1,22 @@
-//! Subscription `changes`.
+//! Subscriptions `changes` and `userChanged`.
 
 use std::option;
 
-use async_graphql::{Context, Result, Subscription};
+use async_graphql::{Context, Object, Result, Subscription};
+use chrono::{DateTime, Utc};
 use futures_util::stream::{self, Iter};
 
 use super::follow::{Execution, Following};
-use super::{Change, NodeType, arguments};
+use super::{Change, ChangeFilter, ChangeKind, NodeType, arguments};
 use crate::access::RequiresAction;
-use crate::error::Error;
+use crate::entity::user;
+use crate::error::{Error, located};
 use crate::graphql::context::ContextExt;
+use crate::graphql::loader::UserById;
+use crate::scalar::Id;
+
+/// The event of one execution; none at the start.
+type Events<T> = Iter<option::IntoIter<T>>;
 
 #[derive(Default)]
 pub struct ChangeSubscription;
@@ -33,22 +40,99 @@ impl ChangeSubscription {
         after: Option<String>,
         #[graphql(desc = "The types of the changed objects. At least one and at most 100. Defaults to all types.")]
         types: Option<Vec<NodeType>>,
-    ) -> Result<Iter<option::IntoIter<Change>>> {
-        let start = match ctx.data::<Execution>()? {
-            Execution::Event(change) => return Ok(stream::iter(Some(change.clone()))),
-            Execution::Start(start) => start,
-        };
-        let mut errors = Vec::new();
-        let (name, after) = match start.last_event_id.as_deref() {
-            Some(id) => ("Last-Event-ID", Some(id)),
-            None => ("after", after.as_deref()),
-        };
-        let after = arguments::position(ctx.cursor_key()?, name, after, &mut errors);
-        arguments::check_types(types.as_deref(), &mut errors);
-        if !errors.is_empty() {
-            return Err(Error::BadInput(errors.join(" ")).into());
-        }
-        start.record(Following { after, types });
-        Ok(stream::iter(None))
+    ) -> Result<Events<Change>> {
+        let filter = ChangeFilter { types, ids: None };
+        events(ctx, after.as_deref(), filter, |change| change)
+    }
+
+    /// The committed changes of users that the viewer can see: those that `changes` sends with the type `USER`, in the
+    /// same order, with the same positions, errors and limits.
+    #[graphql(guard = "RequiresAction")]
+    async fn user_changed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "The IDs of the users. At least one and at most 100. Defaults to all users that the viewer can see. \
+                    Nothing is sent about a user who does not exist or whom the viewer cannot see."
+        )]
+        ids: Option<Vec<Id>>,
+        #[graphql(
+            desc = "Sends the changes after this position. Defaults to the current position. `SNAPSHOT_REQUIRED` if \
+                    the directory does not know the position because it was restored from an older backup: read \
+                    everything again, then continue at the `position` in the error's `extensions`."
+        )]
+        after: Option<String>,
+    ) -> Result<Events<UserChange>> {
+        let filter = ChangeFilter { types: Some(vec![NodeType::User]), ids };
+        events(ctx, after.as_deref(), filter, UserChange)
+    }
+}
+
+/// Returns the event of an execution, made from its change. At the start, checks the arguments and records what is followed.
+fn events<T>(
+    ctx: &Context<'_>,
+    after: Option<&str>,
+    filter: ChangeFilter,
+    event: fn(Change) -> T,
+) -> Result<Events<T>> {
+    let start = match ctx.data::<Execution>()? {
+        Execution::Event(change) => return Ok(stream::iter(Some(event(change.clone())))),
+        Execution::Start(start) => start,
+    };
+    let mut errors = Vec::new();
+    let (name, after) = match start.last_event_id.as_deref() {
+        Some(id) => ("Last-Event-ID", Some(id)),
+        None => ("after", after),
+    };
+    let after = arguments::position(ctx.cursor_key()?, name, after, &mut errors);
+    arguments::check_filter(&filter, &mut errors);
+    if !errors.is_empty() {
+        return Err(Error::BadInput(errors.join(" ")).into());
+    }
+    start.record(Following { after, filter });
+    Ok(stream::iter(None))
+}
+
+/// A change of a user, as far as a viewer can see it.
+pub struct UserChange(Change);
+
+/// A committed change of a user.
+#[Object]
+impl UserChange {
+    /// The position of the change, to pass as `after` to continue with the next one.
+    async fn position(&self, ctx: &Context<'_>) -> Result<String> {
+        Ok(self.0.position.encode(ctx.cursor_key()?))
+    }
+
+    /// The kind of change.
+    async fn kind(&self) -> ChangeKind {
+        self.0.kind
+    }
+
+    /// The user as they are now. Null if the user no longer exists or the viewer cannot see them.
+    async fn user(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
+        located(ctx, async {
+            if self.0.kind.is_gone() {
+                return Ok(None);
+            }
+            Ok(ctx.loaders()?.load_one(UserById(self.0.id)).await?)
+        })
+        .await
+    }
+
+    /// The ID of the changed user, a UUID.
+    async fn user_id(&self) -> Id {
+        self.0.id
+    }
+
+    /// The names of the changed fields that the viewer can see, such as `position`, `adminRights.isAdmin` or
+    /// `attributes.birthplace`, at most 200. Empty if the user was deleted or removed.
+    async fn changed_fields(&self) -> &[String] {
+        &self.0.changed_fields
+    }
+
+    /// The date and time of the change.
+    async fn at(&self) -> DateTime<Utc> {
+        self.0.at
     }
 }

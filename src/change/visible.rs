@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::field::api_field;
 use super::trail::Event;
-use super::{Change, ChangeKind, NodeType};
+use super::{Change, ChangeFilter, ChangeKind, NodeType};
 use crate::access::{ATTRIBUTES, Viewer};
 use crate::audit::{self, Change as RecordedChange};
 use crate::db::Reader;
@@ -25,11 +25,10 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn of_event(event: Event, types: Option<&[NodeType]>) -> Option<Self> {
+    fn of_event(event: Event, filter: &ChangeFilter) -> Option<Self> {
         let kind = ChangeKind::of_action(event.action)?;
         let node_type = NodeType::of_subject(event.subject_type)?;
-        let is_requested = types.is_none_or(|types| types.contains(&node_type));
-        is_requested.then_some(Self { event, kind, node_type })
+        filter.includes(node_type, event.subject_id).then_some(Self { event, kind, node_type })
     }
 }
 
@@ -37,11 +36,12 @@ impl Candidate {
 pub(super) async fn changes(
     db: &Reader,
     viewer: &Viewer,
-    types: Option<&[NodeType]>,
+    filter: &ChangeFilter,
     events: Vec<Event>,
     limit: usize,
 ) -> Result<Vec<Change>, Error> {
-    let candidates: Vec<Candidate> = events.into_iter().filter_map(|event| Candidate::of_event(event, types)).collect();
+    let candidates: Vec<Candidate> =
+        events.into_iter().filter_map(|event| Candidate::of_event(event, filter)).collect();
     let visibility = Visibility {
         viewer,
         objects: visible_objects(db, viewer, &candidates).await?,
@@ -95,16 +95,13 @@ impl Visibility<'_> {
             _ if changed_fields.is_empty() => None,
             _ => Some(if is_visible { kind } else { ChangeKind::Removed }),
         };
-        Ok(visible_kind.map(|kind| {
-            let is_gone = matches!(kind, ChangeKind::Deleted | ChangeKind::Removed);
-            Change {
-                position: event.position(),
-                kind,
-                node_type: *node_type,
-                id: event.subject_id,
-                changed_fields: if is_gone { Vec::new() } else { changed_fields },
-                at: event.at,
-            }
+        Ok(visible_kind.map(|kind| Change {
+            position: event.position(),
+            kind,
+            node_type: *node_type,
+            id: event.subject_id,
+            changed_fields: if kind.is_gone() { Vec::new() } else { changed_fields },
+            at: event.at,
         }))
     }
 

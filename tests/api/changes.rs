@@ -5,6 +5,7 @@ mod instances;
 mod live;
 mod over_sockets;
 mod snapshot;
+mod users;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +30,7 @@ const CHANGES: &str = "query ($after: String, $types: [NodeType!], $first: Int) 
         position hasMore changes { position kind type nodeId changedFields at node { __typename id } } } }";
 
 /// The position before everything.
-fn beginning() -> String {
+pub fn beginning() -> String {
     Position::START.encode(&CursorKey::new(&Key::from(KEY)))
 }
 
@@ -366,7 +367,7 @@ on_every_database! {
             let response = user.execute(CHANGES, json!({ "after": after })).await;
             let error = &response["errors"][0];
             assert_eq!(error["extensions"]["code"], json!("BAD_USER_INPUT"), "{response:#}");
-            assert_eq!(error["message"], json!("after: must be a position that `changes` or `users` returned."));
+            assert_eq!(error["message"], json!("after: must be a position that `changes`, `userChanged` or `users` returned."));
         }
         for first in [0, -1, 101, i32::MAX] {
             let response = user.execute(CHANGES, json!({ "first": first })).await;

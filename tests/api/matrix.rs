@@ -3,6 +3,7 @@
 
 mod cell;
 mod filters;
+mod follow;
 mod oracle;
 mod reads;
 mod seat;
@@ -32,6 +33,7 @@ impl ViewerCase<'_> {
         let mut cells = self.reads(world);
         cells.extend(self.filters());
         run(&self.caller, false, cells, &mut self.summary).await;
+        self.follow(world).await;
     }
 
     /// Runs everything that can be tried as a dry run.
@@ -67,7 +69,7 @@ impl ViewerCase<'_> {
 }
 
 /// Checks that callers with an invalid token are unauthenticated for every root field but public mutations, and which of them can
-/// sign in.
+/// sign in. No subscription opens for them.
 async fn check_rejected_callers(app: &App, summary: &mut Summary) {
     let target = app.user().await;
     let operations = Definition::of_roster().operations(1, &|_, _| Some(target.id()));
@@ -83,6 +85,10 @@ async fn check_rejected_callers(app: &App, summary: &mut Summary) {
             summary.expect(|| format!("{name}: {}", operation.field), &json!(401), &json!(status));
             let code = &response["errors"][0]["extensions"]["code"];
             summary.expect(|| format!("{name}: {}", operation.field), &json!(UNAUTHENTICATED), code);
+        }
+        for query in follow::SUBSCRIPTIONS {
+            let status = caller.open_stream(query, json!({}), None).await.response.status().as_u16();
+            summary.expect(|| format!("{name}: {query}"), &json!(401), &json!(status));
         }
     }
     let never = UserFields { username: Given("never".to_owned()), ..UserFields::default() };
@@ -115,6 +121,7 @@ async fn fields_of(app: &App, of: &str, kind: &str) -> Vec<String> {
 async fn check_completeness(app: &App, fields: &BTreeSet<&'static str>) {
     let mut served = fields_of(app, "Query", "fields").await;
     served.extend(fields_of(app, "Mutation", "fields").await);
+    served.extend(fields_of(app, "Subscription", "fields").await);
     for field in served.iter().map(String::as_str).chain(ROOT_FIELDS.iter().map(|(field, _)| *field)) {
         assert!(fields.contains(field), "the root field {field} has no case in the matrix");
     }

@@ -16,7 +16,7 @@ use crate::user_fields::PRIVATE_FIELDS;
 pub const ROOTS: usize = 10;
 
 /// The fields of a user that every viewer queries.
-static SEEN: LazyLock<String> = LazyLock::new(|| {
+pub static SEEN: LazyLock<String> = LazyLock::new(|| {
     format!(
         "fragment Seen on User {{ id {} sessions {{ id }} invitation {{ state }} attributes {{ name value }} \
             adminRights {{ {} }} viewerCan {{ update setActive delete seePrivate seeAdminRights }} }}",

@@ -1,6 +1,6 @@
 //! Viewers and their targets.
 
-use async_graphql::MaybeUndefined::Value as Given;
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::{Days, TimeDelta};
 use roster::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
 use roster::entity::membership::GroupRole;
@@ -123,6 +123,8 @@ pub struct World {
     pub totals: [[i64; 2]; 2],
     /// Users who join and leave groups.
     pub joiners: Vec<Joiner>,
+    /// A user whom every viewer finds, and who was created after all targets.
+    pub last: Id,
 }
 
 /// A kind of viewer.
@@ -526,6 +528,7 @@ pub async fn world(app: &App, viewer_cases: &[ViewerCase<'_>]) -> World {
     for some in rows.chunks(1_000) {
         membership::Entity::insert_many(some.to_vec()).exec_without_returning(app.db.write()).await.unwrap();
     }
+    let last = app.create("Last", app.license, UserFields::default(), Undefined).await.id;
 
     let count = async |license: Option<Id>, only_active: bool| {
         let mut users = user::Entity::find();
@@ -539,7 +542,7 @@ pub async fn world(app: &App, viewer_cases: &[ViewerCase<'_>]) -> World {
     };
     let of_license = [count(Some(app.license), true).await, count(Some(app.license), false).await];
     let totals = [of_license, [count(None, true).await, count(None, false).await]];
-    World { licenses, totals, joiners }
+    World { licenses, totals, joiners, last }
 }
 
 /// Callers whose tokens are no longer valid, or never were.
