@@ -13,6 +13,7 @@
 #   Suggestions   Ctrl-Space
 #   All fields    the book on the left
 #   Changes       subscription { changes { kind type nodeId } }
+#   Of users      subscription { userChanged { kind user { fullName } } }
 
 query FirstLook {
   # The user who is signed in.

@@ -110,6 +110,15 @@ fn a_page_of_changes_counts_like_other_pages() {
 }
 
 #[test]
+fn a_change_of_a_user_costs_the_same_in_both_subscriptions() {
+    let of = |text: &str| cost(text, serde_json::json!({}));
+    let of_any = of("subscription { changes { kind node { ... on User { fullName groups { name } } } } }");
+    let of_user = of("subscription { userChanged { kind user { fullName groups { name } } } }");
+    assert_eq!(of_user, of_any);
+    assert!(of_user > 2 * STATEMENT, "{of_user}");
+}
+
+#[test]
 fn arguments_that_determine_the_length_of_a_list_count() {
     let nodes = |count: usize| {
         cost("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", serde_json::json!({ "ids": vec!["x"; count] }))
