@@ -15,6 +15,7 @@ use super::{
     media::Media,
     middleware::id_of,
     origin::{self, Origin},
+    schema,
 };
 
 const METHODS: &str = "GET, HEAD, POST";
@@ -27,9 +28,10 @@ const RESPONSE_HEADERS: &str = "Allow, ETag, Retry-After, WWW-Authenticate, X-Re
 /// The seconds for which a browser remembers the response to a preflight request; Chromium allows no more.
 const MAX_AGE: &str = "7200";
 
-/// Returns whether pages of other origins may use a path. They need no others: links lead to the pages of the server themselves.
+/// Returns whether pages of other origins may use a path: the API, and the resources that belong to it. They need no others: links
+/// lead to the pages of the server themselves, and health checks are for the operator.
 fn is_shared(path: &str) -> bool {
-    matches!(path, "/graphql" | "/graphql/") || path.starts_with(avatar::PREFIX)
+    matches!(path, "/graphql" | "/graphql/" | schema::ROUTE) || path.starts_with(avatar::PREFIX)
 }
 
 /// Answers preflight requests.

@@ -1,4 +1,5 @@
-//! Resources besides the API that callers read by GET: avatars and the schema.
+//! Resources besides the API that callers read by GET: avatars and the schema. Pages of allowed origins may read each of them
+//! (`cors.rs`).
 
 use std::sync::Arc;
 

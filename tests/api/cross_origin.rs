@@ -4,14 +4,25 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::app::PASSWORD;
+use crate::app::{App, PASSWORD};
 use crate::browser::Browser;
 use crate::process::{ADMIN, Sandbox};
 use crate::socket::{OFFER, Socket};
 use crate::toy::{ORIGIN, ToyServer};
-use crate::wire::RawResponse;
+use crate::wire::{RawClient, RawResponse};
 
 const OTHER: &str = "https://evil.example";
+
+/// The paths in the guide that pages of other origins may use.
+const SHARED: [&str; 3] = ["/graphql", "/schema.graphql", "/avatars/ID"];
+
+/// The paths in the table of the guide.
+fn paths() -> Vec<&'static str> {
+    let lines = include_str!("../../docs/api-guide.md").lines().skip_while(|line| *line != "| Path | Serves |");
+    let rows = lines.skip(2).take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
 
 fn preflight(origin: &str) -> String {
     format!(
@@ -26,7 +37,7 @@ fn list<'a>(response: &'a RawResponse, name: &str) -> Vec<&'a str> {
 #[tokio::test]
 async fn preflight_requests_of_allowed_origins_are_answered() {
     let server = ToyServer::start().await;
-    for path in ["/graphql", "/graphql/", "/avatars/1"] {
+    for path in ["/graphql", "/graphql/", "/avatars/1", "/schema.graphql"] {
         let response = server.client.send("OPTIONS", path, &preflight(ORIGIN), b"").await;
         assert_eq!((response.status, response.body.as_str()), (204, ""), "{response:?}");
         assert_eq!(response.header("access-control-allow-origin"), Some(ORIGIN));
@@ -104,6 +115,46 @@ async fn pages_of_allowed_origins_read_every_response() {
 }
 
 #[tokio::test]
+async fn pages_of_allowed_origins_use_the_api_with_its_files_and_nothing_else() {
+    let app = App::on_sqlite().await;
+    let (client, paths) = (RawClient(app.address), paths());
+    assert!(paths.len() > 8 && SHARED.iter().all(|path| paths.contains(path)), "{paths:?}");
+    for path in paths {
+        let allowed = SHARED.contains(&path).then_some(ORIGIN);
+        let path = path.replace("ID", "1");
+        for (origin, expected) in [(ORIGIN, allowed), (OTHER, None)] {
+            let response = client.send("GET", &path, &format!("Origin: {origin}\r\n"), b"").await;
+            assert_eq!(response.header("access-control-allow-origin"), expected, "{path} for {origin}");
+            let response = client.send("OPTIONS", &path, &preflight(origin), b"").await;
+            assert_eq!(response.header("access-control-allow-origin"), expected, "{path} for {origin}");
+            assert_eq!(response.status == 204, expected.is_some(), "{path} for {origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_allowed_origins_read_and_revalidate_the_schema() {
+    let app = App::on_sqlite().await;
+    let client = RawClient(app.address);
+    let read = async |headers: &str| {
+        client.send("GET", "/schema.graphql", &format!("Origin: {ORIGIN}\r\n{headers}"), b"").await
+    };
+    let file = read("").await;
+    assert!(file.body.contains("type Query {"), "{}", file.head);
+    let etag = file.header("etag").unwrap();
+    let same = read(&format!("If-None-Match: {etag}\r\n")).await;
+    assert_eq!(same.body, "");
+    for (response, status) in [(&file, 200), (&same, 304)] {
+        assert_eq!((response.status, response.header("access-control-allow-origin")), (status, Some(ORIGIN)));
+        assert_eq!(response.header("etag"), Some(etag));
+        assert!(list(response, "access-control-expose-headers").contains(&"ETag"), "{}", response.head);
+        // A cache must keep it neither for other callers nor for other origins.
+        let head = response.head.to_lowercase();
+        assert!(head.contains("vary: authorization") && head.contains("vary: origin"), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn pages_of_allowed_origins_follow_subscriptions() {
     let server = ToyServer::start().await;
     let path = "/graphql?query=subscription%7Bticks%7D";
@@ -165,11 +216,16 @@ const PAGE: &str = "
         image.src = (await upload.json()).data.setUserAvatar.user.avatarUrl;
         await image.decode();
 
+        const schema = await fetch(`${url}/schema.graphql`);
+        const headers = { 'if-none-match': schema.headers.get('etag') };
+        const same = await fetch(`${url}/schema.graphql`, { headers });
+
         return {
             name: (await viewer.json()).data.viewer.fullName,
             hasRequestId: viewer.headers.get('x-request-id').length === 36,
             refused: [refused.status, (await refused.json()).errors[0].extensions.code],
             width: image.naturalWidth,
+            schema: [schema.status, (await schema.text()).includes('type Query {'), same.status],
         };
     };
     run().then(result => { window.result = result; }, error => { window.result = String(error); });
@@ -183,7 +239,7 @@ async fn result(browser: &Browser, origin: &str, url: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_of_an_allowed_origin_signs_in_and_shows_a_picture() {
+async fn a_page_of_an_allowed_origin_signs_in_shows_a_picture_and_reads_the_schema() {
     let Some(browser) = Browser::start().await else { return };
     let (allowed, next, other) = (page().await, page().await, page().await);
     let sandbox = Sandbox::on_sqlite().with_admin().await;
@@ -191,8 +247,13 @@ async fn a_page_of_an_allowed_origin_signs_in_and_shows_a_picture() {
     let server = sandbox.serve(&["--allowed-origins", &allowed, "--next-urls", &next_url]).await;
     for origin in [&allowed, &next] {
         let seen = result(&browser, origin, &server.url("")).await;
-        let wanted =
-            json!({ "name": "Root Alder", "hasRequestId": true, "refused": [401, "UNAUTHENTICATED"], "width": 8 });
+        let wanted = json!({
+            "name": "Root Alder",
+            "hasRequestId": true,
+            "refused": [401, "UNAUTHENTICATED"],
+            "width": 8,
+            "schema": [200, true, 304],
+        });
         assert_eq!(seen, wanted, "{origin}; console: {:#?}", browser.console().await);
     }
     let seen = result(&browser, &other, &server.url("")).await;
