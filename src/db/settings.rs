@@ -25,7 +25,7 @@ impl DatabaseSettings {
 pub struct DatabaseTimeouts {
     /// For a connection to become free, or to be opened.
     pub acquire: Duration,
-    /// For other statements of the same caller. A request also has its own deadline.
+    /// For other statements of the same caller. The program takes the deadline of a request.
     pub caller: Duration,
     /// For a statement on PostgreSQL.
     pub statement: Duration,

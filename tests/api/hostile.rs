@@ -604,7 +604,7 @@ fn with(operation: &Operation, place: &[String], text: &str) -> Value {
 async fn with_little_work(caller: &Caller<'_>, body: &Value, what: &str, most: u64) -> (u16, Value) {
     let (statements, work) = (caller.app.db.statements(), Work::begin());
     let response = caller.post(body).await;
-    let (statements, work) = (caller.app.db.statements() - statements, work.done().unwrap_or_default());
+    let (statements, work) = (caller.app.db.statements() - statements, work.done());
     assert!(work <= most, "{what}: {work} thousandths of the reference work");
     assert!(statements <= STATEMENTS_OF_REFUSAL, "{what}: {statements} statements");
     response

@@ -152,7 +152,9 @@ impl Settings {
     pub fn database(&self, default_dir: &str) -> db::DatabaseSettings {
         let url = self.database_url().map(str::to_owned);
         let url = url.unwrap_or_else(|| db::url_of(&self.data_dir(default_dir).join("roster.db")));
-        db::DatabaseSettings::new(url, self.database_connections)
+        let settings = db::DatabaseSettings::new(url, self.database_connections);
+        let caller = Duration::from_secs(self.request_seconds);
+        db::DatabaseSettings { timeouts: db::DatabaseTimeouts { caller, ..settings.timeouts }, ..settings }
     }
 
     /// Returns the URL of the database, if it is set.
