@@ -63,7 +63,7 @@ impl FilterBuilder {
     /// `BadInput` with all errors of the filter.
     pub fn finish(mut self) -> Result<usize, Error> {
         if self.conditions > MAX_CONDITIONS {
-            self.add_error("filter", format_args!("must contain at most {MAX_CONDITIONS} conditions."));
+            self.add_error("filter", format_args!("must contain at most {MAX_CONDITIONS} comparisons."));
         }
         if self.errors.is_empty() { Ok(self.conditions) } else { Err(Error::BadInput(self.errors.join(" "))) }
     }

@@ -132,7 +132,7 @@ pub async fn unlock(authenticator: &Authenticator<'_>, viewer: &Viewer, id: &str
 async fn check_pin_enabled(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
     let current = pin::Entity::find_by_id(user_id).one(db).await?;
     if current.is_some_and(|current| current.wrong >= MAX_WRONG_PINS) {
-        let message = "The PIN is disabled after too many wrong PINs; sign in with your password first.";
+        let message = "The PIN is locked after too many wrong PINs; sign in with your password first.";
         return Err(Error::rejected("pin", ErrorCode::Locked, message));
     }
     Ok(())

@@ -16,7 +16,7 @@ pub fn invalid_credentials() -> Error {
 /// Returns the error for the right secret of an inactive user or in an expired license: `INACTIVE`.
 #[must_use]
 pub fn inactive() -> Error {
-    rejected(ErrorCode::Inactive, "This account is deactivated; ask an administrator.")
+    rejected(ErrorCode::Inactive, "This account is deactivated, or its license is not valid; ask an administrator.")
 }
 
 /// Returns the error after too many wrong passwords: `LOCKED`.
@@ -28,7 +28,7 @@ pub fn locked() -> Error {
 /// Returns the error after too many wrong PINs: `LOCKED`.
 #[must_use]
 pub fn pin_disabled() -> Error {
-    rejected(ErrorCode::Locked, "The PIN is disabled after too many wrong PINs; sign in with your password.")
+    rejected(ErrorCode::Locked, "The PIN is locked after too many wrong PINs; sign in with your password.")
 }
 
 /// Returns the error for an invalid link, and for the slower of two requests that use the same link: `EXPIRED`.

@@ -31,7 +31,7 @@ pub(super) async fn ensure_administrator_remains(
             return Err(Error::rejected(
                 "id",
                 ErrorCode::NotAllowed,
-                format!("{} is {what} and cannot be deactivated, demoted or deleted.", old.name()),
+                format!("{} is {what} and cannot be deactivated, demoted or erased.", old.name()),
             ));
         }
     }

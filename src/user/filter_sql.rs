@@ -50,7 +50,7 @@ impl CompiledFilter {
             return Ok(Self { name: String::new(), comparisons: 0, condition: Condition::all(), is_selective: false });
         };
         if filter.is_too_large() {
-            return Err(Error::BadInput("filter: must contain at most 100 nested filters.".to_owned()));
+            return Err(Error::BadInput("filter: must contain at most 100 filters.".to_owned()));
         }
         let definitions = if filter.names_attribute() {
             attribute_values::definitions(db.read(), viewer.signed_in()?.license_id).await?

@@ -67,11 +67,11 @@ impl InvitationOptions {
         let mut mails = new.email.is_some() && new.is_active && is_invited;
         validator.value("sendRegistrationEmail", self.mail, &mut mails);
         let hindrance = if new.email.is_none() && !validator.has_error_at("email") {
-            Some("A registration email requires an email address.")
+            Some("An invitation email requires an email address.")
         } else if new.is_active {
             None
         } else {
-            Some("A registration email cannot be sent to an inactive user.")
+            Some("An invitation email cannot be sent to an inactive user.")
         };
         match hindrance {
             Some(hindrance) if mails && !is_default => {
@@ -83,7 +83,7 @@ impl InvitationOptions {
             validator.add_error(
                 "registrationEmailNextUrl",
                 ErrorCode::NotAllowed,
-                "Allowed only if a registration email is sent (`sendRegistrationEmail`).",
+                "Allowed only if the invitation email is sent (`sendRegistrationEmail`).",
             );
         }
         if mails { ActivationMethod::Mail(emails.queue, next_url) } else { ActivationMethod::Nothing }

@@ -206,7 +206,7 @@ impl UserMutation {
         authorized(ctx, async {
             let outcome = lifecycle::delete(ctx.db()?, ctx.hasher()?, ctx.viewer()?, &input.id).await;
             DeleteUserPayload::of(outcome, |Erased { id, groups_passed_on }| {
-                let message = format!("The user was deleted.{}", passed_on(&groups_passed_on));
+                let message = format!("The user was erased.{}", passed_on(&groups_passed_on));
                 DeleteUserPayload::done(message, Some(id), groups_passed_on)
             })
         })

@@ -599,8 +599,8 @@ on_every_database! {
         }
         let bad = [
             (nested(6), "filter.not.not.not.not.not: must be nested at most 5 levels deep."),
-            (wide(51), "filter: must contain at most 50 conditions."),
-            (json!({ "and": (vec![json!({}); 101]) }), "filter: must contain at most 100 nested filters."),
+            (wide(51), "filter: must contain at most 50 comparisons."),
+            (json!({ "and": (vec![json!({}); 101]) }), "filter: must contain at most 100 filters."),
             (json!({ "username": { "in": (vec!["x"; 101]) } }), "filter.username.in: must contain at most 100 values."),
             (json!({ "id": { "in": (vec![Id::new().0; 101]) } }), "filter.id.in: must contain at most 100 values."),
             (json!({ "role": (vec!["USER"; 101]) }), "filter.role: must contain at most 100 values."),
