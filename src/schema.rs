@@ -59,8 +59,8 @@ pub struct Query(
 
 /// Root mutation type. Every payload says whether the mutation succeeded and, if not, lists the errors in the input.
 /// Any other error is a top-level error with a code in `extensions.code`, such as `UNAUTHENTICATED`, `FORBIDDEN` or
-/// `RATE_LIMITED`, and the field is null. A request can contain only one of the mutations that check or set a
-/// password or PIN, `requestPasswordReset` and `registerUser` (`BAD_USER_INPUT` otherwise).
+/// `RATE_LIMITED`, and the field is null. A request can contain only one mutation that checks or sets a password or PIN
+/// (`BAD_USER_INPUT` otherwise). `requestPasswordReset` and `registerUser` count as such.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     UserMutation,

@@ -20,8 +20,9 @@ pub struct ChangeQuery;
 
 #[Object]
 impl ChangeQuery {
-    /// The committed changes of users, groups, institutions and licenses that the viewer can see, after a position, in
-    /// the order of the commits. A client that always continues at the last `position` receives each change exactly once.
+    /// The committed changes to users, groups, institutions and licenses that the viewer can see, after a position, in
+    /// the order of the commits. A client that always continues at the last `position` receives each change exactly
+    /// once.
     #[graphql(guard = "RequiresAction")]
     async fn changes(
         &self,
@@ -90,7 +91,7 @@ impl ChangePage {
     }
 }
 
-/// A committed change of a user, group, institution or license.
+/// A committed change to a user, group, institution or license.
 #[Object]
 impl Change {
     /// The position of the change, to pass as `after` to continue with the next one.

@@ -23,11 +23,11 @@ pub struct ChangeSubscription;
 
 #[Subscription]
 impl ChangeSubscription {
-    /// The committed changes of users, groups, institutions and licenses that the viewer can see, in the order of the
+    /// The committed changes to users, groups, institutions and licenses that the viewer can see, in the order of the
     /// commits. Changes after the position `after` that are already committed are sent first, further ones as soon as
     /// they are committed. Each change is sent exactly once, as far as the viewer can see it at that moment. An invalid
-    /// argument is `BAD_USER_INPUT`, a selection with a cost of 10,000 or more is `DOCUMENT_TOO_LARGE`, and more than 20
-    /// subscriptions of one user at a time are `RATE_LIMITED`.
+    /// argument is `BAD_USER_INPUT`, a selection with a cost of 10,000 or more is `DOCUMENT_TOO_LARGE`, and more than
+    /// 20 subscriptions of one user at a time are `RATE_LIMITED`.
     #[graphql(guard = "RequiresAction")]
     async fn changes(
         &self,

@@ -16,7 +16,8 @@ pub enum AuditAction {
     LicenseExtended,
     /// The number or the holder of a license was changed.
     LicenseRenamed,
-    /// A license was exported with all its users. The changes say whether with the hashes of secrets and the audit trail.
+    /// A license was exported with all its users. The changes state whether the hashes of secrets and the audit trail
+    /// were included.
     LicenseExported,
     /// The directory was restored from a backup. All sessions were ended, all devices forgotten and all links invalidated, and what
     /// was done after the backup is gone.

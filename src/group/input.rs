@@ -43,7 +43,7 @@ pub struct DeleteGroupInput {
 pub struct SetGroupMemberInput {
     /// The ID of the group.
     pub group_id: ID,
-    /// The ID of the user, who must be in the group's license.
+    /// The ID of the user, who must be in the group's license (`NOT_FOUND` otherwise).
     pub user_id: ID,
     /// The user's role in the group.
     pub role: GroupRole,

@@ -8,7 +8,7 @@ use crate::error::located;
 use crate::graphql::context::ContextExt;
 use crate::scalar::Id;
 
-/// A session of a signed-in user. Unless it is ended before, it ends at `expiresAt`, or after 12 hours without use by
+/// A session of a signed-in user. Unless it is ended earlier, it ends at `expiresAt`, or after 12 hours without use by
 /// default (a server setting). A user can have at most 20 sessions; another sign-in ends the oldest.
 #[Object(name = "Session")]
 impl session::Model {

@@ -7,6 +7,6 @@ use async_graphql::{ID, InputObject};
 pub struct SiteAccessInput {
     /// The ID of the user.
     pub user_id: ID,
-    /// The ID of the institution, which must be in the user's license.
+    /// The ID of the institution, which must be in the user's license (`NOT_FOUND` otherwise).
     pub institution_id: ID,
 }

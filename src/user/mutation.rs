@@ -152,8 +152,8 @@ impl UserMutation {
     }
 
     /// Sets or removes a user's picture. The picture is cropped to the square in its center, scaled down to at most 512
-    /// pixels, and re-encoded without metadata such as the location. Users may set their own picture. Administrators may
-    /// also set the pictures of users of no higher rank.
+    /// by 512 pixels, and re-encoded without metadata such as the location. Users may set their own picture.
+    /// Administrators may also set the pictures of users of no higher rank.
     async fn set_user_avatar(
         &self,
         ctx: &Context<'_>,
@@ -172,7 +172,7 @@ impl UserMutation {
 
     /// Activates or deactivates a user. Idempotent. Deactivating ends every session, forgets every device, revokes
     /// every API key and link, hides the user, and keeps everything else. Activating shows the user again and restores
-    /// nothing else. Groups with other members of which the user was the last active owner get another owner: a
+    /// nothing else. Groups with other active members of which the user was the last active owner get another owner: a
     /// manager, else an administrator, else the longest-standing member. `NOT_ALLOWED` when deactivating the last
     /// active superuser, or the last active license administrator of a license. Administrators only, for other users of
     /// no higher rank.

@@ -122,10 +122,10 @@ impl user::Model {
         Ok(private(self, ctx, self.last_login)?)
     }
 
-    /// The URL of the user's picture, a square PNG or JPEG of at most 512 pixels. It can stand in `<img src>`: it is signed for
-    /// the viewer, and valid for at least five minutes while the viewer stays signed in. Requests with the `Authorization`
-    /// header of the API need no valid signature. The URL changes whenever the picture changes. Null if the user has no
-    /// picture.
+    /// The URL of the user's picture, a square PNG or JPEG of at most 512 by 512 pixels. It can be used as the `src` of
+    /// an `<img>`: it is signed for the viewer, and valid for at least five minutes while the viewer stays signed in.
+    /// Requests with an `Authorization` header need no signature. The URL changes whenever the picture changes. Null if
+    /// the user has no picture.
     async fn avatar_url(&self, ctx: &Context<'_>) -> Result<Option<Url>> {
         let links = ctx.avatar_links()?;
         Ok(self.avatar.as_ref().map(|hash| match ctx.viewer().and_then(Viewer::signed_in) {

@@ -22,13 +22,13 @@ pub struct StringFilter {
     pub ends_with: MaybeUndefined<String>,
     /// Whether there is no value.
     pub is_null: MaybeUndefined<bool>,
-    /// The string comes before this string, in Unicode order.
+    /// The string comes before this string, in the order of Unicode code points.
     pub lt: MaybeUndefined<String>,
-    /// The string comes before this string, in Unicode order, or is equal to it.
+    /// The string comes before this string, in the order of Unicode code points, or is equal to it.
     pub lte: MaybeUndefined<String>,
-    /// The string comes after this string, in Unicode order.
+    /// The string comes after this string, in the order of Unicode code points.
     pub gt: MaybeUndefined<String>,
-    /// The string comes after this string, in Unicode order, or is equal to it.
+    /// The string comes after this string, in the order of Unicode code points, or is equal to it.
     pub gte: MaybeUndefined<String>,
     /// Whether the comparison is exact: case, accents and forms of a letter matter. Defaults to `false`.
     #[graphql(default_with = "Some(false)")]

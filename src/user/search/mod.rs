@@ -35,7 +35,8 @@ pub type SearchConnection = Connection<user::Model, Match, SearchName, SearchNam
 pub struct SearchTotal {
     /// The total number of items on all pages.
     total_count: i32,
-    /// Whether `totalCount` is exact. It may be too low if very many users match the words, and very many the filter.
+    /// Whether `totalCount` is exact. It may be too low if more than 5,000 users match the words and more than 20,000
+    /// match the filter.
     total_count_is_exact: bool,
 }
 
@@ -79,16 +80,17 @@ pub struct SearchQuery;
 
 #[Object]
 impl SearchQuery {
-    /// The users that match every word of the query, in any order. A word matches any part of the username, first
-    /// name, last name, email address or certified email address. A word of four or more letters may have one typo, and
-    /// a word of eight or more letters two. A typo is an added, missing or different letter, or two letters swapped.
+    /// The users that match every word of the query, in any order. A word matches any part of the username, first name,
+    /// last name, email address or certified email address. A word of four or more letters may have one typo, and a
+    /// word of eight or more letters two. A typo is an added, missing or different letter, or two letters swapped.
     /// Sorted by `score`, the highest first, then by last name, first name and ID. Case, accents and optional vowel
     /// points are ignored; vowel signs and other marks that are letters are not. These are treated as equal: the forms
     /// of an Arabic or Persian letter, apostrophes, dashes, a digit in different scripts, hiragana and katakana, and
     /// the simplified, traditional and Japanese forms of a Chinese character. Names are also found by their usual
-    /// spellings in Latin letters, and with umlauts spelled out. If 100 or more users match without typos, users who match
-    /// only with typos are left out, unless there is a `filter`. With a `filter`, at most 5,000 of the users are found if
-    /// very many match the words, and very many the filter.
+    /// spellings in Latin letters, and with umlauts spelled out. If 100 or more users match without typos, users who
+    /// match only with typos are left out, unless there is a `filter`. With a `filter`, if more than 5,000 users match
+    /// the words and more than 20,000 match the filter, only the 5,000 with the highest scores are compared with the
+    /// filter.
     #[graphql(guard = "RequiresAction")]
     async fn search_users(
         &self,
