@@ -39,9 +39,9 @@ use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
 
 /// Root query type. Every field except `viewer` requires a signed-in user (`UNAUTHENTICATED` otherwise). Superusers see
-/// every license, and all other users only their own. An invalid argument, such as a malformed ID or a cursor of
-/// another list, is `BAD_USER_INPUT`. A request for too much data is `DOCUMENT_TOO_LARGE` or `ANSWER_TOO_LARGE`. The
-/// code of an error is its `extensions.code`.
+/// every license, and all other users only their own. A query, argument or filter that the viewer may not use is
+/// `FORBIDDEN`. An invalid argument, such as a malformed ID or a cursor of another list, is `BAD_USER_INPUT`. A request
+/// for too much data is `DOCUMENT_TOO_LARGE` or `ANSWER_TOO_LARGE`. The code of an error is its `extensions.code`.
 #[derive(MergedObject, Default)]
 pub struct Query(
     UserQuery,
@@ -74,7 +74,10 @@ pub struct Mutation(
 );
 
 /// Root subscription type. Events are sent over a WebSocket (subprotocol `graphql-transport-ws`) or as server-sent
-/// events (`Accept: text/event-stream`).
+/// events (`Accept: text/event-stream`). Requires a signed-in user. Over a WebSocket, the token is sent in the payload
+/// of `connection_init`, as `{ "Authorization": "Bearer ..." }`. Without a valid token, the WebSocket is closed with
+/// code 4403, and an event stream fails with `UNAUTHENTICATED`. When the session ends, the WebSocket is closed with
+/// code 4401, and an event stream ends with `UNAUTHENTICATED`.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(ChangeSubscription);
 

@@ -14,7 +14,7 @@ pub const TYPES: &str = include_str!("introspection/types.graphql");
 pub const DIRECTIVES: &str = include_str!("introspection/directives.graphql");
 
 /// The description of the schema.
-pub const DESCRIPTION: &str = "Roster, a user directory. Sign in with `login`, then send its `token` with every other request as `Authorization: Bearer ...`. A request with an invalid token fails with status 401 and `UNAUTHENTICATED`. Only an operation of mutations that are open to everyone, such as `login`, ignores the token.";
+pub const DESCRIPTION: &str = "Roster, a user directory. Sign in with `login`, then send its `token` with every other request as `Authorization: Bearer ...`. A request with an invalid token fails with status 401 and `UNAUTHENTICATED`, unless it consists only of mutations that are open to everyone, such as `login`.";
 
 /// A place where an operation selects the description of the schema: the response keys of `__schema` and of `description` in it.
 pub struct DescriptionPath {

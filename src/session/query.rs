@@ -9,7 +9,8 @@ use crate::graphql::context::ContextExt;
 use crate::scalar::Id;
 
 /// A session of a signed-in user. Unless it is ended earlier, it ends at `expiresAt`, or after 12 hours without use by
-/// default (a server setting). A user can have at most 20 sessions; another sign-in ends the oldest.
+/// default (a server setting). An open subscription does not count as use. A user can have at most 20 sessions; another
+/// sign-in ends the oldest.
 #[Object(name = "Session")]
 impl session::Model {
     /// The session's ID, a UUID. It is not a token.

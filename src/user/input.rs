@@ -39,8 +39,9 @@ pub struct CreateUserInput {
     pub dry_run: bool,
 }
 
-/// Input of `updateUser`. Absent fields stay unchanged. Null clears a value, as does blank text except in `password`
-/// and `pin`. For `firstName`, `lastName`, `adminRights`, `attributes`, enums and booleans, null is an error
+/// Input of `updateUser`. Absent fields stay unchanged, except that `fullSiteAccess` becomes `true` when a user becomes
+/// a license administrator, and `false` when a user ceases to be one. Null clears a value, as does blank text except in
+/// `password` and `pin`. For `firstName`, `lastName`, `adminRights`, `attributes`, enums and booleans, null is an error
 /// (`NULL_NOT_ALLOWED`).
 #[derive(Clone, InputObject)]
 pub struct UpdateUserInput {
@@ -53,9 +54,9 @@ pub struct UpdateUserInput {
     pub first_name: MaybeUndefined<String>,
     /// The user's last name or names. At most 50 characters. Must not be blank.
     pub last_name: MaybeUndefined<String>,
-    /// The user's new password. At least 12 characters by default (a server setting), at most 128, and hard to guess. Null
-    /// removes the password. Setting or removing it ends the user's sessions. Viewers cannot change their own password this
-    /// way; see `changePassword`.
+    /// The user's new password. At least 12 characters by default (a server setting), at most 128, and hard to guess.
+    /// Null removes the password. Setting or removing it ends the user's sessions, forgets their devices and
+    /// invalidates their links. Viewers cannot change their own password this way; see `changePassword`.
     pub password: MaybeUndefined<String>,
     /// The user's new PIN. Exactly four digits. Null removes the PIN. Viewers cannot change their own PIN this way; see
     /// `setPin`.
