@@ -12,7 +12,8 @@
 //!   and `order.rs`). No feature imports another
 //! - [`graphql`]: what every resolver stands on, from the request context to pagination and costs; [`web`]: the pages that
 //!   links lead to, and the playground; [`startup`]: opens and migrates the database
-//! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one
+//! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one; [`export`]: rows as
+//!   JSON, and the file with everything about a user
 //! - [`attribute_values`]: the values of custom attributes; [`search_index`]: users by their names and addresses, in memory
 //! - [`auth`]: passwords and the formats of their hashes, tokens, one-time links, throttling, redirects, the server key
 //! - [`audit`]: the ledger that every change is committed with, a verifiable hash chain
@@ -49,6 +50,7 @@ pub mod db;
 pub mod document;
 pub mod entity;
 pub mod error;
+pub mod export;
 pub mod graphql;
 pub mod group;
 pub mod http;

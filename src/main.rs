@@ -13,6 +13,7 @@ use roster::cli::documents_command::manage_documents;
 use roster::cli::export_command::export;
 use roster::cli::import_command::import_file;
 use roster::cli::interruption::{Interrupted, until_stopped};
+use roster::cli::invite_command::invite;
 use roster::cli::license_command::manage_licenses;
 use roster::cli::migrate_command::migrate;
 use roster::cli::open::WrongSetting;
@@ -47,6 +48,7 @@ async fn main() -> ExitCode {
         Command::Migrate => migrate(&settings).await,
         Command::Import(import) => import_file(&settings, &import).await,
         Command::Export(options) => Box::pin(until_stopped(export(&settings, &options))).await,
+        Command::Invite(options) => invite(&settings, &options).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
         Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
         Command::License(license) => manage_licenses(&settings, license).await,

@@ -33,7 +33,7 @@ use crate::license::query::LicenseQuery;
 use crate::session::email_mutation::EmailMutation;
 use crate::session::mutation::{EndSessionsPayload, LoginPayload, LogoutPayload, SessionMutation};
 use crate::site_access::mutation::SiteAccessMutation;
-use crate::user::mutation::{DeleteUserPayload, SetActivePayload, UserMutation};
+use crate::user::mutation::{DeleteUserPayload, ExportUserPayload, SetActivePayload, UserMutation};
 use crate::user::query::UserQuery;
 use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
@@ -95,6 +95,7 @@ pub struct Subscription(ChangeSubscription);
 pub enum MutationPayload {
     User(UserPayload),
     Receipt(ReceiptPayload),
+    ExportUser(ExportUserPayload),
     SetActive(SetActivePayload),
     DeleteUser(DeleteUserPayload),
     EndSessions(EndSessionsPayload),

@@ -77,9 +77,12 @@ impl Viewer {
             (_, Self::Anonymous) => return Ok(()),
             (_, Self::SignedIn(viewer)) => viewer,
         };
-        // Credentials and links prove a user's identity, so only a user with a session may change or send them.
-        let is_personal =
-            matches!(action, Action::UseOwnAccount | Action::EndSessions | Action::UseApiKeys | Action::Invite);
+        // Credentials and links prove a user's identity, so only a user with a session may change or send them. What is kept about
+        // a user goes only to somebody who has signed in.
+        let is_personal = matches!(
+            action,
+            Action::UseOwnAccount | Action::EndSessions | Action::UseApiKeys | Action::Invite | Action::ExportUser
+        );
         if is_personal && viewer.session_id().is_none() {
             return forbidden("An API key cannot do this; sign in.");
         }

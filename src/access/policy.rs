@@ -27,6 +27,8 @@ pub enum Action {
     SeeSessions,
     /// Look up, filter and sort users by private fields.
     FilterPrivate,
+    /// Export everything about a user; [`Viewer::may_export`] decides about whom.
+    ExportUser,
     /// Create users.
     CreateUser,
     /// Change users; [`Viewer::may_update`] decides which fields.
@@ -97,6 +99,7 @@ pub const fn scopes_of(action: Action) -> [Scope; 5] {
         Action::SeeAdminRights    => [Nothing,  Nothing, License, License, All],
         Action::SeeSessions       => [Nothing,  Own,     License, License, All],
         Action::FilterPrivate     => [Nothing,  Nothing, License, License, All],
+        Action::ExportUser        => [Nothing,  Own,     Rank,    Rank,    All],
         Action::CreateUser        => [Nothing,  Nothing, Rank,    Rank,    All],
         Action::UpdateUser        => [Nothing,  Own,     Rank,    Rank,    All],
         Action::SetActive         => [Nothing,  Nothing, Rank,    Rank,    All],
@@ -153,6 +156,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("resendActivation", Action::Invite),
     ("updateUser", Action::UpdateUser),
     ("setUserAvatar", Action::UpdateUser),
+    ("exportUser", Action::ExportUser),
     ("setActive", Action::SetActive),
     ("deleteUser", Action::DeleteUser),
     ("createGroup", Action::CreateGroup),

@@ -1,4 +1,4 @@
-//! Rights to create and change users.
+//! Rights to create, change and export users.
 
 use sea_orm::ModelTrait;
 
@@ -59,6 +59,18 @@ impl Viewer {
             self.may_set_credentials(old, change.has_more_sites)?;
         }
         viewer.may_grant(old, new)
+    }
+}
+
+impl Viewer {
+    /// Checks that the viewer may export everything about a user. Private fields and sessions are part of it.
+    ///
+    /// # Errors
+    /// `Unauthenticated` or `Forbidden`.
+    pub fn may_export(&self, user: &user::Model) -> Result<(), Error> {
+        [Action::ExportUser, Action::SeePrivate, Action::SeeSessions]
+            .into_iter()
+            .try_for_each(|action| self.may_on(action, user))
     }
 }
 

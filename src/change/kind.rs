@@ -89,6 +89,7 @@ impl ChangeKind {
             }
             AuditAction::DirectoryRestored
             | AuditAction::LicenseExported
+            | AuditAction::UserExported
             | AuditAction::UserUnlocked
             | AuditAction::LinkCreated
             | AuditAction::RegistrationRequested

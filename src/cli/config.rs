@@ -4,6 +4,7 @@ mod backups;
 mod commands;
 mod documents;
 mod environment;
+mod invite;
 mod listen;
 mod mail;
 mod secret;
@@ -18,6 +19,7 @@ pub use self::commands::{
     License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename, Restore, Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
+pub use self::invite::Invite;
 pub use self::listen::Listen;
 pub use self::mail::Mail;
 pub use self::settings::{LogFormat, Settings};

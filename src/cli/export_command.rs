@@ -1,14 +1,20 @@
-//! `roster export`: writes everything of a license to a file.
+//! `roster export`: writes everything of a license, or of a user, to a file.
+
+use std::io::Write as _;
 
 use anyhow::Context as _;
 
 use super::config::{Export, ExportFormat, Settings};
-use super::export::{Content, Output, Snapshot, write_ldif, write_ndjson, write_scim, write_table};
+use super::export::{Output, Snapshot, write_ldif, write_ndjson, write_scim, write_table};
 use super::open::{DATA_DIR, close, open};
 use crate::audit::sealer;
-use crate::{license, private_file};
+use crate::export::{Content, Reader, user_file};
+use crate::{license, private_file, user};
 
 pub async fn export(settings: &Settings, options: &Export) -> anyhow::Result<()> {
+    if let Some(name) = &options.user {
+        return Box::pin(export_user(settings, options, name)).await;
+    }
     let is_ndjson = options.format == ExportFormat::Ndjson;
     anyhow::ensure!(is_ndjson || !options.with_audit, "--with-audit needs --format ndjson");
     anyhow::ensure!(is_ndjson || options.avatar_dir.is_none(), "--avatar-dir needs --format ndjson");
@@ -38,4 +44,21 @@ pub async fn export(settings: &Settings, options: &Export) -> anyhow::Result<()>
     snapshot.end().await?;
     close(db).await?;
     output.finish().with_context(name)
+}
+
+async fn export_user(settings: &Settings, options: &Export, name: &str) -> anyhow::Result<()> {
+    let path = || options.output.display().to_string();
+    let mut output = Output::create(&options.output).with_context(path)?;
+    let db = open(settings, DATA_DIR).await?;
+    let user = user::export::find(&db, name).await?;
+    // It is recorded before anything is read, even if the export does not end well.
+    user::export::record(&db, &user).await?;
+    sealer::seal_committed(&db).await?;
+    let snapshot = db.snapshot().await?;
+    let file = Box::pin(user_file(&snapshot, Reader::Operator, user)).await?;
+    snapshot.rollback().await?;
+    close(db).await?;
+    serde_json::to_writer_pretty(&mut output, &file)?;
+    output.write_all(b"\n").with_context(path)?;
+    output.finish().with_context(path)
 }

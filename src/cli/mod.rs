@@ -17,6 +17,7 @@ pub mod export_command;
 pub mod import;
 pub mod import_command;
 pub mod interruption;
+pub mod invite_command;
 pub mod license;
 pub mod license_command;
 pub mod migrate_command;

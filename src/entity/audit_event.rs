@@ -32,6 +32,8 @@ pub enum AuditAction {
     UserDeactivated,
     /// A user was erased.
     UserDeleted,
+    /// Everything that the directory has about a user was exported, for a request by the user.
+    UserExported,
     /// A user who was locked out was unlocked.
     UserUnlocked,
     /// A user activated their account with a link.

@@ -3,9 +3,12 @@
 use async_graphql::{ComplexObject, Enum, SimpleObject};
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Condition, OnConflict};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DbErr, Iterable};
 
+use super::link::{self, Purpose};
+use super::{credential, user};
+use crate::db::rows;
 use crate::scalar::{Id, now};
 
 /// The state of an invitation.
@@ -21,6 +24,9 @@ pub enum InvitationState {
     Expired,
     /// The user has set a password with this link or another one.
     Accepted,
+    /// No invitation was ever requested, and the user has no password, no activation link that is valid, and has never signed
+    /// in. Only for filters: `User.invitation` is null then.
+    NotInvited,
 }
 
 /// The status of a user's invitation email.
@@ -78,6 +84,7 @@ impl Model {
             InvitationState::Failed => !is_accepted && !is_over && is_failed,
             InvitationState::Sent => !is_accepted && !is_over && !is_failed && self.sent_at.is_some(),
             InvitationState::Queued => !is_accepted && !is_over && !is_failed && self.sent_at.is_none(),
+            InvitationState::NotInvited => false,
         }
     }
 
@@ -90,7 +97,7 @@ impl Model {
 }
 
 impl InvitationState {
-    /// Returns the condition that an invitation is in this state.
+    /// Returns the condition that an invitation is in this state. None is in the state `NotInvited`; see [`not_invited`].
     #[must_use]
     pub fn condition(self) -> Condition {
         let open = Condition::all().add(Column::AcceptedAt.is_null());
@@ -101,7 +108,28 @@ impl InvitationState {
             Self::Failed => lasting().add(Column::FailedAt.is_not_null()),
             Self::Sent => lasting().add(Column::FailedAt.is_null()).add(Column::SentAt.is_not_null()),
             Self::Queued => lasting().add(Column::FailedAt.is_null()).add(Column::SentAt.is_null()),
+            Self::NotInvited => Condition::all().add(Expr::val(1).eq(0)),
         }
     }
 }
-use crate::db::rows;
+
+/// Returns the condition for the users in the state [`InvitationState::NotInvited`].
+#[must_use]
+pub fn not_invited() -> Condition {
+    let mut link = belonging(link::Entity, link::Column::UserId);
+    link.and_where(link::Column::Purpose.eq(Purpose::Activation)).and_where(link::Column::ExpiresAt.gt(now()));
+    Condition::all()
+        .add(user::Column::HasActivated.eq(false))
+        .add(user::Column::LastLogin.is_null())
+        .add(Expr::not_exists(belonging(Entity, Column::UserId)))
+        .add(Expr::not_exists(belonging(credential::Entity, credential::Column::UserId)))
+        .add(Expr::not_exists(link))
+}
+
+/// Returns the statement that finds the rows of a table that belong to the user of the outer statement.
+fn belonging(table: impl EntityTrait, user_id: impl ColumnTrait) -> SelectStatement {
+    let mut rows = Query::select();
+    let user = Expr::col(user::Column::Id.as_column_ref());
+    rows.expr(Expr::val(1)).from(table.table_ref()).and_where(Expr::col(user_id.as_column_ref()).eq(user));
+    rows
+}

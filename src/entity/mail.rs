@@ -47,6 +47,7 @@ pub struct Model {
     pub seed: Option<Vec<u8>>,
     /// The request that asked for the email. `None` if the audit event of its cause has the request.
     pub request_id: Option<String>,
+    /// The time of the request; for an email that is to be sent later, that time.
     pub created_at: DateTime<Utc>,
     /// The time from which the email may be sent; while it is being sent, the time from which another worker may send it.
     pub next_try_at: DateTime<Utc>,

@@ -8,6 +8,7 @@ pub mod template;
 pub mod transport;
 pub mod worker;
 
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, EntityTrait, Iterable};
 
@@ -62,11 +63,24 @@ impl MailQueue<'_> {
         user: &user::Model,
         next_url: Option<Url>,
     ) -> Result<(), Error> {
+        self.invite_at(transaction, user, next_url, now()).await
+    }
+
+    /// Queues an invitation as [`MailQueue::invite`], to be sent at a time.
+    pub async fn invite_at(
+        &self,
+        transaction: &Transaction,
+        user: &user::Model,
+        next_url: Option<Url>,
+        time: DateTime<Utc>,
+    ) -> Result<(), Error> {
         let Some(address) = &user.email else { return Ok(()) };
         let seed = token::seed()?;
         let link = one_time_link::build(user, Purpose::Activation, &token::from_seed(self.key, &seed));
-        let link = link::Model { is_mailed: true, next_url, ..link };
+        let expires_at = time + Purpose::Activation.lives();
+        let link = link::Model { is_mailed: true, next_url, expires_at, ..link };
         let mail = new_mail(MailKind::Invitation, Recipient::user(user, address), Some(seed), self.language);
+        let mail = mail::Model { created_at: time, next_try_at: time, ..mail };
         invitation::Model::queued(user.id, mail.id, link.expires_at).put(transaction).await?;
         one_time_link::upsert(transaction, link).await?;
         enqueue(transaction, mail).await

@@ -52,7 +52,7 @@ pub struct UserFilter {
     /// Whether the user's account has been activated.
     pub has_activated: MaybeUndefined<bool>,
     /// The states of the invitation to include. At most 100. An empty list matches no user. Users without an invitation
-    /// never match. Administrators only.
+    /// match only `NOT_INVITED`. Administrators only.
     pub invitation: MaybeUndefined<Vec<InvitationState>>,
     /// The roles to include. At most 100. An empty list matches no user.
     pub role: MaybeUndefined<Vec<Role>>,

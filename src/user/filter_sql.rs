@@ -227,7 +227,11 @@ impl FilterCompiler<'_> {
         let is_selective =
             states.iter().all(|state| matches!(state, InvitationState::Queued | InvitationState::Failed));
         let invited = if is_selective { found_by_invitation(in_state) } else { has_invitation(in_state) };
-        Ok(PartCondition { condition: Condition::all().add(invited), is_selective })
+        let mut condition = Condition::any().add(invited);
+        if states.contains(&InvitationState::NotInvited) {
+            condition = condition.add(invitation::not_invited());
+        }
+        Ok(PartCondition { condition, is_selective })
     }
 
     fn attribute(&mut self, path: &str, filter: MaybeUndefined<AttributeFilter>) -> Result<PartCondition, Error> {

@@ -106,6 +106,13 @@ pub struct SetUserAvatarInput {
     pub avatar: MaybeUndefined<Upload>,
 }
 
+/// Input of `exportUser`.
+#[derive(InputObject)]
+pub struct ExportUserInput {
+    /// The ID of the user.
+    pub id: ID,
+}
+
 /// Input of `setActive`.
 #[derive(InputObject)]
 pub struct SetActiveInput {

@@ -1,22 +1,31 @@
-//! Mutations `createUser`, `resendActivation`, `registerUser`, `updateUser`, `setUserAvatar`, `setActive` and `deleteUser`.
+//! Mutations `createUser`, `resendActivation`, `registerUser`, `updateUser`, `setUserAvatar`, `exportUser`, `setActive` and
+//! `deleteUser`.
 
 use async_graphql::{Context, Object};
 
 use super::foreign::Logins;
 use super::input::{
-    CreateUserInput, DeleteUserInput, RegisterUserInput, ResendActivationInput, SetActiveInput, SetUserAvatarInput,
-    UpdateUserInput,
+    CreateUserInput, DeleteUserInput, ExportUserInput, RegisterUserInput, ResendActivationInput, SetActiveInput,
+    SetUserAvatarInput, UpdateUserInput,
 };
 use super::invitation::{self, ActivationEmails};
 use super::lifecycle::{self, ActivationChange, Erased};
-use super::{avatar, create, update};
+use super::{avatar, create, export, update};
 use crate::auth::credential::RevokedAccess;
 use crate::entity::group;
 use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::{self, ReceiptPayload, Updated, UserPayload, payload};
-use crate::scalar::Id;
+use crate::scalar::{Id, Json};
+
+payload! {
+    /// Payload of `exportUser`.
+    ExportUserPayload {
+        /// Everything that the directory has about the user, as the viewer sees it. Null if the mutation failed.
+        export: Option<Json>,
+    }
+}
 
 payload! {
     /// Payload of `setActive`.
@@ -165,6 +174,25 @@ impl UserMutation {
             UserPayload::of(outcome, |user| {
                 let state = if user.avatar.is_some() { "set" } else { "removed" };
                 UserPayload::done(format!("The picture of {} was {state}.", user.name()), Some(user))
+            })
+        })
+        .await
+    }
+
+    /// Exports everything that the directory has about a user, for a request by the user: fields, custom attributes, groups,
+    /// sites, the picture, sessions, devices, API keys, queued emails, and the latest 1,000 audit events about the user and by
+    /// the user (fewer if their changes are long; `isComplete` is `false` then). Passwords, PINs, tokens and their hashes are
+    /// never part of it, nor are values of other users. Recorded in the audit trail. Users may export themselves.
+    /// Administrators may also export users of no higher rank. Not available to API keys.
+    async fn export_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The user.")] input: ExportUserInput,
+    ) -> NullableField<ExportUserPayload> {
+        authorized(ctx, async {
+            let outcome = export::export(ctx.db()?, ctx.viewer()?, &input.id).await;
+            ExportUserPayload::of(outcome, |(user, export)| {
+                ExportUserPayload::done(format!("Everything about {} was exported.", user.name()), Some(export))
             })
         })
         .await

@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
         "document",
     ],
     &["graphql", "web", "startup"],
-    &["ownership", "mail"],
+    &["ownership", "mail", "export"],
     &["attribute_values", "search_index"],
     &["auth"],
     &["audit"],

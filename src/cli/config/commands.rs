@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::invite::Invite;
 use super::secret::Secret;
 use super::transfer::{Export, Import};
 use crate::scalar::Date;
@@ -22,8 +23,11 @@ pub enum Command {
     Migrate,
     /// Import users, groups and institutions from a file. May be repeated: existing records are updated.
     Import(Import),
-    /// Export a license: its users, groups, institutions, attributes and pictures. A server may run at the same time.
+    /// Export a license: its users, groups, institutions, attributes and pictures. Or everything about one user. A server may run
+    /// at the same time.
     Export(Export),
+    /// Invite users by email, such as those of an import. A server, which may run at the same time, sends the emails.
+    Invite(Invite),
     /// Create or recover administrators.
     #[command(subcommand)]
     Admin(Admin),

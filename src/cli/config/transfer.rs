@@ -89,6 +89,14 @@ pub struct Export {
     /// Number of the license to export. Required only if there are several licenses.
     #[arg(long, value_name = "NUMBER")]
     pub license: Option<String>,
+    /// Export everything about one user instead, for a request by that user: one JSON object, without hashes and without data of
+    /// others.
+    #[arg(
+        long,
+        value_name = "ID|USERNAME|EMAIL",
+        conflicts_with_all = ["license", "format", "with_secrets", "with_audit", "no_avatars", "avatar_dir", "base_dn"]
+    )]
+    pub user: Option<String>,
     /// Format of the output. Only ndjson has everything, and can be imported again as it was.
     #[arg(long, value_enum, default_value = "ndjson")]
     pub format: ExportFormat,

@@ -5,10 +5,11 @@ use std::io::Write;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::snapshot::{ExportedUser, Snapshot};
+use super::snapshot::Snapshot;
 use crate::auth::password::is_keyed;
 use crate::entity::group;
 use crate::error::Error;
+use crate::export::ExportedUser;
 use crate::scalar::Id;
 
 /// The maximum length of a line, in bytes.

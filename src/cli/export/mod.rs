@@ -3,7 +3,6 @@
 
 mod ldif;
 mod ndjson;
-mod object;
 mod output;
 mod scim;
 mod snapshot;
@@ -13,5 +12,5 @@ pub(super) use self::ldif::write_ldif;
 pub(super) use self::ndjson::write_ndjson;
 pub(super) use self::output::Output;
 pub(super) use self::scim::write_scim;
-pub(super) use self::snapshot::{Content, Snapshot};
+pub(super) use self::snapshot::Snapshot;
 pub(super) use self::table::write_table;

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::object::{of_avatar, of_row, of_user};
-use super::snapshot::{ExportedUser, Snapshot};
+use super::snapshot::Snapshot;
 use crate::entity::avatar::ContentType;
 use crate::error::Error;
+use crate::export::{ExportedUser, of_avatar, of_row, of_user};
 use crate::private_file;
 
 /// Writes a license. Pictures become files in `avatar_dir`, if it is given.

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::object::instant_text;
-use super::snapshot::{ExportedUser, Snapshot};
+use super::snapshot::Snapshot;
 use crate::entity::group;
 use crate::error::Error;
+use crate::export::{ExportedUser, instant_text};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";

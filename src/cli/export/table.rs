@@ -5,10 +5,10 @@ use std::io::Write;
 use sea_orm::{IdenStatic, Iterable};
 use serde_json::{Map, Value};
 
-use super::object::of_user;
-use super::snapshot::{ExportedUser, Snapshot};
+use super::snapshot::Snapshot;
 use crate::entity::user::{Column, Privacy, RIGHTS};
 use crate::error::Error;
+use crate::export::{ExportedUser, of_user};
 use crate::text;
 
 /// Writes the users of a license.

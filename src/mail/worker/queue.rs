@@ -30,7 +30,7 @@ impl MailWorker {
         let oldest = mail::Entity::find().select_only().column(mail::Column::CreatedAt);
         let oldest = oldest.order_by_asc(mail::Column::CreatedAt).limit(1);
         let oldest = oldest.into_tuple::<DateTime<Utc>>().one(self.db.read()).await?;
-        self.metrics.set_queue(length, oldest.map_or(0, |oldest| (now() - oldest).num_seconds()));
+        self.metrics.set_queue(length, oldest.map_or(0, |oldest| (now() - oldest).num_seconds().max(0)));
         Ok(())
     }
 }

@@ -8,14 +8,16 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::{ActiveEnum, EntityTrait, IdenStatic, Iterable, ModelTrait, Value as Stored};
 use serde_json::{Map, Value, json};
 
-use super::snapshot::ExportedUser;
+use super::related::ExportedUser;
 use crate::entity::user::RIGHTS;
 use crate::entity::{attribute_definition, avatar, membership, site_access};
 use crate::scalar::Id;
 use crate::text;
 
-/// Returns the columns of a row that have a value, without those that follow from others.
-pub(super) fn of_row<M: ModelTrait>(row: &M) -> Map<String, Value> {
+/// Returns the columns of a row that have a value, without those that follow from others. Columns of bytes, such as the hashes of
+/// tokens, are left out.
+#[must_use]
+pub fn of_row<M: ModelTrait>(row: &M) -> Map<String, Value> {
     let columns = <M::Entity as EntityTrait>::Column::iter();
     let exported = columns.filter(|column| !column.as_str().ends_with("_key") && column.as_str() != "license_id");
     exported.filter_map(|column| Some((text::camel(column.as_str()), json_of(row.get(column))?))).collect()
@@ -35,12 +37,14 @@ fn json_of(stored: Stored) -> Option<Value> {
 }
 
 /// Returns an instant with six digits of its second.
-pub(super) fn instant_text(instant: DateTime<Utc>) -> String {
+#[must_use]
+pub fn instant_text(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// Returns a user with everything that belongs to it. `avatar` is the member for its picture.
-pub(super) fn of_user(
+#[must_use]
+pub fn of_user(
     user: &ExportedUser,
     definitions: &BTreeMap<Id, attribute_definition::Model>,
     avatar: Option<Value>,
@@ -103,6 +107,7 @@ fn has_content(value: &Value) -> bool {
 }
 
 /// Returns a picture with its content.
-pub(super) fn of_avatar(avatar: &avatar::Model) -> Value {
+#[must_use]
+pub fn of_avatar(avatar: &avatar::Model) -> Value {
     json!({ "contentType": avatar.content_type.name(), "content": STANDARD.encode(&avatar.content) })
 }

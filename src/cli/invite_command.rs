@@ -1,0 +1,42 @@
+//! `roster invite`: invites all users of a license who were never invited.
+
+use super::config::{Invite, Settings};
+use super::open::{DATA_DIR, check_key, close, open_with_key};
+use super::output::print_line;
+use crate::license;
+use crate::mail::MailQueue;
+use crate::scalar::Id;
+use crate::user::never_invited::{self, SendingTimes};
+
+pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()> {
+    check_key(settings, DATA_DIR)?;
+    let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
+    let license = license::resolve(&db, options.license.as_deref()).await?;
+    let queue = MailQueue { key: hasher.key(), language: options.language };
+    let (mut times, mut after, mut invited) = (SendingTimes::new(options.per_minute), None::<Id>, 0);
+    loop {
+        let page = never_invited::candidates(&db, license.id, after).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        if options.dry_run {
+            for user in &page {
+                print_line!("{}  {} <{}>", user.id.0, user.name(), user.email.as_deref().unwrap_or_default())?;
+            }
+            invited += page.len();
+        } else {
+            invited += never_invited::invite(&db, queue, &page, &mut times).await?;
+        }
+    }
+    let without_email = never_invited::count_without_email(&db, license.id).await?;
+    close(db).await?;
+    let per_minute = options.per_minute;
+    if options.dry_run {
+        print_line!("{invited} users would be invited, {per_minute} a minute.")?;
+    } else {
+        print_line!("{invited} users are invited. A server sends the emails, {per_minute} a minute.")?;
+    }
+    if without_email > 0 {
+        print_line!("{without_email} users were left out, because they have no email address.")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! Exports: rows as JSON objects with the names of the import format, and the file with everything about one user. The file is
+//! made of the same objects as the export of a license, so that a new column of a table is in both.
+
+mod events;
+mod object;
+mod related;
+mod user_file;
+
+pub use self::object::{instant_text, of_avatar, of_row, of_user};
+pub use self::related::{Content, ExportedUser};
+pub use self::user_file::{Reader, user_file};
