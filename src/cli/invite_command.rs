@@ -13,7 +13,7 @@ pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()>
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
     let license = license::resolve(&db, options.license.as_deref()).await?;
     let queue = MailQueue { key: hasher.key(), language: options.language };
-    let (mut times, mut after, mut invited) = (SendingTimes::new(options.per_minute), None::<Id>, 0);
+    let (mut times, mut after, mut invited) = (SendingTimes::new(options.per_minute), None::<Id>, 0_u64);
     loop {
         let page = never_invited::candidates(&db, license.id, after).await?;
         let Some(last) = page.last() else { break };
@@ -21,8 +21,8 @@ pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()>
         if options.dry_run {
             for user in &page {
                 print_line!("{}  {} <{}>", user.id.0, user.name(), user.email.as_deref().unwrap_or_default())?;
+                invited += 1;
             }
-            invited += page.len();
         } else {
             invited += never_invited::invite(&db, queue, &page, &mut times).await?;
         }
@@ -31,12 +31,16 @@ pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()>
     close(db).await?;
     let per_minute = options.per_minute;
     if options.dry_run {
-        print_line!("{invited} users would be invited, {per_minute} a minute.")?;
+        print_line!("Would invite {}, {per_minute} a minute.", users(invited))?;
     } else {
-        print_line!("{invited} users are invited. A server sends the emails, {per_minute} a minute.")?;
+        print_line!("Invited {}. A server sends the emails, {per_minute} a minute.", users(invited))?;
     }
     if without_email > 0 {
-        print_line!("{without_email} users were left out, because they have no email address.")?;
+        print_line!("Left out {} without an email address.", users(without_email))?;
     }
     Ok(())
+}
+
+fn users(number: u64) -> String {
+    if number == 1 { "1 user".to_owned() } else { format!("{number} users") }
 }

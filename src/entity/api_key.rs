@@ -10,7 +10,7 @@ use crate::scalar::{Id, now};
 
 /// An API key, with which a program acts on behalf of the user who created it. The program has the rank of the key's
 /// role, but never a higher rank than that user, and none of the user's `adminRights`. It cannot set passwords or
-/// PINs, change email addresses, end sessions, forget devices, send invitations or manage API keys.
+/// PINs, change email addresses, end sessions, forget devices, send invitations, export users or manage API keys.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "api_keys")]
 #[graphql(name = "ApiKey", complex)]

@@ -67,7 +67,7 @@ pub async fn invite(
     queue: MailQueue<'_>,
     candidates: &[user::Model],
     times: &mut SendingTimes,
-) -> Result<usize, Error> {
+) -> Result<u64, Error> {
     let transaction = db.begin().await?;
     let ids = candidates.iter().map(|user| user.id);
     let users = user::Entity::find()
@@ -79,10 +79,12 @@ pub async fn invite(
         .lock_exclusive()
         .all(&transaction)
         .await?;
+    let mut invited = 0;
     for user in &users {
+        invited += 1;
         queue.invite_at(&transaction, user, None, times.take()).await?;
     }
     let events = users.iter().map(|user| Entry::new(AuditAction::LinkCreated, user));
     audit::commit(transaction, events).await?;
-    Ok(users.len())
+    Ok(invited)
 }

@@ -206,6 +206,7 @@ on_every_database! {
             ("setActive", json!({ "id": user.id(), "active": false })),
             ("deleteUser", json!({ "id": user.id() })),
             ("unlockUser", json!({ "id": user.id() })),
+            ("exportUser", json!({ "id": user.id() })),
             ("endSessions", json!({ "userId": user.id() })),
             ("createInstitution", json!({ "name": "A", "kind": "HOSPITAL", "country": "AU" })),
             ("defineAttribute", json!({ "name": "a", "label": "A" })),

@@ -198,6 +198,7 @@ pub async fn effective_case<'a>(app: &'a App, mutation: &str) -> EffectiveCase<'
             of_ada,
             vec![("isActive", json!(true), json!(false)), ("reason", Value::Null, json!("On leave"))],
         ),
+        "exportUser" => (ada.clone(), json!({ "id": ada.id() }), AuditAction::UserExported, of_ada, vec![]),
         "deleteUser" => (license_admin, json!({ "id": ada.id() }), AuditAction::UserDeleted, of_ada, vec![]),
         "unlockUser" => {
             let wrong = json!({ "login": username(&ada).await, "password": "not-the-password" });
@@ -487,6 +488,12 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
                 ("anonymous", anonymous, json!({ "id": license_admin.id(), "active": false })),
             ]
         }
+        "exportUser" => vec![
+            ("unknown", license_admin.clone(), json!({ "id": nobody })),
+            ("bad", license_admin, json!({ "id": "x" })),
+            ("forbidden", user, json!({ "id": ada.id() })),
+            ("anonymous", anonymous, json!({ "id": ada.id() })),
+        ],
         "deleteUser" => {
             license_admin.mutate("deleteUser", "", json!({ "id": user.id() })).await;
             vec![

@@ -177,6 +177,24 @@ in_every_sandbox! {
         assert!(failed.code == 1 && failed.err.contains("--with-audit needs --format ndjson"), "{failed:?}");
     }
 
+    async fn everything_about_one_user_is_exported(sandbox: Sandbox) {
+        let sandbox = filled(sandbox).await;
+        for name in [ANN, "ANN", "ann@example.org"] {
+            let file: Value = serde_json::from_str(&export(&sandbox, &["--user", name]).await).unwrap();
+            assert_eq!((&file["user"]["id"], &file["user"]["birthDate"]), (&json!(ANN), &json!("1980-07-08")), "{name}");
+            assert_eq!(file["user"]["adminRights"], json!({ "isGroupAdmin": true }));
+            assert_eq!(file["auditEvents"]["events"][0]["action"], json!("USER_EXPORTED"));
+            assert!(!file.to_string().contains("Hash\""), "{file:#}");
+        }
+        export(&sandbox, &["--user", "bo", "--output", "bo.json"]).await;
+        assert_eq!(mode(&sandbox.path("bo.json")), 0o600);
+        let unknown = sandbox.run(&["export", "--user", "nobody", "--output", "nobody.json"]).await;
+        assert!(unknown.code == 1 && unknown.err.contains("there is no user with"), "{unknown:?}");
+        assert!(!sandbox.path("nobody.json").exists());
+        let both = sandbox.run(&["export", "--user", "ann", "--with-secrets"]).await;
+        assert!(both.code == 2 && both.err.contains("--with-secrets"), "{both:?}");
+    }
+
     async fn a_license_is_exported_by_its_number(sandbox: Sandbox) {
         let none = sandbox.run(&["export"]).await;
         assert!(none.code == 1 && none.err.contains("there is no license yet") && none.out.is_empty(), "{none:?}");

@@ -209,6 +209,9 @@ on_every_database! {
         let ids = [create_user(&license_admin, "a@x.example", json!({})).await, create_user(&license_admin, "b@x.example", json!({})).await];
         let [first, _] = app.mails().await.try_into().unwrap();
         let queued = create_user(&license_admin, "c@x.example", json!({})).await;
+        // It has a password: it is in no state.
+        create_user(&license_admin, "d@x.example", json!({ "password": PASSWORD })).await;
+        let never = create_user(&license_admin, "e@x.example", json!({ "sendRegistrationEmail": false })).await;
         activate(&app, first.token(), PASSWORD).await;
         let query = "query ($states: [InvitationState!]) { users(filter: { invitation: $states }) { totalCount nodes { id invitation { state } } } }";
         for (states, expected) in [
@@ -216,6 +219,7 @@ on_every_database! {
             (json!(["SENT"]), vec![&ids[1]]),
             (json!(["ACCEPTED"]), vec![&ids[0]]),
             (json!(["EXPIRED", "FAILED"]), vec![]),
+            (json!(["NOT_INVITED"]), vec![&never]),
             (json!([]), vec![]),
         ] {
             let page = license_admin.data(query, json!({ "states": states })).await["users"].clone();

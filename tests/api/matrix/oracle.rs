@@ -257,6 +257,7 @@ impl Viewer {
                 | "endSessions"
                 | "forgetDevice"
                 | "resendActivation"
+                | "exportUser"
                 | "createApiKey"
                 | "revokeApiKey"
                 | "apiKeys"
@@ -404,6 +405,16 @@ impl Viewer {
 
     pub fn ends_sessions(&self, target: &Target) -> &'static str {
         match self.opens("endSessions") {
+            Err(error_code) => error_code,
+            Ok(()) if !self.finds(target) => NOT_FOUND,
+            Ok(()) if target.is_self => DONE,
+            Ok(()) if self.rank() == 0 || target.user.rank() > self.rank() => FORBIDDEN,
+            Ok(()) => DONE,
+        }
+    }
+
+    pub fn exports(&self, target: &Target) -> &'static str {
+        match self.opens("exportUser") {
             Err(error_code) => error_code,
             Ok(()) if !self.finds(target) => NOT_FOUND,
             Ok(()) if target.is_self => DONE,

@@ -32,6 +32,7 @@ table! {
     SeeAdminRights:    Nothing Nothing License License All,
     SeeSessions:       Nothing Own     License License All,
     FilterPrivate:     Nothing Nothing License License All,
+    ExportUser:        Nothing Own     Rank    Rank    All,
     CreateUser:        Nothing Nothing Rank    Rank    All,
     UpdateUser:        Nothing Own     Rank    Rank    All,
     SetActive:         Nothing Nothing Rank    Rank    All,

@@ -230,13 +230,14 @@ impl ViewerCase<'_> {
         self.guests.iter().map(invite).collect()
     }
 
-    /// For each target, in this order: unlock, invite, forget a device, end a session, set inactive and active, delete.
+    /// For each target, in this order: unlock, invite, export, forget a device, end a session, set inactive and active, delete.
     pub fn switchings(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for known in &self.known {
             let (who, target, id) = (self.who(known), &known.target, format!("id: \"{}\"", known.id.0));
             cells.push(Cell::change("unlockUser", &id, &who, self.viewer.switches(target, "unlockUser")));
             cells.push(Cell::change("resendActivation", &id, &who, self.viewer.invites(target)));
+            cells.push(Cell::change("exportUser", &id, &who, self.viewer.exports(target)));
             if let Some(device) = known.device {
                 let input = format!("id: \"{}\"", device.0);
                 cells.push(Cell::change("forgetDevice", &input, &who, self.viewer.forgets_device(target)));
@@ -256,7 +257,9 @@ impl ViewerCase<'_> {
                 cells.push(Cell::change("deleteUser", &id, &who, NOT_FOUND));
             }
         }
-        for field in ["unlockUser", "resendActivation", "setActive", "deleteUser", "endSessions", "forgetDevice"] {
+        let fields =
+            ["unlockUser", "resendActivation", "exportUser", "setActive", "deleteUser", "endSessions", "forgetDevice"];
+        for field in fields {
             let id = Id::new().0;
             let input = match field {
                 "endSessions" => format!("userId: \"{id}\""),

@@ -59,6 +59,7 @@ pub const OPERATION_KINDS: &[(usize, &str, &str, Make)] = &[
     (2, "removeAttribute", DEFINITION, |world| json!({ "name": world.attribute() })),
     (4, "attributeDefinitions", "{ attributeDefinitions { name label kind required userEditable userVisible } }", |_| json!({})),
     (3, "unlockUser", "user { __typename id version }", |world| json!({ "id": world.any("User") })),
+    (3, "exportUser", "", |world| json!({ "id": world.any("User") })),
     (8, "resendActivation", "", |world| json!({ "id": world.any("User") })),
     (6, "requestPasswordReset", "", |world| json!({ "email": world.key_of_any_user() })),
     (80, "users", USERS, |world| world.user_list(20)),
