@@ -77,7 +77,8 @@ pub async fn user_file(
 /// Returns the fields of a user, with the custom attributes, groups, sites and the picture.
 async fn profile(db: &impl ConnectionTrait, reader: Reader<'_>, row: user::Model) -> Result<Value, Error> {
     let definitions = attribute_values::definitions(db, row.license_id).await?;
-    let definitions = definitions.into_values().map(|definition| (definition.id, definition)).collect();
+    let definitions: BTreeMap<Id, _> =
+        definitions.into_values().map(|definition| (definition.id, definition)).collect();
     let content = Content { secrets: false, avatars: true };
     let Some(user) = ExportedUser::read(db, vec![row], content).await?.pop() else { return Ok(Value::Null) };
     let mut object = of_user(&user, &definitions, user.avatar.as_ref().map(of_avatar));

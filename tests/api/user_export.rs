@@ -63,10 +63,11 @@ async fn new_institution(caller: &Caller<'_>) -> Id {
     Id::parse(created["institution"]["id"].as_str().unwrap()).unwrap()
 }
 
-/// A user with rows in every table, and their password.
+/// A user with rows in every table.
 async fn user_with_everything(app: &App) -> Caller<'_> {
     let chief = app.license_admin().await;
-    let fields = UserFields { role: Given(Role::Admin), email: Given("ann@x.example".to_owned()), ..UserFields::default() };
+    let fields =
+        UserFields { role: Given(Role::Admin), email: Given("ann@x.example".to_owned()), ..UserFields::default() };
     let ann = app.sign_in(app.create("Ann", app.license, fields, Given(PASSWORD.to_owned())).await).await;
     let login = json!({ "login": "ann@x.example", "password": PASSWORD });
     app.anonymous().mutate("login", "deviceToken", login).await;
