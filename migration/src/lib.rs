@@ -100,6 +100,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261130_000021_erased_references/sqlite.sql"),
         postgres: include_str!("m20261130_000021_erased_references/postgres.sql"),
     },
+    Step {
+        name: "m20261130_000022_totals",
+        sqlite: include_str!("m20261130_000022_totals/sqlite.sql"),
+        postgres: include_str!("m20261130_000022_totals/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {
