@@ -5,7 +5,9 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SimpleExpr};
 
 use super::{Action, Scope, Viewer};
 use crate::entity::user::Role;
-use crate::entity::{api_key, attribute_definition, attribute_value, audit_event, group, institution, license, user};
+use crate::entity::{
+    api_key, attribute_definition, attribute_value, audit_event, group, institution, license, list_total, user,
+};
 use crate::scalar::{Date, Id};
 
 impl Viewer {
@@ -101,6 +103,21 @@ impl Viewer {
     #[must_use]
     pub fn visible_audit_events(&self) -> Condition {
         self.within(Action::ReadAudit, audit_event::Column::LicenseId, audit_event::Column::SubjectId)
+    }
+
+    /// Returns the condition for the numbers of users, groups and institutions that the viewer can see in lists.
+    #[must_use]
+    pub fn visible_totals(&self) -> Condition {
+        self.in_license(list_total::Column::LicenseId)
+    }
+
+    /// Returns the condition for the numbers of audit events that the viewer can see; `None` if the viewer sees only the events
+    /// about themselves, which are not counted apart.
+    #[must_use]
+    pub fn visible_audit_totals(&self) -> Option<Condition> {
+        let license = list_total::Column::LicenseId;
+        let sees_all = self.scope(Action::ReadAudit) != Scope::Own;
+        sees_all.then(|| self.within(Action::ReadAudit, license, license))
     }
 
     /// Returns the condition for the audit events whose changes the viewer can follow: those of the licenses that the viewer can

@@ -13,6 +13,7 @@ use crate::audit::{Change, sealer};
 use crate::budget::ListItem;
 use crate::db::conditions::no_index_hint;
 use crate::entity::audit_event::{self, AuditAction, MAX_CHANGES, SubjectType};
+use crate::entity::list_total::{self, CountedList};
 use crate::entity::{api_key, user};
 use crate::error::{Error, located};
 use crate::graphql::context::ContextExt;
@@ -20,7 +21,7 @@ use crate::graphql::filter::NULL;
 use crate::graphql::list;
 use crate::graphql::loader::{ApiKeyById, AttributeDefinitionById, GroupById, InstitutionById, LicenseById, UserById};
 use crate::graphql::node::Node;
-use crate::graphql::pagination::{Connection, Order, PageArgs};
+use crate::graphql::pagination::{Connection, LazyCount, Order, PageArgs};
 use crate::scalar::{Id, Instant, Json};
 
 /// Maximum number of actions in a filter.
@@ -74,6 +75,7 @@ impl AuditQuery {
     ) -> Result<Connection<audit_event::Model>> {
         let viewer = ctx.viewer()?;
         let name = format!("audit events {} {}", viewer.audit_visibility_scope(), filter.to_value());
+        let is_filtered = filter.is_some();
         let compiled = filter.map(CompiledFilter::new).transpose()?.unwrap_or_default();
         let page_request = ctx.page_request(PageArgs { first, after, last: None, before: None }, &name)?;
         let visible = viewer.visible_audit_events();
@@ -82,7 +84,12 @@ impl AuditQuery {
         let select = audit_event::Entity::find().filter(visible).filter(compiled.condition());
         // A client that writes and then reads the trail finds the event.
         sealer::try_to_seal(ctx.db()?).await;
-        Ok(list::connection(ctx, select, &Order::default(), &page_request).await?)
+        let total = match viewer.visible_audit_totals() {
+            _ if is_filtered => LazyCount::of_filtered_list(select.clone()),
+            Some(visible) => LazyCount::of_totals(list_total::of([CountedList::AuditEvents], visible)),
+            None => LazyCount::of_list(select.clone()),
+        };
+        Ok(list::connection(ctx, select, &Order::default(), &page_request, total).await?)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod institution;
 pub mod invitation;
 pub mod license;
 pub mod link;
+pub mod list_total;
 pub mod login;
 pub mod mail;
 pub mod membership;

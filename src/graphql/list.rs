@@ -14,7 +14,7 @@ use crate::graphql::pagination::{
     self, Connection, CountAndPosition, DefaultOrder, LazyCount, Order, Page, PageRequest, PositionedConnection,
 };
 
-/// Reads a page of a list in an order. The total counts all rows of the list if it is selected.
+/// Reads a page of a list in an order. `total` is the number of all rows of the list.
 ///
 /// # Errors
 /// As [`pagination::read`].
@@ -23,17 +23,16 @@ pub async fn connection<E>(
     list: Select<E>,
     order: &Order<E>,
     page_request: &PageRequest,
+    total: LazyCount,
 ) -> Result<Connection<E::Model>, Error>
 where
     E: DefaultOrder,
     E::Model: OutputType,
 {
-    let total = LazyCount::of_list(list.clone());
     Ok(page(ctx, list, order, page_request).await?.into_connection(total, pagination::plain))
 }
 
-/// Reads a page of a list in an order, and before it the position among the changes if that is selected. The total of a list with
-/// a filter is exact up to a maximum.
+/// Reads a page of a list in an order as [`connection`], and before it the position among the changes if that is selected.
 ///
 /// # Errors
 /// As [`pagination::read`].
@@ -42,14 +41,13 @@ pub async fn positioned_connection<E>(
     list: Select<E>,
     order: &Order<E>,
     page_request: &PageRequest,
-    is_filtered: bool,
+    total: LazyCount,
 ) -> Result<PositionedConnection<E::Model>, Error>
 where
     E: DefaultOrder,
     E::Model: OutputType,
 {
-    let count = if is_filtered { LazyCount::of_filtered_list::<E> } else { LazyCount::of_list::<E> };
-    let total = CountAndPosition::read(ctx, count(list.clone())).await?;
+    let total = CountAndPosition::read(ctx, total).await?;
     Ok(page(ctx, list, order, page_request).await?.into_connection(total, pagination::plain))
 }
 

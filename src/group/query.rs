@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::RequiresAction;
+use crate::entity::list_total::{self, CountedList};
 use crate::entity::membership::GroupRole;
 use crate::entity::{group, user};
 use crate::error::located;
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
-use crate::graphql::pagination::{self, Connection, Order, PageArgs};
+use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
 use crate::scalar::Id;
 
 /// The fields of the edge between a group and a member.
@@ -79,10 +80,16 @@ impl GroupQuery {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let matches_name =
             pagination::name_contains(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
+        let is_filtered = name_contains.is_some();
         let name = format!("groups {} {}", viewer.visibility_scope(), name_contains.unwrap_or_default());
         let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
         let select = group::Entity::find().filter(viewer.visible_groups()).filter(matches_name);
-        Ok(list::connection(ctx, select, &Order::default(), &page_request).await?)
+        let total = if is_filtered {
+            LazyCount::of_filtered_list(select.clone())
+        } else {
+            LazyCount::of_totals(list_total::of([CountedList::Groups], viewer.visible_totals()))
+        };
+        Ok(list::connection(ctx, select, &Order::default(), &page_request, total).await?)
     }
 }
 

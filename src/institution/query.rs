@@ -6,12 +6,15 @@ use async_graphql::{ComplexObject, Context, ID, Object, Result};
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::RequiresAction;
+use crate::entity::list_total::{self, CountedList};
 use crate::entity::{institution, license, user};
 use crate::error::{Error, located};
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
-use crate::graphql::pagination::{self, Connection, CountAndPosition, Order, PageArgs, PositionedConnection};
+use crate::graphql::pagination::{
+    self, Connection, CountAndPosition, LazyCount, Order, PageArgs, PositionedConnection,
+};
 use crate::scalar::Id;
 
 #[derive(Default)]
@@ -51,10 +54,16 @@ impl InstitutionQuery {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let matches_name =
             pagination::name_contains(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
+        let is_filtered = name_contains.is_some();
         let name = format!("institutions {} {}", viewer.visibility_scope(), name_contains.unwrap_or_default());
         let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
         let select = institution::Entity::find().filter(viewer.visible_institutions()).filter(matches_name);
-        Ok(list::connection(ctx, select, &Order::default(), &page_request).await?)
+        let total = if is_filtered {
+            LazyCount::of_filtered_list(select.clone())
+        } else {
+            LazyCount::of_totals(list_total::of([CountedList::Institutions], viewer.visible_totals()))
+        };
+        Ok(list::connection(ctx, select, &Order::default(), &page_request, total).await?)
     }
 }
 

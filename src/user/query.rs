@@ -13,6 +13,7 @@ use super::user_by::UserBy;
 use crate::access::{Action, RequiresAction, SitesOf, UserPermissions, Viewer, sites_of};
 use crate::budget::ListItem;
 use crate::entity::attribute_value::Attribute;
+use crate::entity::list_total::{self, CountedList};
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{device, group, institution, invitation, license, session, user};
@@ -23,7 +24,7 @@ use crate::graphql::loader::{
     AttributesOfUser, DevicesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser,
     SiteCount, Sites, UserById,
 };
-use crate::graphql::pagination::{self, Connection, PageArgs, PositionedConnection};
+use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs, PositionedConnection};
 use crate::scalar::{Date, Url, now};
 
 #[derive(Default)]
@@ -90,7 +91,13 @@ impl UserQuery {
         let name = format!("users {scope} {include_inactive} {} {}", compiled.name, order_by.to_value());
         let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(compiled.among(viewer.listed_users(include_inactive)));
-        Ok(list::positioned_connection(ctx, select, &order, &page_request, is_filtered).await?)
+        let total = if is_filtered {
+            LazyCount::of_filtered_list(select.clone())
+        } else {
+            let lists = [Some(CountedList::ActiveUsers), include_inactive.then_some(CountedList::InactiveUsers)];
+            LazyCount::of_totals(list_total::of(lists.into_iter().flatten(), viewer.visible_totals()))
+        };
+        Ok(list::positioned_connection(ctx, select, &order, &page_request, total).await?)
     }
 }
 

@@ -8,6 +8,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryResult, 
 
 use super::{Loaders, group_by_part};
 use crate::db::conditions::{no_index_hint, one_of};
+use crate::entity::list_total::CountedList;
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::user;
 use crate::error::Error;
@@ -69,7 +70,7 @@ impl Loader<MemberCountOfGroup> for Loaders {
     type Error = Error;
 
     async fn load(&self, keys: &[MemberCountOfGroup]) -> Result<HashMap<MemberCountOfGroup, i32>, Error> {
-        let counts = self.counts(self.members(keys.iter().map(|key| key.0)), membership::Column::GroupId).await?;
+        let counts = self.kept_totals(CountedList::MembersOfGroup, keys.iter().map(|key| key.0)).await?;
         Ok(counts.into_iter().map(|(group, count)| (MemberCountOfGroup(group), count)).collect())
     }
 }

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, Select};
 
 use super::{Loaders, group_by_part};
 use crate::db::conditions::{no_index_hint, one_of};
+use crate::entity::list_total::CountedList;
 use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::pagination::{self, Page, PageRequest};
@@ -53,7 +54,7 @@ impl Loader<UserCountOfInstitution> for Loaders {
     type Error = Error;
 
     async fn load(&self, keys: &[UserCountOfInstitution]) -> Result<HashMap<UserCountOfInstitution, i32>, Error> {
-        let counts = self.counts(self.users(keys.iter().map(|key| key.0)), user::Column::InstitutionId).await?;
+        let counts = self.kept_totals(CountedList::UsersOfInstitution, keys.iter().map(|key| key.0)).await?;
         Ok(counts.into_iter().map(|(institution, count)| (UserCountOfInstitution(institution), count)).collect())
     }
 }

@@ -29,8 +29,9 @@ pub use self::user::{
 use crate::access::CurrentViewer;
 use crate::db::Db;
 use crate::db::conditions::{no_index_hint, one_of};
+use crate::entity::list_total::{self, CountedList};
 use crate::error::Error;
-use crate::graphql::pagination::{Page, PageRequest, RowsOfParents};
+use crate::graphql::pagination::{Page, PageRequest, RowsOfParents, SUM_OF_TOTALS};
 use crate::graphql::projection::{Projectable, SelectedFields};
 use crate::scalar::Id;
 
@@ -115,16 +116,38 @@ impl Loaders {
         Ok(rows.iter().map(|row| columns.read(row, &placeholder)).collect::<Result<_, _>>()?)
     }
 
+    /// Returns the number of rows of a list for each parent, as far as the viewer can see them.
+    async fn kept_totals(
+        &self,
+        list: CountedList,
+        parents: impl IntoIterator<Item = Id>,
+    ) -> Result<HashMap<Id, i32>, Error> {
+        let parent = list_total::Column::ParentId;
+        let of_parents = one_of(self.db.read().get_database_backend(), parent, parents);
+        let totals = list_total::of([list], self.current_viewer.viewer().visible_totals()).filter(of_parents);
+        self.totals(totals, parent, SUM_OF_TOTALS).await
+    }
+
     /// Returns the number of rows of `select` for each parent.
     async fn counts<E: EntityTrait>(
         &self,
         select: Select<E>,
         parent: impl ColumnTrait,
     ) -> Result<HashMap<Id, i32>, Error> {
+        self.totals(select, parent, "COUNT(*)").await
+    }
+
+    /// Returns the aggregate `total` of the rows of `select` for each parent.
+    async fn totals<E: EntityTrait>(
+        &self,
+        select: Select<E>,
+        parent: impl ColumnTrait,
+        total: &'static str,
+    ) -> Result<HashMap<Id, i32>, Error> {
         let mut statement = QueryTrait::into_query(select);
         statement.clear_selects().clear_order_by();
         statement.expr_as(Expr::col(parent.as_column_ref()), Alias::new("parent_id"));
-        statement.expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));
+        statement.expr_as(Expr::cust(total), Alias::new("total"));
         statement.add_group_by([Expr::col(parent.as_column_ref())]);
         let rows = self.db.read().query_all(&statement).await?;
         let count = |row: QueryResult| {

@@ -8,6 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, 
 use super::{Loaders, group_by_part};
 use crate::access::SitesOf;
 use crate::db::conditions::{no_index_hint, one_of};
+use crate::entity::list_total::CountedList;
 use crate::entity::{institution, site_access};
 use crate::error::Error;
 use crate::graphql::pagination::{self, Page, PageRequest};
@@ -87,7 +88,7 @@ impl Loader<SiteCount> for Loaders {
         }
         let licenses: Vec<Id> = keys.iter().filter_map(|key| license_id(key.0)).collect();
         if !licenses.is_empty() {
-            let found = self.counts(self.sites_of_licenses(licenses), institution::Column::LicenseId).await?;
+            let found = self.kept_totals(CountedList::Institutions, licenses).await?;
             counts.extend(found.into_iter().map(|(id, count)| (SiteCount(SitesOf::License(id)), count)));
         }
         Ok(counts)

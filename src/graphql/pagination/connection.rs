@@ -11,9 +11,10 @@ use sea_orm::{EntityTrait, Select};
 use tokio::sync::OnceCell;
 
 use super::cursor::Cursor;
-use super::{Page, count, count_up_to};
+use super::{Page, count, count_up_to, sum};
 use crate::budget::ListItem;
 use crate::db::Db;
+use crate::entity::list_total;
 use crate::error::{Error, located};
 use crate::graphql::context::ContextExt;
 use crate::graphql::position::Position;
@@ -34,7 +35,7 @@ pub type PositionedConnection<N> = Connection<N, EmptyFields, DefaultConnectionN
 /// The number of rows of a filtered list beyond which they are not counted.
 const MAX_COUNTED: i32 = 10_000;
 
-/// The number of rows of a list, counted only if it is selected, and once.
+/// The number of rows of a list, read or counted only if it is selected, and once.
 pub struct LazyCount {
     count: Box<Count>,
     /// The number beyond which rows are not counted.
@@ -45,7 +46,16 @@ pub struct LazyCount {
 type Count = dyn for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync;
 
 impl LazyCount {
-    /// Creates a total that counts the rows of a list.
+    /// Creates a total that adds up the totals of lists, which the database keeps.
+    #[must_use]
+    pub fn of_totals(totals: Select<list_total::Entity>) -> Self {
+        Self::of(move |ctx| {
+            let totals = totals.clone();
+            async move { sum(db_of(ctx)?.read(), totals).await }.boxed()
+        })
+    }
+
+    /// Creates a total that counts the rows of a list. For lists that are always short.
     #[must_use]
     pub fn of_list<E: EntityTrait>(list: Select<E>) -> Self {
         Self::of(move |ctx| {
@@ -94,9 +104,14 @@ fn db_of<'a>(ctx: &'a Context<'_>) -> Result<&'a Db, Error> {
 /// The number of all rows of a list.
 #[Object]
 impl LazyCount {
-    /// The total number of items on all pages. Counted only if it is selected.
+    /// The total number of items on all pages. Computed only if it is selected.
     async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
         self.count(ctx).await
+    }
+
+    /// Whether `totalCount` is exact. With a filter, at most 10,000 items are counted.
+    async fn total_count_is_exact(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
+        self.is_exact(ctx).await
     }
 }
 
@@ -122,7 +137,7 @@ impl CountAndPosition {
 /// The number of all rows of a list, and the position among the changes at which the list was read.
 #[Object]
 impl CountAndPosition {
-    /// The total number of items on all pages. Counted only if it is selected.
+    /// The total number of items on all pages. Computed only if it is selected.
     async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
         self.count.count(ctx).await
     }

@@ -20,6 +20,7 @@ use self::order::NullPartition;
 pub use self::order::{DefaultOrder, Nulls, Order, SortKey};
 pub use self::request::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageArgs, PageRequest};
 use crate::db::{Reader, conditions};
+use crate::entity::list_total;
 use crate::error::Error;
 use crate::graphql::projection::Columns;
 use crate::scalar::Id;
@@ -134,8 +135,18 @@ pub async fn read_per_parent<E: DefaultOrder, R>(
     Ok(rows)
 }
 
+/// The number of rows that the totals of lists add up to.
+pub const SUM_OF_TOTALS: &str = "CAST(COALESCE(SUM(total), 0) AS bigint)";
+
+/// Adds up the totals of lists.
+async fn sum(db: &Reader, totals: Select<list_total::Entity>) -> Result<i32, Error> {
+    let mut statement = QueryTrait::into_query(totals);
+    statement.clear_selects().expr_as(Expr::cust(SUM_OF_TOTALS), Alias::new("total"));
+    total_of(db, &statement).await
+}
+
 /// Counts the rows of a list, on all pages.
-pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32, Error> {
+async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32, Error> {
     let mut statement = QueryTrait::into_query(select);
     statement.clear_selects().clear_order_by().expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));
     total_of(db, &statement).await
