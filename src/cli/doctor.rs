@@ -1,4 +1,4 @@
-//! Checks of the database: its parameters, duplicate logins and weak password hashes.
+//! Checks of the database: its parameters, duplicate logins, the totals of lists, and weak password hashes.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ use crate::scalar::Id;
 
 /// The parameters of SQLite that are shown.
 const PRAGMAS: [&str; 6] = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "cache_size", "page_count"];
+/// Compares the totals of lists with their rows.
+const WRONG_TOTALS: &str = include_str!("doctor/wrong_totals.sql");
 /// The number of stored hashes that one statement reads.
 const HASHES_AT_ONCE: u64 = 5_000;
 /// The parameters of PostgreSQL that are shown.
@@ -58,6 +60,13 @@ pub async fn parameters(db: &Db) -> Result<Vec<(&'static str, String)>, Error> {
 /// one namespace.
 pub async fn duplicate_logins(db: &Db) -> Result<Duplicates, Error> {
     Ok(login::find_duplicates(db.read()).await?)
+}
+
+/// Returns the number of lists whose total is not the number of their rows.
+pub async fn wrong_totals(db: &Db) -> Result<i64, Error> {
+    let statement = Statement::from_string(db.read().get_database_backend(), WRONG_TOTALS);
+    let row = db.read().query_one_raw(statement).await?;
+    Ok(row.map(|row| row.try_get("", "total")).transpose()?.unwrap_or_default())
 }
 
 async fn query_one(db: &Db, backend: DatabaseBackend, sql: String) -> Result<Option<sea_orm::QueryResult>, Error> {

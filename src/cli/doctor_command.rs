@@ -212,6 +212,10 @@ async fn print_database(db: &Db, key: Option<&Key>, data_dir: &std::path::Path) 
     for line in duplicates.lines() {
         print_line!("                      {line}")?;
     }
+    match doctor::wrong_totals(db).await? {
+        0 => print_line!("list totals           match the rows")?,
+        wrong => print_line!("list totals           {wrong} differ from the rows")?,
+    }
     let weak_passwords = doctor::weak_passwords(db).await?;
     print_line!("weak password hashes  {weak_passwords}")?;
     Ok(())

@@ -141,6 +141,38 @@ in_every_sandbox! {
         assert_eq!(verified.code, 0, "{verified:?}");
     }
 
+    async fn totals_count_the_writes_of_two_instances(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let (_one, two, root) = two_servers(&sandbox, &[]).await;
+        let there = two.caller(root.token.as_deref());
+        let group = root.data("mutation { createGroup(input: { name: \"Ward\" }) { group { id } } }", json!({})).await;
+        let (here, there, group) = (&root, &there, &group["createGroup"]["group"]["id"]);
+        let changes = (0_u32..20).map(|n| async move {
+            let (one, other) = if n.is_multiple_of(2) { (here, there) } else { (there, here) };
+            let create = "mutation ($input: CreateUserInput!) { createUser(input: $input) { user { id } } }";
+            let input = json!({ "firstName": "Ann", "lastName": "Lee", "username": format!("ann{n}") });
+            let id = one.data(create, json!({ "input": input })).await["createUser"]["user"]["id"].clone();
+            let join = mutate(one, "setGroupMember", json!({ "groupId": group, "userId": id, "role": "MEMBER" }));
+            if n.is_multiple_of(2) {
+                tokio::join!(join, mutate(other, "setActive", json!({ "id": id, "active": false })));
+            } else {
+                join.await;
+            }
+            if n % 4 == 3 {
+                mutate(other, "deleteUser", json!({ "id": id })).await;
+            }
+        });
+        join_all(changes).await;
+        for caller in [here, there] {
+            let totals = "{ active: users { totalCount } all: users(includeInactive: true) { totalCount } groups { nodes { members { totalCount } } } }";
+            let data = caller.data(totals, json!({})).await;
+            assert_eq!((&data["active"]["totalCount"], &data["all"]["totalCount"]), (&json!(6), &json!(16)), "root and every fourth are active");
+            assert_eq!(data["groups"]["nodes"], json!([{ "members": { "totalCount": 6 } }]));
+        }
+        let doctor = sandbox.run(&["doctor"]).await;
+        assert!(doctor.out.contains("list totals           match the rows"), "{}", doctor.out);
+    }
+
     async fn an_expired_license_ends_access_on_every_instance_at_once(sandbox: Sandbox) {
         let sandbox = sandbox.with_admin().await;
         let (_one, two, _) = two_servers(&sandbox, &[]).await;

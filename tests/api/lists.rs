@@ -357,6 +357,18 @@ on_every_database! {
         assert_eq!(found["searchUsers"], json!({ "totalCount": 10_000, "totalCountIsExact": true }));
     }
 
+    async fn groups_with_a_part_of_a_name_are_counted_up_to_a_maximum(app: App) {
+        let user = app.user().await;
+        for thousand in 0..11 {
+            crowd::groups(&app, app.license, (0..1_000).map(|n| format!("Ward {thousand}-{n}"))).await;
+        }
+        for (part, total, is_exact) in [(Value::Null, 11_000, true), (json!("ward"), 10_000, false), (json!("-99"), 121, true)] {
+            let document = "query ($part: String) { groups(nameContains: $part, first: 1) { totalCount totalCountIsExact } }";
+            let groups = user.data(document, json!({ "part": part })).await["groups"].clone();
+            assert_eq!(groups, json!({ "totalCount": total, "totalCountIsExact": is_exact }), "{part}");
+        }
+    }
+
     async fn lists_show_one_license_except_to_superusers(app: App) {
         let (user, stranger, root) = (app.user().await, app.other_license_user().await, app.superuser().await);
         crowd::groups(&app, app.other_license, ["There".to_owned()]).await;

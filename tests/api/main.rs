@@ -87,6 +87,7 @@ mod sockets;
 mod specification;
 mod sse;
 mod statements;
+mod totals;
 mod toy;
 mod unix_socket;
 mod upgrade;

@@ -48,14 +48,24 @@ impl Visit for Sent {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
-/// The plans of a query's statements, one line for each step.
-async fn plans(caller: &Caller<'_>, query: &str) -> Vec<String> {
+/// The SQL texts of a query's statements, and on PostgreSQL the plans that it reports.
+async fn statements(caller: &Caller<'_>, query: &str) -> Vec<String> {
     let sent = Sent::default();
     let listening = sent.listen();
     caller.data(query, json!({})).await;
     drop(listening);
     let statements = sent.0.lock().unwrap().clone();
     assert!(!statements.is_empty(), "no statement was recorded");
+    statements
+}
+
+/// The plans of a query's statements, one line for each step.
+async fn plans(caller: &Caller<'_>, query: &str) -> Vec<String> {
+    explain(caller, &statements(caller, query).await).await
+}
+
+/// The plans of statements of SQLite, one line for each step.
+async fn explain(caller: &Caller<'_>, statements: &[String]) -> Vec<String> {
     let mut steps = Vec::new();
     // Writes are sent together with the next statement.
     for sql in statements.iter().flat_map(|sql| sql.split("; ")) {
@@ -156,6 +166,32 @@ async fn each_index_of_users_serves_a_query() {
     let is_used = |index: &String| steps.iter().any(|step| step.split_whitespace().any(|word| word == index));
     let unused: Vec<&String> = indexes.iter().filter(|index| !is_used(index)).collect();
     assert!(unused.is_empty(), "each write pays for {unused:?}\n{steps:#?}");
+}
+
+#[tokio::test]
+async fn totals_of_lists_without_a_filter_read_no_rows() {
+    let app = App::on_sqlite().await;
+    let (user, admin, root) = (app.user().await, app.license_admin().await, app.superuser().await);
+    admin.mutate("createGroup", "", json!({ "name": "Ward" })).await;
+    admin.mutate("createInstitution", "", json!({ "name": "House", "kind": "HOSPITAL", "country": "AU" })).await;
+    let queries = [
+        (&user, "{ users { totalCount totalCountIsExact } }", 1),
+        (&admin, "{ users(includeInactive: true) { totalCount } }", 1),
+        (&root, "{ users { totalCount } auditEvents { totalCount } }", 2),
+        (&admin, "{ auditEvents { totalCount } }", 1),
+        (&user, "{ groups { totalCount nodes { members { totalCount } } } }", 2),
+        (&user, "{ institutions { totalCount nodes { users { totalCount } } } }", 2),
+    ];
+    for (caller, query, count) in queries {
+        let sent = statements(caller, query).await;
+        assert!(!sent.iter().any(|sql| sql.contains("COUNT(")), "{query}\n{sent:#?}");
+        let totals: Vec<String> = sent.into_iter().filter(|sql| sql.contains("SUM(total)")).collect();
+        assert_eq!(totals.len(), count, "{query}\n{totals:#?}");
+        let steps = explain(caller, &totals).await;
+        let is_of_totals =
+            |step: &String| step.starts_with("SEARCH list_totals USING PRIMARY KEY") || step.contains("TEMP B-TREE");
+        assert!(steps.iter().all(is_of_totals), "{query}\n{steps:#?}");
+    }
 }
 
 #[tokio::test]
@@ -383,12 +419,11 @@ async fn postgres_reads_few_of_a_hundred_thousand_users_for_common_lists() {
     let (institution, group) = crowd_of_a_license(&app).await;
     let license_admin = app.license_admin().await;
     load_search_index(&license_admin).await;
-    for (list, _) in LISTS {
-        let sent = Sent::default();
-        let listening = sent.listen();
-        license_admin.data(&asked(list, &institution, &group), json!({})).await;
-        drop(listening);
-        let messages = sent.0.lock().unwrap().clone();
+    let totals = ["users(first: 1)", "users(first: 1, includeInactive: true)"];
+    let totals = totals.map(|list| (list, format!("{{ {list} {{ totalCount }} }}")));
+    let lists = LISTS.map(|(list, _)| (list, asked(list, &institution, &group)));
+    for (list, document) in lists.into_iter().chain(totals) {
+        let messages = statements(&license_admin, &document).await;
         let plans = messages.iter().filter_map(|text| serde_json::from_str::<Value>(text.split_once("plan:")?.1).ok());
         let seen: Vec<f64> = plans.map(|messages| user_rows_read(&messages["Plan"])).collect();
         assert!(!seen.is_empty(), "no plan was reported");

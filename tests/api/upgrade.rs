@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use async_graphql::MaybeUndefined::Value as Given;
 use migration::{Migrator, MigratorTrait};
 use roster::audit::sealer;
+use roster::cli::doctor;
 use roster::db::{DatabaseSettings, Db};
 use roster::entity::attribute_definition::AttributeKind;
 use roster::entity::group::GroupFields;
@@ -85,6 +86,7 @@ async fn new_columns_of_an_earlier_version_are_filled(settings: DatabaseSettings
         let found = user::Entity::find_by_id(expected.id).one(db.read()).await.unwrap().unwrap();
         assert_eq!(found, *expected);
     }
+    assert_eq!(doctor::wrong_totals(&db).await.unwrap(), 0);
     let by_nickname = user::Entity::find().filter(Column::NicknameKey.eq("ann7"));
     assert_eq!(by_nickname.one(db.read()).await.unwrap().unwrap().id, users[7].id);
     // Derived values are not a change that a user made.
