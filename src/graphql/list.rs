@@ -5,14 +5,22 @@ use std::hash::Hash;
 use async_graphql::dataloader::Loader;
 use async_graphql::{Context, OutputType};
 use futures_util::FutureExt;
-use sea_orm::Select;
+use sea_orm::{EntityTrait, Select};
 
+use crate::entity::list_total;
 use crate::error::Error;
 use crate::graphql::context::ContextExt;
 use crate::graphql::loader::Loaders;
 use crate::graphql::pagination::{
     self, Connection, CountAndPosition, DefaultOrder, LazyCount, Order, Page, PageRequest, PositionedConnection,
 };
+
+/// Returns the total of a list: the sum of `totals`, which the database keeps, or with a filter the number of its rows up to a
+/// maximum.
+#[must_use]
+pub fn total_of<E: EntityTrait>(list: &Select<E>, is_filtered: bool, totals: Select<list_total::Entity>) -> LazyCount {
+    if is_filtered { LazyCount::of_filtered_list(list.clone()) } else { LazyCount::of_totals(totals) }
+}
 
 /// Reads a page of a list in an order. `total` is the number of all rows of the list.
 ///

@@ -13,7 +13,7 @@ use crate::error::located;
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
-use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
+use crate::graphql::pagination::{self, Connection, Order, PageArgs};
 use crate::scalar::Id;
 
 /// The fields of the edge between a group and a member.
@@ -84,11 +84,8 @@ impl GroupQuery {
         let name = format!("groups {} {}", viewer.visibility_scope(), name_contains.unwrap_or_default());
         let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
         let select = group::Entity::find().filter(viewer.visible_groups()).filter(matches_name);
-        let total = if is_filtered {
-            LazyCount::of_filtered_list(select.clone())
-        } else {
-            LazyCount::of_totals(list_total::of([CountedList::Groups], viewer.visible_totals()))
-        };
+        let totals = list_total::of([CountedList::Groups], viewer.visible_totals());
+        let total = list::total_of(&select, is_filtered, totals);
         Ok(list::connection(ctx, select, &Order::default(), &page_request, total).await?)
     }
 }

@@ -12,9 +12,7 @@ use crate::error::{Error, located};
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
-use crate::graphql::pagination::{
-    self, Connection, CountAndPosition, LazyCount, Order, PageArgs, PositionedConnection,
-};
+use crate::graphql::pagination::{self, Connection, CountAndPosition, Order, PageArgs, PositionedConnection};
 use crate::scalar::Id;
 
 #[derive(Default)]
@@ -58,11 +56,8 @@ impl InstitutionQuery {
         let name = format!("institutions {} {}", viewer.visibility_scope(), name_contains.unwrap_or_default());
         let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
         let select = institution::Entity::find().filter(viewer.visible_institutions()).filter(matches_name);
-        let total = if is_filtered {
-            LazyCount::of_filtered_list(select.clone())
-        } else {
-            LazyCount::of_totals(list_total::of([CountedList::Institutions], viewer.visible_totals()))
-        };
+        let totals = list_total::of([CountedList::Institutions], viewer.visible_totals());
+        let total = list::total_of(&select, is_filtered, totals);
         Ok(list::connection(ctx, select, &Order::default(), &page_request, total).await?)
     }
 }

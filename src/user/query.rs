@@ -24,7 +24,7 @@ use crate::graphql::loader::{
     AttributesOfUser, DevicesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser,
     SiteCount, Sites, UserById,
 };
-use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs, PositionedConnection};
+use crate::graphql::pagination::{self, Connection, PageArgs, PositionedConnection};
 use crate::scalar::{Date, Url, now};
 
 #[derive(Default)]
@@ -91,12 +91,9 @@ impl UserQuery {
         let name = format!("users {scope} {include_inactive} {} {}", compiled.name, order_by.to_value());
         let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(compiled.among(viewer.listed_users(include_inactive)));
-        let total = if is_filtered {
-            LazyCount::of_filtered_list(select.clone())
-        } else {
-            let lists = [Some(CountedList::ActiveUsers), include_inactive.then_some(CountedList::InactiveUsers)];
-            LazyCount::of_totals(list_total::of(lists.into_iter().flatten(), viewer.visible_totals()))
-        };
+        let lists = [Some(CountedList::ActiveUsers), include_inactive.then_some(CountedList::InactiveUsers)];
+        let totals = list_total::of(lists.into_iter().flatten(), viewer.visible_totals());
+        let total = list::total_of(&select, is_filtered, totals);
         Ok(list::positioned_connection(ctx, select, &order, &page_request, total).await?)
     }
 }
