@@ -294,6 +294,6 @@ impl Application for App {
     }
 
     fn playground(&self, route: Route) -> Route {
-        playground::add_to(route)
+        playground::add_to(route, self.suggests_fields())
     }
 }

@@ -11,7 +11,7 @@
 //!   and `session/`, a file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API (in `user/`, also `filter.rs`
 //!   and `order.rs`). No feature imports another
 //! - [`graphql`]: what every resolver stands on, from the request context to pagination and costs; [`web`]: the pages that
-//!   links lead to, and the playground; [`startup`]: opens and migrates the database
+//!   links lead to, the playground, and the reference of the schema; [`startup`]: opens and migrates the database
 //! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one; [`export`]: rows as
 //!   JSON, and the file with everything about a user
 //! - [`attribute_values`]: the values of custom attributes; [`search_index`]: users by their names and addresses, in memory

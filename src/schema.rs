@@ -37,6 +37,7 @@ use crate::user::mutation::{DeleteUserPayload, ExportUserPayload, SetActivePaylo
 use crate::user::query::UserQuery;
 use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
+use crate::web::reference;
 
 /// Root query type. Every field except `viewer` requires a signed-in user (`UNAUTHENTICATED` otherwise). Superusers see
 /// every license, and all other users only their own. A query, argument or filter that the viewer may not use is
@@ -176,8 +177,14 @@ pub fn described_sdl() -> String {
 #[must_use]
 pub fn published() -> &'static PublishedSchema {
     static PUBLISHED: LazyLock<PublishedSchema> = LazyLock::new(|| {
-        let sdl = described_sdl();
-        PublishedSchema { etag: format!("\"{}\"", http::hash_of(&sdl)), sdl }
+        let described = described_sdl();
+        let reference = reference::page(&sdl(), introspection::DESCRIPTION)
+            .inspect_err(|error| tracing::error!(?error, "failed to render the reference of the schema"));
+        PublishedSchema {
+            etag: format!("\"{}\"", http::hash_of(&described)),
+            sdl: described,
+            reference: reference.ok(),
+        }
     });
     &PUBLISHED
 }

@@ -180,6 +180,6 @@ impl Application for Waiting {
     }
 
     fn playground(&self, route: Route) -> Route {
-        playground::add_to(route)
+        playground::add_to(route, false)
     }
 }

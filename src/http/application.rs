@@ -6,7 +6,9 @@ use async_graphql::{Request, Response, parser::types::ExecutableDocument};
 use futures_util::stream::BoxStream;
 use poem::Route;
 
-use super::{avatar::Avatar, caller::Caller, document_source::TrustedDocument, error::HttpError};
+use super::{
+    avatar::Avatar, caller::Caller, compression::EncodedBody, document_source::TrustedDocument, error::HttpError,
+};
 use crate::client::client_network;
 use crate::scalar::Id;
 use crate::share::{Requester, Share};
@@ -27,6 +29,17 @@ pub struct PublishedSchema {
     pub sdl: String,
     /// The entity tag, with its quotation marks.
     pub etag: String,
+    /// The same as a page. `None` if it could not be rendered.
+    pub reference: Option<ReferencePage>,
+}
+
+/// A page in HTML that explains the schema.
+pub struct ReferencePage {
+    pub body: EncodedBody,
+    /// The entity tag, with its quotation marks.
+    pub etag: String,
+    /// The content security policy.
+    pub policy: String,
 }
 
 /// A short response, which is serialized at once.

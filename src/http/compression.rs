@@ -110,6 +110,32 @@ pub fn encode(bytes: Vec<u8>, encoding: Option<Encoding>) -> (Vec<u8>, Option<En
     }
 }
 
+/// A body that is sent often, in each encoding.
+pub struct EncodedBody {
+    plain: Vec<u8>,
+    encoded: Vec<(Encoding, Vec<u8>)>,
+}
+
+impl EncodedBody {
+    /// Compresses a body once for all responses.
+    #[must_use]
+    pub fn new(plain: Vec<u8>) -> Self {
+        let encoded = Encoding::ALL.into_iter().filter_map(|encoding| {
+            let (bytes, used) = encode(plain.clone(), Some(encoding));
+            used.map(|encoding| (encoding, bytes))
+        });
+        Self { encoded: encoded.collect(), plain }
+    }
+
+    /// Returns the body as the client likes it best, with its encoding.
+    #[must_use]
+    pub fn accepted(&self, headers: &HeaderMap) -> (&[u8], Option<Encoding>) {
+        let accepted = Encoding::accepted(headers, &Encoding::ALL);
+        let encoded = self.encoded.iter().find(|(encoding, _)| Some(*encoding) == accepted);
+        encoded.map_or((self.plain.as_slice(), None), |(encoding, bytes)| (bytes.as_slice(), Some(*encoding)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,5 @@
-//! The HTTP server: authentication headers, `/graphql`, the playground and health checks; one deadline and one log line for each
-//! request.
+//! The HTTP server: authentication headers, `/graphql`, the schema, the playground and health checks; one deadline and one log line
+//! for each request.
 
 mod application;
 mod avatar;
@@ -63,7 +63,7 @@ use tokio::{
 #[cfg(unix)]
 pub use self::socket::bind_unix;
 pub use self::{
-    application::{Application, Event, Events, ExecutionResult, LONG_RESPONSE, PublishedSchema},
+    application::{Application, Event, Events, ExecutionResult, LONG_RESPONSE, PublishedSchema, ReferencePage},
     avatar::{Avatar, AvatarContent, PREFIX as AVATARS},
     caller::Caller,
     client_ip::network,
@@ -90,7 +90,7 @@ use self::{
     middleware::{Middleware, id_of},
     request::Reader,
     resource::ResourceEndpoint,
-    schema::SchemaFile,
+    schema::{SchemaFile, SchemaReference},
     stream::Timeouts,
     subscriptions::Subscriptions,
 };
@@ -221,10 +221,12 @@ fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Rou
     });
     let avatars = ResourceEndpoint { app: app.clone(), proxies: Arc::clone(&graphql.proxies), resource: Avatars };
     let schema = ResourceEndpoint { app: app.clone(), proxies: Arc::clone(&graphql.proxies), resource: SchemaFile };
+    let reference =
+        ResourceEndpoint { app: app.clone(), proxies: Arc::clone(&graphql.proxies), resource: SchemaReference };
     let graphql = Arc::new(graphql);
     let route = app.pages(Route::new()).at("/graphql", Arc::clone(&graphql)).at("/graphql/", graphql);
-    let route =
-        route.at("/health/live", live).at("/health/ready", ready).at(avatar::ROUTE, avatars).at(schema::ROUTE, schema);
+    let route = route.at("/health/live", live).at("/health/ready", ready).at(avatar::ROUTE, avatars);
+    let route = route.at(schema::ROUTE, schema).at(schema::REFERENCE_ROUTE, reference);
     if playground { app.playground(route) } else { route }
 }
 

@@ -1,4 +1,5 @@
-//! The HTML pages: those that links in emails lead to, and the playground.
+//! The HTML pages: those that links in emails lead to, the playground, and the reference of the schema.
 
 pub mod pages;
 pub mod playground;
+pub mod reference;

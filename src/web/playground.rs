@@ -57,11 +57,15 @@ static FILES: [File; 8] = [
     file!("react.production.min.js", JS),
 ];
 
-/// Adds the page at `/` and its files under `/playground/`, for GET and HEAD.
+/// The link to the reference of the schema.
+const REFERENCE: &str = r#"<a href="docs">Schema reference</a>"#;
+
+/// Adds the page at `/` and its files under `/playground/`, for GET and HEAD. The page links to the reference of the schema if
+/// `has_reference`: a browser sends no token when it opens a link.
 #[must_use]
-pub fn add_to(route: Route) -> Route {
-    let html =
-        FILES.iter().fold(PAGE.to_owned(), |html, file| html.replace(&file.link(""), &file.link(&file.version())));
+pub fn add_to(route: Route, has_reference: bool) -> Route {
+    let html = PAGE.replace("{{reference}}", if has_reference { REFERENCE } else { "" });
+    let html = FILES.iter().fold(html, |html, file| html.replace(&file.link(""), &file.link(&file.version())));
     let route = route.at("/", get(make_sync(move |_| page(&html))));
     FILES.iter().fold(route, |route, file| {
         let (etag, query) = (etag::of(file.gzip), file.version());

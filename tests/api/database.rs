@@ -235,7 +235,7 @@ async fn a_server_that_starts_before_its_database_waits_for_it() {
     let refused = client.query("{ viewer { id } }").await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "UNAVAILABLE"));
     let by_hash = "/graphql?extensions=%7B%22persistedQuery%22:%7B%22version%22:1,%22sha256Hash%22:%22a%22%7D%7D";
-    for path in ["/graphql?documentId=me", by_hash, "/schema.graphql"] {
+    for path in ["/graphql?documentId=me", by_hash, "/schema.graphql", "/docs"] {
         let refused = client.get(path).await;
         assert_eq!((refused.status, refused.code().as_str()), (503, "UNAVAILABLE"), "{path}");
     }

@@ -70,6 +70,7 @@ mod postgres;
 mod proxies;
 mod public_mutations;
 mod ranking;
+mod reference;
 mod replay;
 mod resolve;
 mod rights;

@@ -42,7 +42,7 @@ pub struct DocumentSettings {
     #[arg(long, env = "ROSTER_PLAYGROUND_DOCUMENTS", default_value_t = false, global = true, value_name = "BOOL",
           action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub playground_documents: bool,
-    /// Callers who may read the schema, by introspection and at /schema.graphql.
+    /// Callers who may read the schema, by introspection, at /schema.graphql and at /docs.
     #[arg(
         long,
         env = "ROSTER_INTROSPECTION",
