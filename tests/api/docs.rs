@@ -1,19 +1,22 @@
-//! Every command and request of the README and of docs/ works against the demo, in the order of its page.
+//! Every command and request of the README and of docs/ works against the demo, in the order of its page, and has the response that
+//! is shown below it.
+
+mod blocks;
+mod names;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
+use self::blocks::{Block, Request, blocks};
+use self::names::Names;
 use crate::process::{Process, Sandbox};
 use crate::sse::EventStream;
 
-/// An executable block of a page.
-enum Block {
-    Shell(String),
-    /// A request and its variables.
-    Request(String, Value),
-}
+/// The beginning of a document that is sent with another token than `$TOKEN`; the name of the token follows.
+const TOKEN_LINE: &str = "# Authorization: Bearer $";
 
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -27,30 +30,11 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-fn blocks(text: &str) -> Vec<Block> {
-    let mut found = Vec::new();
-    let mut fenced = text.split("```").skip(1).step_by(2).peekable();
-    while let Some(block) = fenced.next() {
-        let (language, content) = block.split_once('\n').unwrap_or_default();
-        match language.trim() {
-            "sh" => found.push(Block::Shell(content.to_owned())),
-            "graphql" => {
-                let variables = fenced.peek().and_then(|next| next.strip_prefix("json\n"));
-                let variables =
-                    variables.filter(|_| content.contains('$')).map(|text| serde_json::from_str(text).unwrap());
-                found.push(Block::Request(content.to_owned(), variables.unwrap_or_else(|| json!({}))));
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
 /// The variables that the demo prints as `export` lines.
-fn exports(server: &Process) -> Vec<(String, String)> {
+fn exports(server: &Process) -> Names {
     let out = server.out();
     let exported = out.lines().filter_map(|line| line.trim().strip_prefix("export ")?.split_once('='));
-    exported.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    Names(exported.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 async fn check(page: &Path) {
@@ -60,32 +44,54 @@ async fn check(page: &Path) {
     }
     let sandbox = Sandbox::on_sqlite();
     let server = sandbox.serve(&["demo"]).await;
-    let exports = exports(&server);
-    let token = exports.iter().find(|(name, _)| name == "TOKEN").map(|(_, token)| token.as_str());
+    let mut names = exports(&server);
     let place = page.file_name().unwrap().to_string_lossy();
-    for block in blocks {
-        match block {
-            Block::Shell(script) => {
-                let mut shell = std::process::Command::new("sh");
-                let output =
-                    shell.arg("-ec").arg(&script).envs(exports.clone()).current_dir(sandbox.path("")).output().unwrap();
-                let printed =
-                    [output.stdout, output.stderr].map(|printed| String::from_utf8_lossy(&printed).into_owned());
-                assert!(
-                    output.status.success() && !printed[0].contains("\"errors\":[{"),
-                    "{place}: {script}\n{printed:?}"
-                );
+    for Block { request, response: expected } in blocks {
+        let (text, actual) = match &request {
+            Request::Shell(script) => {
+                let printed = run(&sandbox, script, &names);
+                let is_error = expected.is_none() && printed.contains("\"errors\":[{");
+                assert!(!is_error, "{place}: {script}\n{printed}");
+                (script, expected.is_some().then(|| serde_json::from_str(&printed).unwrap()))
             }
-            Block::Request(query, variables) if query.starts_with("subscription") => {
-                let body = json!({ "query": query, "variables": variables });
-                EventStream::open(&server.url("/graphql"), token, &body, None).await.begin().await;
+            Request::Operation { document, variables } => {
+                (document, execute(&server, document, &names.resolve(variables), &names).await)
             }
-            Block::Request(query, variables) => {
-                let data = server.caller(token).data(&query, variables).await;
-                assert!(data.is_object(), "{place}: {query}");
+        };
+        let Some(actual) = actual else { continue };
+        match expected {
+            Some(expected) => {
+                let differences = names.compare(&expected, &actual);
+                assert!(differences.is_empty(), "{place}: {text}\n{differences:#?}\n{actual:#}");
+            }
+            None => {
+                let is_success = actual["data"].is_object() && actual.get("errors").is_none();
+                assert!(is_success, "{place}: {text}\n{actual:#}");
             }
         }
     }
+}
+
+/// The output of a script that succeeds.
+fn run(sandbox: &Sandbox, script: &str, names: &Names) -> String {
+    let mut shell = Command::new("sh");
+    let output = shell.arg("-ec").arg(script).envs(&names.0).current_dir(sandbox.path("")).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{script}\n{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    printed
+}
+
+/// The response to a document. None for a subscription, which only begins.
+async fn execute(server: &Process, document: &str, variables: &Value, names: &Names) -> Option<Value> {
+    let named = document.lines().next().and_then(|line| line.strip_prefix(TOKEN_LINE));
+    let token = Some(names.get(named.unwrap_or("TOKEN")));
+    if document.starts_with("subscription") {
+        let body = json!({ "query": document, "variables": variables });
+        EventStream::open(&server.url("/graphql"), token, &body, None).await.begin().await;
+        return None;
+    }
+    let response = server.caller(token).try_execute(document, variables).await;
+    Some(response.unwrap_or_else(|| panic!("no response: {document}")))
 }
 
 #[tokio::test]
