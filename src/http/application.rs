@@ -35,6 +35,7 @@ pub struct PublishedSchema {
 
 /// A page in HTML that explains the schema.
 pub struct ReferencePage {
+    /// The text of the page.
     pub body: EncodedBody,
     /// The entity tag, with its quotation marks.
     pub etag: String,

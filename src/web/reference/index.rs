@@ -21,6 +21,7 @@ pub struct Index {
 }
 
 impl Index {
+    /// Collects the elements of a schema.
     pub fn of(definitions: &[TypeSystemDefinition]) -> Self {
         let mut index = Self::default();
         for definition in definitions {
