@@ -146,7 +146,8 @@ async fn the_page_has_no_script_and_loads_nothing() {
     assert_eq!(response.header("content-security-policy"), Some(policy.as_str()));
     assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
     for part in ["<script", "<link", "<img", "<iframe", " src=", " style=", " on", "@import", "url(", "javascript:"] {
-        let mut markup = response.body.split('<').filter_map(|part| part.split_once('>')).map(|(tag, _)| format!("<{tag}"));
+        let mut markup =
+            response.body.split('<').filter_map(|part| part.split_once('>')).map(|(tag, _)| format!("<{tag}"));
         let is_present = match part {
             "@import" | "url(" => rest.split_once("</style>").unwrap().0.contains(part),
             part => markup.any(|tag| tag.contains(part)),
