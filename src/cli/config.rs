@@ -9,6 +9,7 @@ mod listen;
 mod mail;
 mod secret;
 mod settings;
+mod tls;
 mod transfer;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -23,6 +24,7 @@ pub use self::invite::Invite;
 pub use self::listen::Listen;
 pub use self::mail::Mail;
 pub use self::settings::{LogFormat, Settings};
+pub use self::tls::TlsSettings;
 pub use self::transfer::{Export, ExportFormat, Import, OnError};
 
 /// A user directory for hospitals, institutes and platforms, served as a GraphQL API.

@@ -41,7 +41,7 @@ pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> 
         announce(format, format_args!("    {kind:<14} {token}  {email}"));
     }
     announce(format, format_args!("They sign in with the password {}", demo::password(&hasher)));
-    print_examples(settings, &ports.public.listen(settings)?.url(), &viewers);
+    print_examples(settings, &settings.own_url(&ports.public.listen(settings)?), &viewers);
     let mut changes = JoinSet::new();
     if let Some(administrator) = viewers.iter().find(|viewer| demo.busy && viewer.kind == ADMINISTRATOR) {
         changes.spawn(Busy::new(&db, &hasher, settings.session_lifetime(), administrator).await?.run());

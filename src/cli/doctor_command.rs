@@ -58,6 +58,7 @@ fn print_server_settings(settings: &Settings) -> io::Result<()> {
     print_line!("listen                {}", settings.listen)?;
     let metrics = settings.metrics_listen.as_ref().map_or("off".to_owned(), ToString::to_string);
     print_line!("metrics listen        {metrics}")?;
+    print_line!("TLS                   {}", describe_tls(settings))?;
     print_line!("public URL            {}", settings.public_url(&settings.listen))?;
     print_line!("playground            {}", settings.playground)?;
     print_line!("documents             {}", describe_documents(settings))?;
@@ -77,6 +78,14 @@ fn print_server_settings(settings: &Settings) -> io::Result<()> {
     )?;
     print_line!("wrong secrets         {} per address within 15 minutes", settings.wrong_secrets_per_address)?;
     print_line!("password length       at least {} characters", settings.password_length)
+}
+
+fn describe_tls(settings: &Settings) -> String {
+    match (settings.read_tls(), &settings.tls.tls_cert) {
+        (Err(reason), _) => reason,
+        (Ok(_), Some(certificate)) => format!("certificate {}", certificate.display()),
+        (Ok(_), None) => "off".to_owned(),
+    }
 }
 
 fn describe_documents(settings: &Settings) -> &'static str {

@@ -26,6 +26,7 @@ pub mod output;
 mod port;
 mod position_task;
 mod progress;
+mod reload;
 pub mod restore_command;
 mod schema;
 pub mod schema_command;

@@ -7,7 +7,8 @@ use futures_util::future::BoxFuture;
 use super::backup_schedule::Schedule;
 use super::config::{Listen, Settings};
 use super::open::{DATA_DIR, WrongSetting};
-use crate::http::{self, BoundSocket, Listener};
+use super::reload;
+use crate::http::{self, BoundSocket, Listener, Tls};
 
 /// The flag and the variable of a setting.
 type Setting = (&'static str, &'static str);
@@ -19,6 +20,8 @@ pub(super) const METRICS_LISTEN: Setting = ("--metrics-listen", "ROSTER_METRICS_
 pub(super) struct Ports {
     pub(super) public: Port,
     pub(super) metrics: Option<BoundSocket>,
+    /// The certificate and the key of the public port, if it speaks TLS.
+    pub(super) tls: Option<Tls>,
 }
 
 impl Ports {
@@ -26,12 +29,16 @@ impl Ports {
     pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Self> {
         check_public_url(settings)?;
         Schedule::of(settings, DATA_DIR)?;
+        let tls = settings.read_tls().map_err(WrongSetting)?;
         let public = Port::Bound(bind_to(&settings.listen, LISTEN).await?);
         let metrics = match &settings.metrics_listen {
             Some(listen) => Some(bind_to(listen, METRICS_LISTEN).await?),
             None => None,
         };
-        Ok(Self { public, metrics })
+        if let Some(tls) = &tls {
+            reload::on_hangup(tls.clone(), settings.tls.clone())?;
+        }
+        Ok(Self { public, metrics, tls })
     }
 }
 

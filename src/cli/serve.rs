@@ -33,8 +33,8 @@ const LAST_SEAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
-    let Ports { public, metrics } = Ports::bind(settings).await?;
-    let Some((db, public)) = waiting::open(settings, public).await? else { return Ok(()) };
+    let Ports { public, metrics, tls } = Ports::bind(settings).await?;
+    let Some((db, public)) = waiting::open(settings, public, tls.as_ref()).await? else { return Ok(()) };
     let hasher = hasher_of(&db, settings, DATA_DIR).await?;
     if !admin::has_superuser(&db).await? {
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
@@ -45,7 +45,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         let command = "admin create --email you@example.org --first-name Your --last-name Name";
         announce(settings.log_format, format_args!("    roster{dir} {command}"));
     }
-    run(settings, DATA_DIR, db, hasher, Ports { public, metrics }).await
+    run(settings, DATA_DIR, db, hasher, Ports { public, metrics, tls }).await
 }
 
 /// Serves the API until the process is stopped.
@@ -65,7 +65,7 @@ pub(super) async fn run(
     let (listener, stopped) = ports.public.open(settings)?;
     server_url::record(settings, default_dir, &public_url);
     http::allow_descriptors(settings.max_connections as usize);
-    let server_settings = settings.server_settings(&public_url);
+    let server_settings = settings.server_settings(&public_url, ports.tls);
     let index = app.start_search_index();
     let (stop, stopping) = watch::channel(false);
     let (http, sign_ins, search_index) = (server_settings.metrics.clone(), app.sign_ins().clone(), index.clone());
@@ -116,7 +116,7 @@ fn serve_metrics(
 ) -> anyhow::Result<()> {
     let (Some(socket), Some(listen)) = (socket, &settings.metrics_listen) else { return Ok(()) };
     let listener = listen_on(socket, listen, METRICS_LISTEN)?;
-    let place = listener.local_addr().map_or_else(|| listen.to_string(), |address| Listen::from(address).url());
+    let place = listener.local_addr().map_or_else(|| listen.to_string(), |address| Listen::from(address).url("http"));
     announce(settings.log_format, format_args!("Metrics are served on {place}/metrics"));
     let metrics = Metrics::new(sources);
     tokio::spawn(async move {
@@ -132,7 +132,7 @@ fn serve_metrics(
 
 /// Says where the server listens, and writes the line of the log with which every run begins.
 fn announce_start(settings: &Settings, default_dir: &str, listen: &Listen) {
-    let url = listen.url();
+    let url = settings.own_url(listen);
     let database = settings.database(default_dir).url;
     let database = db::without_password(&database);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %listen, database, "started");

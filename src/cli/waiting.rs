@@ -20,7 +20,7 @@ use super::port::Port;
 use crate::db::{self, Db};
 use crate::error::Error;
 use crate::http::{
-    self, Application, Avatar, Caller, Events, ExecutionResult, HttpError, PublishedSchema, TrustedDocument,
+    self, Application, Avatar, Caller, Events, ExecutionResult, HttpError, PublishedSchema, Tls, TrustedDocument,
 };
 use crate::repeated::Repeated;
 use crate::scalar::Id;
@@ -43,7 +43,7 @@ const RETRY_AFTER: u64 = 1;
 
 /// Opens the database, with pending migrations applied and all indexes built. If that takes long, or PostgreSQL cannot be reached,
 /// the server answers health checks meanwhile. Returns `None` if the process is told to stop then.
-pub(super) async fn open(settings: &Settings, port: Port) -> anyhow::Result<Option<(Db, Port)>> {
+pub(super) async fn open(settings: &Settings, port: Port, tls: Option<&Tls>) -> anyhow::Result<Option<(Db, Port)>> {
     let is_unreachable = Notify::new();
     let mut prepared = pin!(prepare(settings, &is_unreachable));
     let reason = tokio::select! {
@@ -51,13 +51,14 @@ pub(super) async fn open(settings: &Settings, port: Port) -> anyhow::Result<Opti
         () = is_unreachable.notified() => "waits for its database",
         () = sleep(PATIENCE) => "prepares its database",
     };
-    wait(settings, port, reason, prepared).await
+    wait(settings, port, tls.cloned(), reason, prepared).await
 }
 
 /// Serves health checks until the database is prepared. Returns `None` if the process is told to stop.
 async fn wait(
     settings: &Settings,
     port: Port,
+    tls: Option<Tls>,
     reason: &str,
     prepared: impl Future<Output = anyhow::Result<Db>>,
 ) -> anyhow::Result<Option<(Db, Port)>> {
@@ -66,7 +67,7 @@ async fn wait(
     // Checked before anyone can connect, as at any other start.
     settings.mail_transport(DATA_DIR, &public_url).map_err(WrongSetting)?;
     let (listener, mut stopped) = port.open(settings)?;
-    let url = listen.url();
+    let url = settings.own_url(&listen);
     let (end, ended) = oneshot::channel::<()>();
     let ended = async {
         let _ = ended.await;
@@ -74,7 +75,8 @@ async fn wait(
     let application = Waiting { min_password_length: settings.password_length.into() };
     // Both servers accept from the same socket, one after the other, so that no connection is refused in between.
     let waiting_listener = listener.try_clone()?;
-    let server = tokio::spawn(http::serve(application, waiting_listener, settings.server_settings(&public_url), ended));
+    let server_settings = settings.server_settings(&public_url, tls);
+    let server = tokio::spawn(http::serve(application, waiting_listener, server_settings, ended));
     announce(
         settings.log_format,
         format_args!("Roster {reason}; it answers {url}/health/live and {url}/health/ready."),

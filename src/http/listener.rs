@@ -22,6 +22,8 @@ use super::{
     outcome::Bound,
     socket::{Listener, Socket},
     stream::{Stream, Timeouts},
+    tls::Tls,
+    transport::Transport,
 };
 use crate::repeated::Repeated;
 
@@ -35,6 +37,7 @@ const MAX_CLOSING: usize = 64;
 /// A listener that accepts a limited number of connections.
 pub struct LimitedListener {
     listener: Listener,
+    tls: Option<Tls>,
     /// Limits the file descriptors, including those of connections that are being closed.
     descriptors: Arc<Semaphore>,
     timeouts: Timeouts,
@@ -48,7 +51,12 @@ impl LimitedListener {
         let descriptors = limits.max.saturating_add(RESERVED + MAX_CLOSING).min(Semaphore::MAX_PERMITS);
         let descriptors = Arc::new(Semaphore::new(descriptors));
         let connections = ConnectionRegistry::new(limits, metrics.connections_closed());
-        Self { listener, descriptors, timeouts, connections, metrics, failures: Repeated::new() }
+        Self { listener, tls: None, descriptors, timeouts, connections, metrics, failures: Repeated::new() }
+    }
+
+    /// Encrypts the connections, if there is a certificate.
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     pub fn connections(&self) -> ConnectionRegistry {
@@ -107,8 +115,10 @@ impl Acceptor for LimitedListener {
         let (stream, peer, connection) = self.next_admitted().await;
         let local = connection.address();
         let held = (descriptor, self.metrics.open_connection());
-        let stream = Stream::new(stream, self.timeouts, connection, self.connections(), held);
+        let transport = Transport::new(stream, self.tls.as_ref(), connection.may_multiplex());
+        let stream = Stream::new(transport, self.timeouts, connection, self.connections(), held);
         let peer = peer.map_or(Addr::Custom(UNIX_PEER, "".into()), Addr::SocketAddr);
-        Ok((stream, local, RemoteAddr(peer), Scheme::HTTP))
+        let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        Ok((stream, local, RemoteAddr(peer), scheme))
     }
 }

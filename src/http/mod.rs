@@ -41,7 +41,9 @@ mod stream;
 mod subscription_root;
 mod subscriptions;
 mod suggestion;
+mod tls;
 mod trace;
+mod transport;
 mod upload;
 mod validation;
 mod variables;
@@ -77,6 +79,7 @@ pub use self::{
     socket::{BoundSocket, Listener, allow_descriptors, bind, listen},
     spacing::tidy as without_descriptions,
     subscriptions::{MAX_HANDSHAKES, MAX_STREAMS, MAX_SUBSCRIPTIONS, SubscriptionTimeouts},
+    tls::{Tls, TlsError, TlsFile},
     websocket::MAX_MESSAGE,
 };
 use self::{
@@ -123,6 +126,8 @@ pub struct ServerSettings {
     pub subscriptions: SubscriptionTimeouts,
     pub playground: bool,
     pub documents: DocumentPolicy,
+    /// The certificate and the key; `None` for HTTP without TLS.
+    pub tls: Option<Tls>,
     /// The metrics of the server.
     pub metrics: HttpMetrics,
 }
@@ -146,6 +151,7 @@ pub async fn serve<A: Application>(
 ) -> Result<()> {
     let timeouts = Timeouts { request: settings.request_deadline, idle: IDLE };
     let listener = LimitedListener::new(listener.into(), settings.limits(), timeouts, settings.metrics.clone());
+    let listener = listener.with_tls(settings.tls.clone());
     let mutations = Arc::new(RwLock::new(()));
     let (stop, stopping) = watch::channel(false);
     let shutdown = async move {

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     connections::{Connection, ConnectionRegistry},
-    socket::Socket,
+    transport::Transport,
 };
 use crate::measure::UnderWay;
 
@@ -45,7 +45,7 @@ pub struct Timeouts {
 /// The byte stream of a connection. It ends when the peer keeps it waiting for too long, or when the connection is closed to make
 /// room.
 pub struct Stream {
-    socket: Socket,
+    transport: Transport,
     timeouts: Timeouts,
     read_deadline: Pin<Box<Sleep>>,
     write_deadline: Pin<Box<Sleep>>,
@@ -77,14 +77,14 @@ fn closed_to_make_room() -> Error {
 impl Stream {
     /// Creates the stream of a connection that was accepted just now.
     pub fn new(
-        socket: Socket,
+        transport: Transport,
         timeouts: Timeouts,
         connection: Arc<Connection>,
         connections: ConnectionRegistry,
         held: Held,
     ) -> Self {
         Self {
-            socket,
+            transport,
             timeouts,
             read_deadline: Box::pin(sleep(timeouts.request + GRACE)),
             write_deadline: Box::pin(sleep_until(Instant::now())),
@@ -144,7 +144,7 @@ impl Stream {
         self.state.in_write = false;
         let idle = self.idle();
         self.read_deadline.as_mut().reset(Instant::now() + idle);
-        if count == bytes.len() {
+        if count == bytes.len() && !self.transport.has_unsent() {
             self.connection.bytes_written();
         }
     }
@@ -158,13 +158,24 @@ impl Stream {
         Poll::Ready(ErrorKind::TimedOut.into())
     }
 
+    /// Returns ready, with the reason, when a write has waited for the peer for too long, or the connection is being closed.
+    fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        if !self.state.in_write {
+            self.state.in_write = true;
+            let grace = if self.state.upgraded { UPGRADED_GRACE } else { Duration::ZERO };
+            self.write_deadline.as_mut().reset(Instant::now() + self.timeouts.request + grace);
+            self.connection.write_blocked();
+        }
+        Self::poll_closed(&self.connection, &mut self.write_deadline, cx)
+    }
+
     /// Reads and discards what the peer still sends, for a limited time and up to a limited size. Closing a socket with unread
     /// bytes resets it, and the peer may lose a response that it has not read yet (RFC 9112, 9.6).
     fn poll_discard(&mut self, mut discarded: usize, cx: &mut Context<'_>) -> Poll<()> {
         let mut buffer = [0; DISCARD_BUFFER];
         while discarded < MAX_DISCARDED {
             let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut self.socket).poll_read(cx, &mut read) {
+            match Pin::new(&mut self.transport).poll_read(cx, &mut read) {
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => discarded += read.filled().len(),
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
@@ -190,7 +201,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        let read = match Pin::new(&mut this.socket).poll_read(cx, buf) {
+        let read = match Pin::new(&mut this.transport).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => match buf.filled().get(before..) {
                 None | Some([]) => {
                     this.connection.peer_gone();
@@ -209,27 +220,33 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let this = &mut *self;
-        let written = match Pin::new(&mut this.socket).poll_write(cx, bytes) {
+        let written = match Pin::new(&mut this.transport).poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) => {
                 this.after_write(bytes, count);
                 Ok(count)
             }
             Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending => {
-                if !this.state.in_write {
-                    this.state.in_write = true;
-                    let grace = if this.state.upgraded { UPGRADED_GRACE } else { Duration::ZERO };
-                    this.write_deadline.as_mut().reset(Instant::now() + this.timeouts.request + grace);
-                    this.connection.write_blocked();
-                }
-                Err(ready!(Self::poll_closed(&this.connection, &mut this.write_deadline, cx)))
-            }
+            Poll::Pending => Err(ready!(this.poll_blocked(cx))),
         };
         Poll::Ready(written.inspect_err(|_| this.connection.peer_gone()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let this = &mut *self;
+        // Only what is encrypted may still have to be sent.
+        let had_unsent = this.transport.has_unsent();
+        let flushed = match Pin::new(&mut this.transport).poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                if had_unsent {
+                    this.state.in_write = false;
+                    this.connection.bytes_written();
+                }
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Err(ready!(this.poll_blocked(cx))),
+        };
+        Poll::Ready(flushed.inspect_err(|_| this.connection.peer_gone()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -237,7 +254,10 @@ impl AsyncWrite for Stream {
         let discarded = if let Some(discarded) = this.discarded {
             discarded
         } else {
-            ready!(Pin::new(&mut this.socket).poll_shutdown(cx))?;
+            match Pin::new(&mut this.transport).poll_shutdown(cx) {
+                Poll::Ready(ended) => ended?,
+                Poll::Pending => return this.poll_blocked(cx).map(Err),
+            }
             this.read_deadline.as_mut().reset(Instant::now() + this.timeouts.request);
             0
         };

@@ -211,6 +211,7 @@ impl App {
             },
             playground: true,
             documents: http::DocumentPolicy::Any,
+            tls: None,
             metrics: http::HttpMetrics::default(),
         };
         let stopped = async {

@@ -273,6 +273,8 @@ async fn an_invalid_setting_is_named_before_anything_is_created() {
         ("--smtp-url", "ROSTER_SMTP_URL", "smtps://ann:c2VjcmV0@mail.example.org:port"),
         ("--smtp-ca", "ROSTER_SMTP_CA", "no/such/file"),
         ("--smtp-ca", "ROSTER_SMTP_CA", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
+        ("--tls-cert", "ROSTER_TLS_CERT", "no/such/file"),
+        ("--tls-key", "ROSTER_TLS_KEY", "no/such/file"),
         ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "0"),
         ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "601"),
         ("--mail-from", "ROSTER_MAIL_FROM", "Roster"),
@@ -475,7 +477,7 @@ async fn the_schema_command_prints_the_committed_schema() {
 }
 
 /// Every setting with its variable and its default, as in `--help`.
-const SETTINGS: [(&str, &str, &str); 35] = [
+const SETTINGS: [(&str, &str, &str); 37] = [
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
     ("--metrics-listen", "ROSTER_METRICS_LISTEN", "none, metrics are not served"),
     ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
@@ -497,6 +499,8 @@ const SETTINGS: [(&str, &str, &str); 35] = [
     ("--next-urls", "ROSTER_NEXT_URLS", "the public URL"),
     ("--allowed-origins", "ROSTER_ALLOWED_ORIGINS", "none"),
     ("--registration", "ROSTER_REGISTRATION", "none, registration is disabled"),
+    ("--tls-cert", "ROSTER_TLS_CERT", "none, HTTP without TLS"),
+    ("--tls-key", "ROSTER_TLS_KEY", "none"),
     ("--smtp-url", "ROSTER_SMTP_URL", "none, emails are written to mail in the data directory"),
     ("--smtp-url-file", "ROSTER_SMTP_URL_FILE", "none"),
     ("--smtp-ca", "ROSTER_SMTP_CA", "none"),

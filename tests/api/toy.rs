@@ -78,6 +78,7 @@ pub fn settings() -> ServerSettings {
         subscriptions: SubscriptionTimeouts::default(),
         playground: false,
         documents: DocumentPolicy::Any,
+        tls: None,
         metrics: HttpMetrics::default(),
     }
 }

@@ -73,15 +73,16 @@ impl Listen {
         matches!(self, Self::Address(address) if address.ip().to_canonical().is_unspecified())
     }
 
-    /// Returns the URL by which a browser on the same machine reaches the server, without a trailing slash.
+    /// Returns the URL by which a browser on the same machine reaches the server, without a trailing slash. The scheme is `http` or
+    /// `https`.
     #[must_use]
-    pub fn url(&self) -> String {
+    pub fn url(&self, scheme: &str) -> String {
         match self {
             // The unspecified address cannot be connected to; a server that listens on all addresses also listens on localhost.
-            Self::Address(address) if self.is_unspecified() => format!("http://localhost:{}", address.port()),
+            Self::Address(address) if self.is_unspecified() => format!("{scheme}://localhost:{}", address.port()),
             // A proxy on the same machine, most likely.
-            Self::Unix(_) => "http://localhost".to_owned(),
-            _ => format!("http://{self}"),
+            Self::Unix(_) => format!("{scheme}://localhost"),
+            _ => format!("{scheme}://{self}"),
         }
     }
 }
@@ -128,7 +129,7 @@ mod tests {
         ];
         for (text, shown, url) in good {
             let listen = Listen::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!((listen.to_string().as_str(), listen.url().as_str()), (shown, url), "{text}");
+            assert_eq!((listen.to_string().as_str(), listen.url("http").as_str()), (shown, url), "{text}");
         }
         let bad = [
             "",

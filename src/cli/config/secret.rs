@@ -99,6 +99,7 @@ fn open_file_warnings(matches: &ArgMatches) -> impl Iterator<Item = String> {
         ("passphrase_in_file", "--passphrase-file"),
         ("database_url_in_file", "--database-url-file"),
         ("smtp_url_in_file", "--smtp-url-file"),
+        ("tls_key", "--tls-key"),
     ];
     flags.into_iter().filter_map(|(id, flag)| {
         let file = Path::new(matches.try_get_raw(id).ok().flatten()?.next()?);

@@ -13,6 +13,7 @@ use super::documents::DocumentSettings;
 use super::listen::Listen;
 use super::mail::Mail;
 use super::secret::Secret;
+use super::tls::TlsSettings;
 use crate::auth::password::{self, Hasher};
 use crate::auth::policy::{Lifetime, SignInPolicy};
 use crate::auth::redirect::{AllowedPrefix, NextUrls};
@@ -79,7 +80,7 @@ pub struct Settings {
           value_parser = clap::value_parser!(u64).range(1..=300))]
     pub request_seconds: u64,
     #[arg(
-        help = "URL at which users reach the server, for links [default: http:// and the value of --listen, with localhost for 0.0.0.0 and [::]]"
+        help = "URL at which users reach the server, for links [default: http:// and the value of --listen, with localhost for 0.0.0.0 and [::]; https:// with --tls-cert]"
     )]
     #[arg(long, env = "ROSTER_PUBLIC_URL", global = true, value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
@@ -96,6 +97,8 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_REGISTRATION", global = true, value_name = "NUMBER",
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub registration: Option<String>,
+    #[command(flatten)]
+    pub tls: TlsSettings,
     #[command(flatten)]
     pub mail: Mail,
     /// Whether to serve GraphiQL at /.
@@ -193,7 +196,7 @@ impl Settings {
 
     /// Returns the settings of the HTTP server that users reach at a URL.
     #[must_use]
-    pub fn server_settings(&self, public_url: &str) -> http::ServerSettings {
+    pub fn server_settings(&self, public_url: &str, tls: Option<http::Tls>) -> http::ServerSettings {
         http::ServerSettings {
             max_connections: self.max_connections as usize,
             max_connections_per_address: self.max_connections_per_address() as usize,
@@ -204,6 +207,7 @@ impl Settings {
             subscriptions: http::SubscriptionTimeouts::default(),
             playground: self.playground,
             documents: self.documents.policy(self.playground),
+            tls,
             metrics: http::HttpMetrics::default(),
         }
     }
@@ -211,14 +215,14 @@ impl Settings {
     /// Returns the URL at which users reach the server: the public URL, or by default the one derived from `listen`.
     #[must_use]
     pub fn public_url(&self, listen: &Listen) -> String {
-        self.public_url.clone().unwrap_or_else(|| listen.url())
+        self.public_url.clone().unwrap_or_else(|| self.own_url(listen))
     }
 
     /// Returns the URL at which users reach the server unless it is the default.
     #[must_use]
     pub fn url_if_set(&self) -> Option<String> {
         let listens_elsewhere = self.listen.to_string() != DEFAULT_LISTEN;
-        self.public_url.clone().or_else(|| listens_elsewhere.then(|| self.listen.url()))
+        self.public_url.clone().or_else(|| listens_elsewhere.then(|| self.own_url(&self.listen)))
     }
 
     /// Returns the URLs to which users may be redirected: those that are set, or by default the public URL.

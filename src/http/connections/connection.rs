@@ -118,10 +118,15 @@ impl Connection {
         Phase::from_word(self.phase.load(Ordering::Acquire))
     }
 
-    /// Records that the peer speaks HTTP/2; returns `false` if it may not. Only peers that are exempt from the limit per address,
-    /// the trusted proxies, may: one connection stands for as many requests as there are streams.
+    /// Returns whether the peer may speak HTTP/2. Only peers that are exempt from the limit per address, the trusted proxies, may:
+    /// one connection stands for as many requests as there are streams.
+    pub fn may_multiplex(&self) -> bool {
+        self.network.is_none() && !self.is_reserved
+    }
+
+    /// Records that the peer speaks HTTP/2; returns `false` if it may not.
     pub fn multiplex(&self) -> bool {
-        let may_multiplex = self.network.is_none() && !self.is_reserved;
+        let may_multiplex = self.may_multiplex();
         self.is_multiplexed.store(may_multiplex, Ordering::Release);
         self.has_unread.store(false, Ordering::Release);
         may_multiplex
