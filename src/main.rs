@@ -11,6 +11,7 @@ use roster::cli::demo_command::serve_demo;
 use roster::cli::doctor_command::examine;
 use roster::cli::documents_command::manage_documents;
 use roster::cli::export_command::export;
+use roster::cli::health_command::check_health;
 use roster::cli::import_command::import_file;
 use roster::cli::interruption::{Interrupted, until_stopped};
 use roster::cli::invite_command::invite;
@@ -56,6 +57,7 @@ async fn main() -> ExitCode {
         Command::Audit(Audit::Verify) => verify(&settings).await,
         Command::Backup(backup) => back_up(&settings, &backup).await,
         Command::Restore(options) => restore(&settings, options).await,
+        Command::Health(health) => check_health(&settings, &health).await,
         Command::Doctor => examine(&settings).await,
     };
     match result {

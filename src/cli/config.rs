@@ -17,7 +17,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 pub use self::backups::Backups;
 pub use self::commands::{
     Admin, AdminCreate, AdminLink, Audit, Backup, Command, Demo, Documents, DocumentsPublish, DocumentsWithdraw,
-    License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename, Restore, Schema, SchemaFormat,
+    Health, License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename, Restore, Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::invite::Invite;

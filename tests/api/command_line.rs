@@ -688,7 +688,7 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
     assert_eq!(named, SETTINGS.len(), "a setting is missing in `SETTINGS`");
     let commands = [
         "serve", "demo", "schema", "migrate", "import", "export", "invite", "admin", "license", "audit", "backup",
-        "restore", "doctor",
+        "restore", "health", "doctor",
     ];
     for command in commands {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");

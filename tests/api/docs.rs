@@ -21,6 +21,7 @@ const TOKEN_LINE: &str = "# Authorization: Bearer $";
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md"), root.join("SECURITY.md")];
+    pages.push(root.join("deploy/README.md"));
     for folder in ["docs", "docs/decisions"] {
         pages.extend(fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()));
     }

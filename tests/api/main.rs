@@ -31,6 +31,7 @@ mod crowd;
 mod database;
 mod definition;
 mod demo;
+mod deploy;
 mod docs;
 mod documents;
 mod durability;

@@ -112,6 +112,11 @@ async fn a_server_with_a_certificate_speaks_tls_and_nothing_else() {
     let mut plain = TcpStream::connect(&address).await.unwrap();
     plain.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     assert!(!closed(&mut plain).await.contains("HTTP/"));
+    let health = ["health", "--listen", &address, "--tls-cert", "server.pem", "--tls-key", "server.key"];
+    let healthy = sandbox.run(&health).await;
+    assert_eq!((healthy.code, healthy.out.as_str()), (0, "/health/ready 200\n"), "{healthy:?}");
+    let without_tls = sandbox.run(&health[..3]).await;
+    assert_eq!(without_tls.code, 1, "{without_tls:?}");
     server.signal("TERM");
     assert_eq!(server.code().await, 0);
 }

@@ -44,6 +44,8 @@ pub enum Command {
     Backup(Backup),
     /// Restore a backup where no database is, or verify one.
     Restore(Restore),
+    /// Ask a running server for its health, at --listen on the same machine. The exit code is 0 if it is ready, otherwise 1.
+    Health(Health),
     /// Show the effective settings, the database with its parameters, and pending migrations. Changes nothing.
     Doctor,
 }
@@ -135,6 +137,14 @@ pub struct Backup {
     /// Ask for a passphrase to encrypt with, unless one is set.
     #[arg(long)]
     pub encrypt: bool,
+}
+
+/// Options of `roster health`.
+#[derive(Debug, Args)]
+pub struct Health {
+    /// Ask only whether the server answers, also while it waits for its database.
+    #[arg(long)]
+    pub live: bool,
 }
 
 /// Options of `roster restore`.
