@@ -4,6 +4,7 @@ mod backups;
 mod commands;
 mod documents;
 mod environment;
+mod file;
 mod invite;
 mod listen;
 mod mail;
@@ -12,6 +13,7 @@ mod settings;
 mod tls;
 mod transfer;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use self::backups::Backups;
@@ -38,13 +40,15 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Parses the command line and the environment. Returns with the settings the warnings to be logged. An invalid setting ends
-    /// the process with exit code 2.
+    /// Parses the command line, the environment and the settings file. Returns with the settings the warnings to be logged. An
+    /// invalid setting ends the process with exit code 2.
     #[must_use]
     pub fn parse_with_warnings() -> (Self, Vec<String>) {
         let command = Self::command();
         let mut warnings = environment::unknown_warnings(&command, std::env::vars_os().map(|(name, _)| name));
-        let mut command = environment::ignore_empty(command);
+        let (mut command, of_file) = file::add_to(environment::ignore_empty(command))
+            .unwrap_or_else(|error| Self::command().error(ErrorKind::ValueValidation, error).exit());
+        warnings.extend(of_file);
         let matches = command.get_matches_mut();
         warnings.extend(secret::exposure_warnings(&matches));
         match Self::from_arg_matches(&matches) {

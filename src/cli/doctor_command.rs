@@ -55,6 +55,8 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
 }
 
 fn print_server_settings(settings: &Settings) -> io::Result<()> {
+    let file = settings.config.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
+    print_line!("settings file         {file}")?;
     print_line!("listen                {}", settings.listen)?;
     let metrics = settings.metrics_listen.as_ref().map_or("off".to_owned(), ToString::to_string);
     print_line!("metrics listen        {metrics}")?;

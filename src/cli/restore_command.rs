@@ -22,7 +22,8 @@ pub async fn restore(settings: &Settings, options: Restore) -> anyhow::Result<()
 async fn restore_with(settings: &Settings, options: Restore, passphrase: Option<SecretString>) -> anyhow::Result<()> {
     let backup = Backup::open(options.file, passphrase).await?;
     if options.verify {
-        return print_verification(settings, &backup, options.scratch_url).await;
+        let scratch_url = options.scratch_url.or(options.scratch_url_in_file);
+        return print_verification(settings, &backup, scratch_url).await;
     }
     let manifest = backup.manifest();
     let key = check_key(settings, manifest)?;

@@ -273,6 +273,7 @@ async fn an_invalid_setting_is_named_before_anything_is_created() {
         ("--smtp-url", "ROSTER_SMTP_URL", "smtps://ann:c2VjcmV0@mail.example.org:port"),
         ("--smtp-ca", "ROSTER_SMTP_CA", "no/such/file"),
         ("--smtp-ca", "ROSTER_SMTP_CA", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
+        ("--config", "ROSTER_CONFIG", "no/such/file"),
         ("--tls-cert", "ROSTER_TLS_CERT", "no/such/file"),
         ("--tls-key", "ROSTER_TLS_KEY", "no/such/file"),
         ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "0"),
@@ -477,7 +478,8 @@ async fn the_schema_command_prints_the_committed_schema() {
 }
 
 /// Every setting with its variable and its default, as in `--help`.
-const SETTINGS: [(&str, &str, &str); 37] = [
+const SETTINGS: [(&str, &str, &str); 38] = [
+    ("--config", "ROSTER_CONFIG", "none"),
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
     ("--metrics-listen", "ROSTER_METRICS_LISTEN", "none, metrics are not served"),
     ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),

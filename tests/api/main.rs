@@ -81,6 +81,7 @@ mod schema_changes;
 mod sealing;
 mod search;
 mod sessions;
+mod settings_file;
 mod shared_commits;
 mod sign_in;
 mod sites;

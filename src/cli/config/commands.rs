@@ -159,6 +159,10 @@ pub struct Restore {
     #[arg(long, env = "ROSTER_SCRATCH_URL", value_name = "URL", hide_env_values = true,
           value_parser = Secret::value(scratch_url))]
     pub scratch_url: Option<String>,
+    /// File that holds the URL, instead of --scratch-url. Keeps the password out of the list of processes.
+    #[arg(long = "scratch-url-file", env = "ROSTER_SCRATCH_URL_FILE", value_name = "FILE",
+          value_parser = Secret::in_file(scratch_url), conflicts_with = "scratch_url")]
+    pub scratch_url_in_file: Option<String>,
 }
 
 /// Create or recover administrators.

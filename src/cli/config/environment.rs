@@ -37,7 +37,8 @@ pub fn unknown_warnings(command: &Command, variables: impl Iterator<Item = OsStr
     unknown.into_iter().map(warning).collect()
 }
 
-fn nearest<'a>(name: &str, settings: &[&'a str]) -> Option<&'a str> {
+/// Returns the most similar of several names, if one is similar enough to be meant.
+pub fn nearest<'a>(name: &str, settings: &[&'a str]) -> Option<&'a str> {
     // The prefix is common to all names and would make them look similar.
     let without_prefix = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
     let similarity = |a: &str, b: &str| strsim::normalized_damerau_levenshtein(&without_prefix(a), &without_prefix(b));

@@ -34,6 +34,10 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
+    /// TOML file with settings under the names of these flags, such as data-dir = "/var/lib/roster". Flags and environment variables
+    /// take precedence. [default: none]
+    #[arg(long, env = "ROSTER_CONFIG", global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Address to listen on: an IP address or host name with a port, only a port of 127.0.0.1, or a Unix socket as unix:PATH.
     #[arg(long, env = "ROSTER_LISTEN", default_value = DEFAULT_LISTEN, global = true, value_name = "ADDRESS:PORT",
           value_parser = Listen::parse)]
