@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use roster::cli::admin_command::{create_admin, link_admin};
 use roster::cli::audit_command::verify;
 use roster::cli::backup_command::back_up;
+use roster::cli::completions_command::{print_completions, print_man_page};
 use roster::cli::config::{Admin, Audit, Cli, Command, LogFormat, Settings};
 use roster::cli::demo_command::serve_demo;
 use roster::cli::doctor_command::examine;
@@ -58,6 +59,8 @@ async fn main() -> ExitCode {
         Command::Backup(backup) => back_up(&settings, &backup).await,
         Command::Restore(options) => restore(&settings, options).await,
         Command::Health(health) => check_health(&settings, &health).await,
+        Command::Completions(options) => print_completions(options.shell),
+        Command::Man => print_man_page(),
         Command::Doctor => examine(&settings).await,
     };
     match result {

@@ -18,8 +18,9 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use self::backups::Backups;
 pub use self::commands::{
-    Admin, AdminCreate, AdminLink, Audit, Backup, Command, Demo, Documents, DocumentsPublish, DocumentsWithdraw,
-    Health, License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename, Restore, Schema, SchemaFormat,
+    Admin, AdminCreate, AdminLink, Audit, Backup, Command, Completions, Demo, Documents, DocumentsPublish,
+    DocumentsWithdraw, Health, License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename, Restore,
+    Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::invite::Invite;

@@ -6,6 +6,7 @@ pub mod audit_command;
 pub mod backup_command;
 mod backup_schedule;
 pub mod bulk;
+pub mod completions_command;
 pub mod config;
 pub mod demo;
 pub mod demo_command;

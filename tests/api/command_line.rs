@@ -689,11 +689,43 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
     let named = help.out.matches("[env: ").count();
     assert_eq!(named, SETTINGS.len(), "a setting is missing in `SETTINGS`");
     let commands = [
-        "serve", "demo", "schema", "migrate", "import", "export", "invite", "admin", "license", "audit", "backup",
-        "restore", "health", "doctor",
+        "serve",
+        "demo",
+        "schema",
+        "migrate",
+        "import",
+        "export",
+        "invite",
+        "admin",
+        "license",
+        "audit",
+        "backup",
+        "restore",
+        "health",
+        "completions",
+        "man",
+        "doctor",
     ];
     for command in commands {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");
         assert_eq!(sandbox.run(&[command, "--help"]).await.code, 0);
     }
+}
+
+#[tokio::test]
+async fn completions_and_a_page_of_the_manual_have_all_settings() {
+    let sandbox = Sandbox::on_sqlite();
+    let fish = sandbox.run(&["completions", "fish"]).await;
+    let man = sandbox.run(&["man"]).await;
+    assert_eq!((fish.code, man.code), (0, 0));
+    for (flag, variable, _) in SETTINGS {
+        let name = flag.trim_start_matches('-');
+        assert!(fish.out.contains(&format!("-l {name} ")), "{flag}");
+        assert!(man.out.contains(variable), "{variable}");
+    }
+    for shell in ["bash", "zsh", "powershell", "elvish"] {
+        let script = sandbox.run(&["completions", shell]).await;
+        assert!(script.code == 0 && script.out.contains("--tls-cert"), "{shell}: {script:?}");
+    }
+    assert_eq!(sandbox.run(&["completions", "cmd"]).await.code, 2);
 }

@@ -46,6 +46,10 @@ pub enum Command {
     Restore(Restore),
     /// Ask a running server for its health, at --listen on the same machine. The exit code is 0 if it is ready, otherwise 1.
     Health(Health),
+    /// Print the script by which a shell completes commands and flags.
+    Completions(Completions),
+    /// Print the page of the manual, in roff.
+    Man,
     /// Show the effective settings, the database with its parameters, and pending migrations. Changes nothing.
     Doctor,
 }
@@ -145,6 +149,13 @@ pub struct Health {
     /// Ask only whether the server answers, also while it waits for its database.
     #[arg(long)]
     pub live: bool,
+}
+
+/// Options of `roster completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Shell that runs the script.
+    pub shell: clap_complete::Shell,
 }
 
 /// Options of `roster restore`.
