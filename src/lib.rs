@@ -6,6 +6,7 @@
 //! - [`cli`]: the commands of the binary and their settings
 //! - [`metrics`]: gathers the metrics of the parts of the server, for Prometheus
 //! - [`backup`]: backups of the whole directory; [`app`]: the application behind HTTP; [`schema`]: the API, merged from the features
+//! - [`import`]: imports of files and of the rows of a request, by the rules of the features
 //! - the features [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`],
 //!   [`audit_event`], [`change`] and [`document`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/`
 //!   and `session/`, a file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API (in `user/`, also `filter.rs`
@@ -55,6 +56,7 @@ pub mod graphql;
 pub mod group;
 pub mod http;
 pub mod i18n;
+pub mod import;
 pub mod institution;
 pub mod license;
 pub mod login;

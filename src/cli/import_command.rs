@@ -5,17 +5,17 @@ use std::io;
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 
+use super::bulk;
 use super::config::{Import, OnError, Settings};
-use super::import::record::LicenseRecord;
-use super::import::{Formats, ImportSummary, Input, Leavers, Mapping, Options, Preset, Report, Source};
 use super::open::{DATA_DIR, check_key, close, hasher_unchanged, open_unchanged, open_with_key};
 use super::output::{print_error, print_line, write_text};
 use super::progress::progress_bar;
-use super::{bulk, import};
 use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::db::Db;
 use crate::entity::license::LicenseKind;
+use crate::import::record::LicenseRecord;
+use crate::import::{self, Formats, ImportSummary, Input, Leavers, Mapping, Options, Preset, Report, Source};
 use crate::license::{self, NewLicense};
 use crate::scalar::{Date, Id};
 

@@ -16,7 +16,6 @@ pub mod documents_command;
 mod export;
 pub mod export_command;
 pub mod health_command;
-pub mod import;
 pub mod import_command;
 pub mod interruption;
 pub mod invite_command;

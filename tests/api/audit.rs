@@ -1334,7 +1334,7 @@ on_every_database! {
             writeln!(records, "{}", json!({ "user": { "firstName": "Ann", "lastName": "Moss", "username": format!("ann{n}") } })).unwrap();
         }
         let file = std::io::Cursor::new(records);
-        roster::cli::import::load(&app.db, app.license, file, |_| ()).await.unwrap();
+        roster::import::load(&app.db, app.license, file, |_| ()).await.unwrap();
         assert_intact(&app).await;
         drop_triggers(&app).await;
         sql(&app, "UPDATE audit_events SET request_id = 'x' WHERE seq = 2201").await;

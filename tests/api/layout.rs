@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["metrics"],
     &["app", "backup"],
     &["schema"],
+    &["import"],
     &[
         "user",
         "group",

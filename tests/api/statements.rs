@@ -33,7 +33,7 @@ async fn count_import(app: &App, records: &[Value]) -> u64 {
     app.seal().await;
     let file: String = records.iter().map(|record| record.to_string() + "\n").collect();
     let before = app.db.statements();
-    let summary = roster::cli::import::load(&app.db, app.license, Cursor::new(file), |_| ()).await.unwrap();
+    let summary = roster::import::load(&app.db, app.license, Cursor::new(file), |_| ()).await.unwrap();
     assert!(summary.invalid.is_empty() && summary.notes.is_empty(), "{summary:?}");
     app.db.statements() - before
 }

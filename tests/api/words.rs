@@ -86,7 +86,7 @@ on_every_database! {
                 json!({ "user": { "firstName": "Ann", "lastName": own, "username": format!("a{n}"), "externalId": format!("P-{n}") } })
             };
             let file: String = (0..2_400).map(|n| user(n).to_string() + "\n").collect();
-            let summary = roster::cli::import::load(&app.db, app.license, Cursor::new(file), |_| ()).await.unwrap();
+            let summary = roster::import::load(&app.db, app.license, Cursor::new(file), |_| ()).await.unwrap();
             assert!(summary.invalid.is_empty(), "{:?}", summary.invalid);
             check_index(&app, &index).await;
         }

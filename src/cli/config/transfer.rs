@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use encoding_rs::Encoding;
 
-use crate::cli::import::{Format, KeepEdits, Preset, parse_zone};
+use crate::import::{Format, KeepEdits, Preset, parse_zone};
 
 /// Options of `roster import`.
 #[derive(Debug, Args)]

@@ -18,8 +18,8 @@ use uuid::Builder;
 use self::accounts::ACCOUNTS;
 use self::names::{DemoRng, Names};
 use self::users::UserGenerator;
-use crate::cli::import::record::{GroupRecord, InstitutionRecord, UserRecord};
 use crate::entity::attribute_definition;
+use crate::import::record::{GroupRecord, InstitutionRecord, UserRecord};
 use crate::scalar::Id;
 
 /// One license of the demo with everything in it.

@@ -11,11 +11,11 @@ use crate::auth::password::Hasher;
 use crate::auth::policy::Lifetime;
 use crate::auth::token;
 use crate::cli::bulk;
-use crate::cli::import::{self, record::Record};
 use crate::client::Client;
 use crate::db::Db;
 use crate::entity::{credential, tombstone, user};
 use crate::error::Error;
+use crate::import::{self, record::Record};
 use crate::scalar::Id;
 use crate::{attribute, license, session};
 

@@ -5,9 +5,9 @@ use rand::RngExt;
 
 use super::names::DemoRng;
 use super::{ObjectKind, Source};
-use crate::cli::import::record::{GroupRecord, InstitutionRecord};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
+use crate::import::record::{GroupRecord, InstitutionRecord};
 
 /// Returns the institutions of a license of `size` users: three, and more with the square root of the number of users.
 pub fn institutions(source: Source, license: u32, size: u32) -> Vec<InstitutionRecord> {

@@ -4,10 +4,10 @@ use std::fmt::Debug;
 use async_graphql::MaybeUndefined;
 
 use super::{Tenant, tenants, viewer_accounts};
-use crate::cli::import::record::UserRecord;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::Role;
 use crate::entity::{group, institution, user};
+use crate::import::record::UserRecord;
 use crate::scalar::Id;
 use crate::text;
 use crate::validation::Validator;

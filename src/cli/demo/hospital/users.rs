@@ -12,9 +12,9 @@ use super::fields::fields;
 use super::names::{DemoRng, Names};
 use super::organisation::open_institutions;
 use super::{ObjectKind, Source, attributes};
-use crate::cli::import::record::{GroupReference, UserRecord};
 use crate::entity::membership::GroupRole;
 use crate::entity::user::{Role, UserNames};
+use crate::import::record::{GroupReference, UserRecord};
 use crate::scalar::Id;
 
 /// Generates the users of one license.

@@ -62,7 +62,7 @@ impl Source {
     }
 
     /// Returns the form of a file of rejected rows.
-    pub(in crate::cli) fn reject_form(&self) -> io::Result<RejectForm> {
+    pub(crate) fn reject_form(&self) -> io::Result<RejectForm> {
         self.input.reject_form()
     }
 

@@ -207,7 +207,7 @@ impl Input {
 
 /// The form of a file of rejected rows.
 #[derive(Default)]
-pub(in crate::cli) struct RejectForm {
+pub(crate) struct RejectForm {
     /// The first lines.
     pub(super) header: Vec<u8>,
     /// The columns of a table; none in other formats.

@@ -35,7 +35,7 @@ impl Report {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub(in crate::cli) fn create(
+    pub(crate) fn create(
         rows: Option<&Path>,
         rejects: Option<(&Path, RejectForm)>,
         is_trial: bool,
