@@ -6,6 +6,8 @@
 //! trail last; others leave that to the sealer. A transaction that ends a session or an API key, or revokes a right, locks its
 //! owner's row exclusively.
 
+mod several;
+
 use std::ops::Deref;
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
@@ -14,6 +16,7 @@ use sea_orm::{
     PrimaryKeyTrait, QueryFilter, QueryResult, QuerySelect,
 };
 
+pub use self::several::begin_on_all;
 use crate::access::{AuthMethod, SignedIn, Viewer, ViewerRow, active_in_valid_license_as, is_same_license};
 use crate::db::conditions::{Lock, waits_in_line};
 use crate::db::{Db, Transaction};
@@ -177,6 +180,8 @@ enum Target {
     Nobody,
     /// The actor.
     Actor,
+    /// Nobody else, and the actor's row is locked already. To wait in line after that would be a deadlock.
+    LockedActor,
     /// Another user, whom the viewer could see when the request began; the actor's rights are checked against the row afterwards.
     User(Id),
 }
@@ -206,6 +211,7 @@ async fn lock(
     let mut locks = vec![(signed_in.user_id, Lock::Shared, ACTOR)];
     match target {
         Target::Nobody => {}
+        Target::LockedActor => locks.clear(),
         Target::Actor => {
             locks = vec![(signed_in.user_id, Lock::Exclusive, ACTOR)];
             select.columns(user::Column::iter().map(|column| (ACTOR, column)));

@@ -27,6 +27,7 @@ use crate::graphql::projection::is_accounted_for;
 use crate::group::mutation::{DeleteGroupPayload, GroupMutation, GroupPayload};
 use crate::group::query::{GroupQuery, MemberConnection};
 use crate::http::{self, PublishedSchema, introspection};
+use crate::import::mutation::{ImportMutation, ImportUsersPayload};
 use crate::institution::mutation::{DeleteInstitutionPayload, InstitutionMutation, InstitutionPayload};
 use crate::institution::query::InstitutionQuery;
 use crate::license::query::LicenseQuery;
@@ -72,6 +73,7 @@ pub struct Mutation(
     SiteAccessMutation,
     AttributeMutation,
     ApiKeyMutation,
+    ImportMutation,
 );
 
 /// Root subscription type. Events are sent over a WebSocket (subprotocol `graphql-transport-ws`) or as server-sent
@@ -109,6 +111,7 @@ pub enum MutationPayload {
     AttributeDefinition(AttributeDefinitionPayload),
     CreateApiKey(CreateApiKeyPayload),
     ApiKey(ApiKeyPayload),
+    ImportUsers(ImportUsersPayload),
 }
 
 /// The type of the schema that is served.

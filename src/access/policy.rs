@@ -153,6 +153,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("forgetDevice", Action::EndSessions),
     ("unlockUser", Action::UnlockUser),
     ("createUser", Action::CreateUser),
+    ("importUsers", Action::CreateUser),
     ("resendActivation", Action::Invite),
     ("updateUser", Action::UpdateUser),
     ("setUserAvatar", Action::UpdateUser),

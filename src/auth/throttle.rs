@@ -33,17 +33,17 @@ const MAX_LINK_ATTEMPTS: i32 = 20;
 /// The most logins of other licenses that one user may encounter within that time.
 const MAX_FOREIGN_LOGINS: i32 = 20;
 
-/// Counts an attempt. It is counted before its secret is checked, so that no more of many parallel attempts get through than
+/// Counts attempts ($5). An attempt is counted before its secret is checked, so that no more of many parallel attempts get through than
 /// are allowed. A counter whose time is over starts again. The time of an account's counter is extended by every attempt until
 /// it locks ($4), so that no 15 minutes contain more attempts than are allowed; the time of an address's counter is not,
 /// because many users may share an address.
 const INCREMENT: &str = "\
-INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($1, 1, $2)
+INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($1, $5, $2)
 ON CONFLICT (subject) DO UPDATE SET
-    wrong = CASE WHEN counted.since <= $3 THEN 1 ELSE counted.wrong + 1 END,
+    wrong = CASE WHEN counted.since <= $3 THEN excluded.wrong ELSE counted.wrong + excluded.wrong END,
     since = CASE WHEN counted.since <= $3 OR counted.wrong < $4 THEN $2 ELSE counted.since END
 RETURNING wrong";
-/// As [`INCREMENT`], for the login and the user of one attempt, in this order, which prevents deadlocks.
+/// As [`INCREMENT`], for the login and the user of one attempt ($1 and $5), in this order, which prevents deadlocks.
 const INCREMENT_BOTH: &str = "\
 INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($5, 1, $2), ($1, 1, $2)
 ON CONFLICT (subject) DO UPDATE SET
@@ -184,12 +184,12 @@ pub fn check_foreign_login_count(found: i32) -> Result<(), Error> {
     if found >= MAX_FOREIGN_LOGINS { Err(too_many_taken_logins()) } else { Ok(()) }
 }
 
-/// Counts a login of another license that a user encountered.
+/// Counts logins of other licenses that a user encountered.
 ///
 /// # Errors
 /// `RateLimited` if there were too many.
-pub async fn count_foreign_login(db: &Db, user_id: Id) -> Result<(), Error> {
-    let found = increment(db, &ThrottleKey::of_foreign_logins(user_id), MAX_FOREIGN_LOGINS).await?;
+pub async fn count_foreign_logins(db: &Db, user_id: Id, count: i32) -> Result<(), Error> {
+    let found = increase(db, &ThrottleKey::of_foreign_logins(user_id), MAX_FOREIGN_LOGINS, count).await?;
     if found > MAX_FOREIGN_LOGINS { Err(too_many_taken_logins()) } else { Ok(()) }
 }
 
@@ -211,8 +211,12 @@ async fn read_count(db: &Db, counter: &ThrottleKey) -> Result<i32, Error> {
 }
 
 async fn increment(db: &Db, counter: &ThrottleKey, locked_from: i32) -> Result<i32, Error> {
+    increase(db, counter, locked_from, 1).await
+}
+
+async fn increase(db: &Db, counter: &ThrottleKey, locked_from: i32, by: i32) -> Result<i32, Error> {
     let (now, expired) = (now(), now() - PERIOD);
-    let values = [counter.0.clone().into(), now.into(), expired.into(), locked_from.into()];
+    let values = [counter.0.clone().into(), now.into(), expired.into(), locked_from.into(), by.into()];
     let row = db.write().query_one_raw(statement(db.write(), INCREMENT, values)).await?;
     let wrong: i32 = row.ok_or_else(|| Error::internal("an attempt was not counted"))?.try_get("", "wrong")?;
     delete_expired(db, wrong).await?;

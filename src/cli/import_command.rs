@@ -15,7 +15,7 @@ use crate::auth::password::Hasher;
 use crate::db::Db;
 use crate::entity::license::LicenseKind;
 use crate::import::record::LicenseRecord;
-use crate::import::{self, Formats, ImportSummary, Input, Leavers, Mapping, Options, Preset, Report, Source};
+use crate::import::{self, Channel, Formats, ImportSummary, Input, Leavers, Mapping, Options, Preset, Report, Source};
 use crate::license::{self, NewLicense};
 use crate::scalar::{Date, Id};
 
@@ -85,6 +85,7 @@ fn progress_of(source: &Source, message: &'static str) -> io::Result<ProgressBar
 fn options(import: &Import, source: &Source, hasher: Hasher) -> Options {
     let leavers = || Leavers { max_percent: import.max_leavers, prefix: source.external_id_prefix() };
     Options {
+        channel: Channel::File,
         hasher: Some(hasher),
         reactivate: import.reactivate,
         keep_edits: import.keep_edits,

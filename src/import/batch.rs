@@ -72,7 +72,7 @@ impl Batch {
     /// Adds a user who is new or changes.
     pub(super) fn add(&mut self, user: ImportedUser) {
         self.entries.push(user.event());
-        let ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes } = user;
+        let ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes, .. } = user;
         let id = row.id;
         if let Some(old) = old {
             self.add_updated(&old, row, password.is_some(), !attributes.is_unchanged());
@@ -112,23 +112,38 @@ impl Batch {
     /// Writes the changes and commits them. Each table takes as many statements for many users as for few.
     pub(super) async fn write(mut self, transaction: Transaction) -> Result<(), Error> {
         // Another thread prepares the events while the database writes.
-        let entries = std::mem::take(&mut self.entries);
+        let entries = self.take_entries();
         let events = tokio::task::spawn_blocking(move || audit::prepare(entries));
-        batch::insert(&transaction, &self.created, IfExists::Fail).await?;
-        batch::update(&transaction, &self.updated).await?;
-        self.revoke_access(&transaction).await?;
-        let password_hash = [stored::Column::PasswordHash];
-        batch::insert(&transaction, &self.passwords, IfExists::Update(&password_hash)).await?;
-        batch::insert(&transaction, &self.pins, IfExists::Fail).await?;
-        let picture = [avatar::Column::ContentType, avatar::Column::Content];
-        batch::insert(&transaction, &self.avatars, IfExists::Update(&picture)).await?;
-        let role = [membership::Column::Role];
-        batch::insert(&transaction, &self.memberships.changed, IfExists::Update(&role)).await?;
-        batch::delete(&transaction, &self.memberships.ended).await?;
-        batch::insert(&transaction, &self.grants.new, IfExists::Fail).await?;
-        batch::delete(&transaction, &self.grants.ended).await?;
-        attribute_values::store(&transaction, &self.attributes).await?;
+        self.store(&transaction).await?;
         audit::commit_sealed(transaction, events.await.map_err(Error::internal)??).await
+    }
+
+    /// Writes the changes as one step of a transaction.
+    pub(super) async fn store(&self, transaction: &Transaction) -> Result<(), Error> {
+        batch::insert(transaction, &self.created, IfExists::Fail).await?;
+        batch::update(transaction, &self.updated).await?;
+        self.revoke_access(transaction).await?;
+        let password_hash = [stored::Column::PasswordHash];
+        batch::insert(transaction, &self.passwords, IfExists::Update(&password_hash)).await?;
+        batch::insert(transaction, &self.pins, IfExists::Fail).await?;
+        let picture = [avatar::Column::ContentType, avatar::Column::Content];
+        batch::insert(transaction, &self.avatars, IfExists::Update(&picture)).await?;
+        let role = [membership::Column::Role];
+        batch::insert(transaction, &self.memberships.changed, IfExists::Update(&role)).await?;
+        batch::delete(transaction, &self.memberships.ended).await?;
+        batch::insert(transaction, &self.grants.new, IfExists::Fail).await?;
+        batch::delete(transaction, &self.grants.ended).await?;
+        attribute_values::store(transaction, &self.attributes).await
+    }
+
+    /// Takes the audit events of the changes.
+    pub(super) fn take_entries(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Returns the users who are new or change, as they are afterwards.
+    pub(super) fn users(&self) -> impl Iterator<Item = &user::Model> {
+        self.created.iter().chain(&self.updated)
     }
 
     /// Ends the sessions and revokes the links of users whose password, activity or email address changes.

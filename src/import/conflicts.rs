@@ -1,5 +1,6 @@
 //! Unique values of users in an import: who else has them.
 
+use super::Channel;
 use super::existing::ExistingRows;
 use super::importer::Importer;
 use super::record::UserRecord;
@@ -32,13 +33,15 @@ impl Importer<'_> {
             let changed = key(row).filter(|_| old.is_none_or(|old| key(old) != key(row)));
             let holder = changed.and_then(|key| existing.logins.get(key)).filter(|holder| **holder != row.id);
             let earlier = self.seen.claim_login(changed, claim);
-            if let Some(holder) = holder.map(|id| self.describe(*id, existing)).or_else(|| earlier.map(of_line)) {
+            let holder = holder.map(|id| self.describe(*id, existing));
+            if let Some(holder) = holder.or_else(|| self.describe_row(earlier)) {
                 validator.add_error(field, ErrorCode::Taken, format!("This {name} is taken by {holder}."));
             }
         }
         let holder = existing.with_external_id(row.external_id.as_deref()).filter(|holder| holder.id != row.id);
         let earlier = self.seen.claim_external_id(row, claim);
-        if let Some(holder) = holder.map(|user| self.describe(user.id, existing)).or_else(|| earlier.map(of_line)) {
+        let holder = holder.map(|user| self.describe(user.id, existing));
+        if let Some(holder) = holder.or_else(|| self.describe_row(earlier)) {
             validator.add_error("externalId", ErrorCode::Taken, format!("This external id is taken by {holder}."));
         }
     }
@@ -48,26 +51,37 @@ impl Importer<'_> {
         match existing.with_id(id) {
             Some(user) if !is_same_license(user.license_id, self.license_id) => "a user of another license".to_owned(),
             Some(user) => format!("{} {} ({})", user.first_name, user.last_name, user.id.0),
+            // A request must not learn the ids of users in other licenses.
+            None if self.options.channel == Channel::Request => "another user".to_owned(),
             None => format!("the user {}", id.0),
         }
     }
-}
 
-fn of_line(line: u64) -> String {
-    format!("the row at line {line}")
+    fn describe_row(&self, number: Option<u64>) -> Option<String> {
+        number.map(|number| self.options.channel.name_of_row(number))
+    }
 }
 
 /// Rejects a record that an external id assigns to another person: if its username and its email address are both other ones, the id
 /// is probably that of another system.
-pub(super) fn check_identity(record: &UserRecord, old: &user::Model, row: &user::Model, validator: &mut Validator) {
+pub(super) fn check_identity(
+    record: &UserRecord,
+    old: &user::Model,
+    row: &user::Model,
+    channel: Channel,
+    validator: &mut Validator,
+) {
     let is_by_id = record.id.is_some_and(|id| id == old.id);
     let differs = |old: Option<&str>, new: Option<&str>| old.zip(new).is_some_and(|(old, new)| old != new);
     let username = differs(old.username_key.as_deref(), row.username_key.as_deref());
     let email = differs(old.email_key.as_deref(), row.email_key.as_deref());
     if !is_by_id && username && email {
+        let advice = match channel {
+            Channel::File => "If the ids are those of another system, name it with --source.",
+            Channel::Request => "If it is the same user, change one of them with `updateUser` first.",
+        };
         let message = format!(
-            "This external id belongs to {} {} ({}), whose username and email address are both different. If the ids are those \
-             of another system, name it with --source.",
+            "This external id belongs to {} {} ({}), whose username and email address are both different. {advice}",
             old.first_name, old.last_name, old.id.0
         );
         validator.add_error("externalId", ErrorCode::NotAllowed, message);

@@ -60,6 +60,11 @@ impl Draft {
             prepared: Prepared::default(),
         }
     }
+
+    /// Returns the institution that the record names by its id, if it is valid.
+    pub(super) fn named_institution(&self) -> Option<Id> {
+        self.user.institution_id
+    }
 }
 
 /// Applies the fields of a record that need nothing of the directory to a user, who was `old` before. Adds errors to `validator`.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sea_orm::sea_query::Condition;
-use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Condition, SimpleExpr};
+use sea_orm::{ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::Channel;
 use super::draft::Draft;
 use super::edits::{self, Edits, KeepEdits};
 use crate::access::{is_same_license, of_license};
@@ -39,6 +40,7 @@ pub(super) struct ExistingRows {
     pub(super) erased_references: HashSet<String>,
     /// The fields that were edited here.
     pub(super) edits: Edits,
+    channel: Channel,
 }
 
 impl ExistingRows {
@@ -48,9 +50,10 @@ impl ExistingRows {
         transaction: &Transaction,
         license_id: Id,
         drafts: &[Draft],
+        channel: Channel,
         keep: KeepEdits,
     ) -> Result<Self, Error> {
-        let mut existing = Self::default();
+        let mut existing = Self { channel, ..Self::default() };
         // Users are locked before definitions, as everywhere.
         existing.read_all(transaction, license_id, drafts, true).await?;
         existing.definitions = attribute_values::hold_all(transaction, license_id).await?;
@@ -59,8 +62,14 @@ impl ExistingRows {
     }
 
     /// Reads the same rows without locking any.
-    pub(super) async fn read(db: &Db, license_id: Id, drafts: &[Draft], keep: KeepEdits) -> Result<Self, Error> {
-        let mut existing = Self::default();
+    pub(super) async fn read(
+        db: &Db,
+        license_id: Id,
+        drafts: &[Draft],
+        channel: Channel,
+        keep: KeepEdits,
+    ) -> Result<Self, Error> {
+        let mut existing = Self { channel, ..Self::default() };
         existing.read_all(db.read(), license_id, drafts, false).await?;
         existing.definitions = attribute_values::definitions(db.read(), license_id).await?;
         existing.edits = edits::read(db.read(), existing.ids(), keep).await?;
@@ -97,20 +106,7 @@ impl ExistingRows {
         drafts: &[Draft],
         lock: bool,
     ) -> Result<(), Error> {
-        let backend = db.get_database_backend();
-        let ids = drafts.iter().filter_map(|draft| draft.record.id);
-        let external_ids = drafts.iter().filter_map(|draft| draft.user.external_id.clone()).collect();
-        let emails = drafts.iter().flat_map(|draft| &draft.email_keys).cloned().collect();
-        let usernames = drafts.iter().flat_map(|draft| &draft.username_keys).cloned().collect();
-        let of_license = of_license(user::Column::LicenseId, license_id);
-        let conditions = [
-            Condition::all().add(one_of(backend, user::Column::Id, ids)),
-            Condition::all().add(any_of::<String>(backend, user::Column::ExternalId, external_ids)).add(of_license),
-            Condition::all().add(any_of::<String>(backend, user::Column::EmailKey, emails)),
-            Condition::all().add(any_of::<String>(backend, user::Column::UsernameKey, usernames)),
-        ];
-        // One statement per key, so that each uses its index.
-        for condition in conditions {
+        for condition in conditions(db.get_database_backend(), license_id, drafts, self.channel) {
             let users = user::Entity::find().filter(condition).order_by_asc(user::Column::Id);
             let users = if lock { users.lock_exclusive() } else { users };
             for user in users.all(db).await? {
@@ -126,9 +122,12 @@ impl ExistingRows {
         if ids.is_empty() {
             return Ok(());
         }
-        let of_users = one_of(db.get_database_backend(), membership::Column::UserId, ids.iter().copied());
-        for row in membership::Entity::find().filter(of_users).all(db).await? {
-            self.memberships.entry(row.user_id).or_default().insert(row.group_id, row);
+        // The rows of a request have no groups.
+        if self.channel == Channel::File {
+            let of_users = one_of(db.get_database_backend(), membership::Column::UserId, ids.iter().copied());
+            for row in membership::Entity::find().filter(of_users).all(db).await? {
+                self.memberships.entry(row.user_id).or_default().insert(row.group_id, row);
+            }
         }
         let of_users = one_of(db.get_database_backend(), site_access::Column::UserId, ids.iter().copied());
         for row in site_access::Entity::find().filter(of_users).all(db).await? {
@@ -137,10 +136,16 @@ impl ExistingRows {
         let of_users = one_of(db.get_database_backend(), credential::Column::UserId, ids.iter().copied());
         let passwords = credential::Entity::find().filter(of_users).all(db).await?;
         self.passwords = passwords.into_iter().map(|row| (row.user_id, row.password_hash)).collect();
-        if drafts.iter().any(|draft| !draft.record.attributes.is_empty()) {
+        if drafts.iter().any(|draft| draft.record.has_attributes()) {
             self.attribute_values = attribute_values::values(db, ids).await?;
         }
         Ok(())
+    }
+
+    /// Returns the institutions of the users of a license.
+    pub(super) fn institution_ids(&self, license_id: Id) -> impl Iterator<Item = Id> {
+        let own = self.users.iter().filter(move |user| is_same_license(user.license_id, license_id));
+        own.filter_map(|user| user.institution_id)
     }
 
     fn ids(&self) -> Vec<Id> {
@@ -175,8 +180,8 @@ impl ExistingRows {
         self.at(&self.by_external_id, external_id)
     }
 
-    /// Returns the user that a draft identifies: by id, then by external id, and else by email address or username. A draft with
-    /// an external id is a user with the same login only if that user has no external id yet, and is of the license.
+    /// Returns the user that a draft identifies: by id, then by external id, and else by email address or username in the license.
+    /// A draft with an external id is a user with the same login only if that user has no external id yet.
     pub(super) fn find(&self, draft: &Draft, license_id: Id) -> Option<&user::Model> {
         let id = draft.record.id;
         let external_id = draft.user.external_id.as_deref();
@@ -185,10 +190,42 @@ impl ExistingRows {
             let with_login = |indexes, keys: &[String]| keys.iter().find_map(|key| self.at(indexes, Some(key)));
             let found = with_login(&self.by_email, &draft.email_keys);
             let found = found.or_else(|| with_login(&self.by_username, &draft.username_keys));
-            let is_adopted =
-                |user: &&user::Model| user.external_id.is_none() && is_same_license(user.license_id, license_id);
-            found.filter(|user| if external_id.is_some() { is_adopted(user) } else { id.is_none() })
+            let is_own = |user: &user::Model| is_same_license(user.license_id, license_id);
+            let is_adopted = |user: &user::Model| user.external_id.is_none() && is_own(user);
+            found.filter(|user| if external_id.is_some() { is_adopted(user) } else { id.is_none() && is_own(user) })
         };
         by_id.or_else(|| self.with_external_id(external_id)).or_else(by_login)
     }
+}
+
+/// Returns the ids of the users that the drafts of a request identify.
+pub(super) async fn find_ids(db: &impl ConnectionTrait, license_id: Id, drafts: &[Draft]) -> Result<Vec<Id>, Error> {
+    let mut ids = Vec::new();
+    for condition in conditions(db.get_database_backend(), license_id, drafts, Channel::Request) {
+        let users = user::Entity::find().select_only().column(user::Column::Id).filter(condition);
+        ids.extend(users.into_tuple::<Id>().all(db).await?);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// Returns the conditions for the users that drafts identify or may conflict with, each with one key, so that it uses its index.
+/// A request concerns only users of the license.
+fn conditions(backend: DatabaseBackend, license_id: Id, drafts: &[Draft], channel: Channel) -> [Condition; 4] {
+    let ids = drafts.iter().filter_map(|draft| draft.record.id);
+    let external_ids = drafts.iter().filter_map(|draft| draft.user.external_id.clone()).collect();
+    let emails = drafts.iter().flat_map(|draft| &draft.email_keys).cloned().collect();
+    let usernames = drafts.iter().flat_map(|draft| &draft.username_keys).cloned().collect();
+    let of_license = || of_license(user::Column::LicenseId, license_id);
+    let limited = |key: SimpleExpr| {
+        let is_request = channel == Channel::Request;
+        Condition::all().add(key).add_option(is_request.then(of_license))
+    };
+    [
+        limited(one_of(backend, user::Column::Id, ids)),
+        Condition::all().add(any_of::<String>(backend, user::Column::ExternalId, external_ids)).add(of_license()),
+        limited(any_of::<String>(backend, user::Column::EmailKey, emails)),
+        limited(any_of::<String>(backend, user::Column::UsernameKey, usernames)),
+    ]
 }

@@ -7,7 +7,6 @@ use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Options;
 use super::names::NameIndex;
 use super::origin::{Fault, InvalidRow, Origin};
 use super::reader::{self, Chunk, ReadRow};
@@ -15,6 +14,7 @@ use super::record::RecordKind;
 use super::report::Report;
 use super::seen::SeenKeys;
 use super::summary::ImportSummary;
+use super::{Channel, Options};
 use crate::access::of_license;
 use crate::attribute_values::Definitions;
 use crate::avatar::ImageProcessor;
@@ -56,21 +56,27 @@ impl<'a> Importer<'a> {
         report: Report,
     ) -> Result<Self, Error> {
         let (institutions, groups) = tokio::try_join!(institutions(db, license_id), groups(db, license_id))?;
-        Ok(Self {
+        let importer = Self::without_names(db, license_id, options);
+        Ok(Self { write, institutions, groups, report, ..importer })
+    }
+
+    /// Creates an importer that knows no institutions and groups, and only validates.
+    pub(super) fn without_names(db: &'a Db, license_id: Id, options: Options) -> Self {
+        Self {
             db,
             license_id,
-            write,
+            write: false,
             options,
             images: ImageProcessor::default(),
-            institutions,
-            groups,
+            institutions: NameIndex::default(),
+            groups: NameIndex::default(),
             new_definitions: Definitions::new(),
             seen: SeenKeys::default(),
             summary: ImportSummary::default(),
-            report,
+            report: Report::default(),
             chunk: 0,
             writes: VecDeque::new(),
-        })
+        }
     }
 
     /// Imports rows. Returns once everything is written.
@@ -163,7 +169,11 @@ impl<'a> Importer<'a> {
     /// Rejects a record whose object an earlier record has already described.
     pub(super) fn check_first_mention(&mut self, kind: RecordKind, id: Id, line: u64, validator: &mut Validator) {
         if let Some(first) = self.seen.add(kind, id, line) {
-            let message = format!("An earlier row of the file, at line {first}, is about the same {}.", kind.name());
+            let earlier = match self.options.channel {
+                Channel::File => format!("An earlier row of the file, at line {first},"),
+                Channel::Request => format!("An earlier row, row {first},"),
+            };
+            let message = format!("{earlier} is about the same {}.", kind.name());
             validator.add_error("id", ErrorCode::Taken, message);
         }
     }

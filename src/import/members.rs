@@ -103,6 +103,7 @@ impl<'a> Members<'a> {
             names,
             is_active: self.nullable("isActive"),
             attributes: self.take("attributes").unwrap_or_default(),
+            attribute_list: MaybeUndefined::Undefined,
             institution: self.text("institution").filter(|reference| !reference.trim().is_empty()),
             clears_institution,
             groups: self.groups(),

@@ -1,9 +1,10 @@
-//! Bulk import: every row is validated by the rules of the API and written in chunks. Existing records that do not differ are
+//! Bulk import, of files and of the rows of a request (`request/`): every row is validated by the rules of the API and written in chunks. Existing records that do not differ are
 //! left unchanged, so that a file may be imported again.
 //!
 //! A chunk passes through three stages, each of which may be busy with another one: a thread reads it in the format of its file
 //! (`input/`), parses it (`parse.rs`, `mapping.rs`) and checks its fields (`draft.rs`), the importer compares it with the directory
 //! (`users.rs`, `organisation.rs`, `definitions.rs`), and a task writes it (`batch.rs`). No stage runs a statement for each row.
+//! A request is one chunk, and its transaction is that of a mutation.
 
 mod batch;
 mod conflicts;
@@ -20,6 +21,7 @@ mod mapping;
 mod mapping_rule;
 mod mapping_value;
 mod members;
+pub mod mutation;
 mod names;
 mod organisation;
 mod origin;
@@ -28,6 +30,7 @@ mod reader;
 pub mod record;
 mod relations;
 mod report;
+pub mod request;
 mod secrets;
 mod seen;
 mod source;
@@ -57,9 +60,31 @@ pub use source::Source;
 pub use summary::ImportSummary;
 pub use values::{Formats, parse_zone};
 
+/// The means by which records arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Channel {
+    /// A file, which an operator of the server imports. Its rows are named by their lines.
+    #[default]
+    File,
+    /// A request to the API, whose sender may not do everything. Its rows are named by their indexes.
+    Request,
+}
+
+impl Channel {
+    /// Returns the name of a row in messages.
+    fn name_of_row(self, number: u64) -> String {
+        match self {
+            Self::File => format!("the row at line {number}"),
+            Self::Request => format!("row {number}"),
+        }
+    }
+}
+
 /// How records are imported.
 #[derive(Clone, Default)]
 pub struct Options {
+    /// The means by which the records arrive.
+    pub channel: Channel,
     /// Hashes PINs, and tells whether hashes were made with this server's key. Without it, PINs are left out.
     pub hasher: Option<Hasher>,
     /// Whether users who were deactivated here are activated again.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::entity::attribute_definition::AttributeKind;
+use crate::entity::attribute_value::AttributeInput;
 use crate::entity::group::GroupFields;
 use crate::entity::institution::{InstitutionCore, InstitutionFields};
 use crate::entity::membership::GroupRole;
@@ -113,6 +114,8 @@ pub struct UserRecord {
     pub is_active: MaybeUndefined<bool>,
     /// Values of custom attributes by name; null clears one.
     pub attributes: BTreeMap<String, Value>,
+    /// The same as a request lists them.
+    pub attribute_list: MaybeUndefined<Vec<AttributeInput>>,
     /// An institution of the same license, by id, name or external id.
     pub institution: Option<String>,
     /// Whether the user loses the institution.
@@ -138,6 +141,13 @@ pub struct UserRecord {
     pub email_verified: bool,
     /// Whether the account is in use, even without a password that is known here.
     pub has_activated: bool,
+}
+
+impl UserRecord {
+    /// Returns whether values of custom attributes are given.
+    pub(super) fn has_attributes(&self) -> bool {
+        !self.attributes.is_empty() || !self.attribute_list.is_undefined()
+    }
 }
 
 /// The picture of a user: its content in base64, or the name of a file.

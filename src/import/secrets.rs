@@ -49,7 +49,8 @@ impl Importer<'_> {
         if !drafts.iter().any(has_secrets) {
             return Ok(());
         }
-        let existing = ExistingRows::read(self.db, self.license_id, drafts, KeepEdits::None).await?;
+        let existing =
+            ExistingRows::read(self.db, self.license_id, drafts, self.options.channel, KeepEdits::None).await?;
         for draft in drafts.iter_mut() {
             if !has_secrets(draft) {
                 continue;

@@ -10,8 +10,9 @@ use super::record::{RecordKind, UserRecord};
 use super::relations::{Grants, Memberships};
 use super::report::Outcome;
 use super::secrets::NewAvatar;
+use super::{Channel, Options};
 use crate::access::is_same_license;
-use crate::attribute_values::{self, AttributeChanges};
+use crate::attribute_values::{self, AttributeChanges, AttributeInputItem};
 use crate::auth::password::Imported;
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
@@ -28,6 +29,8 @@ pub(super) struct ImportedUser {
     pub(super) memberships: Memberships,
     pub(super) grants: Grants,
     pub(super) attributes: AttributeChanges,
+    /// The fields that the record gives, besides custom attributes.
+    pub(super) given: Vec<&'static str>,
 }
 
 impl ImportedUser {
@@ -42,6 +45,21 @@ impl ImportedUser {
             memberships: Memberships::default(),
             grants: Grants::default(),
             attributes: AttributeChanges::default(),
+            given: Vec::new(),
+        }
+    }
+
+    /// Returns the user as they were, if their email address changes.
+    pub(super) fn former_address(&self) -> Option<user::Model> {
+        self.old.as_ref().filter(|old| old.email_key != self.row.email_key).cloned()
+    }
+
+    /// Returns what becomes of the user.
+    pub(super) fn outcome(&self) -> Outcome {
+        match (&self.old, self.is_unchanged()) {
+            (_, true) => Outcome::Unchanged,
+            (Some(_), false) => Outcome::Changed,
+            (None, false) => Outcome::Created,
         }
     }
 }
@@ -56,10 +74,10 @@ impl Importer<'_> {
         self.hash_references(&mut drafts);
         self.prepare_secrets(&mut drafts).await?;
         let transaction = self.begin().await?;
-        let keep = self.options.keep_edits;
+        let Options { channel, keep_edits: keep, .. } = self.options;
         let mut existing = match &transaction {
-            Some(transaction) => ExistingRows::lock(transaction, self.license_id, &drafts, keep).await?,
-            None => ExistingRows::read(self.db, self.license_id, &drafts, keep).await?,
+            Some(transaction) => ExistingRows::lock(transaction, self.license_id, &drafts, channel, keep).await?,
+            None => ExistingRows::read(self.db, self.license_id, &drafts, channel, keep).await?,
         };
         existing.definitions.extend(self.new_definitions.clone());
         let mut batch = Batch::default();
@@ -105,7 +123,12 @@ impl Importer<'_> {
     ///
     /// # Errors
     /// `Rejected` with every error of the record.
-    fn validate_user(&mut self, draft: Draft, line: u64, existing: &ExistingRows) -> Result<ImportedUser, Error> {
+    pub(super) fn validate_user(
+        &mut self,
+        draft: Draft,
+        line: u64,
+        existing: &ExistingRows,
+    ) -> Result<ImportedUser, Error> {
         let old = existing.find(&draft, self.license_id).cloned();
         self.check_id(&draft, old.as_ref(), existing)?;
         let Draft { mut record, user, validator, password, prepared, .. } = draft;
@@ -116,8 +139,8 @@ impl Importer<'_> {
         if let Some(old) = &old {
             draft::apply(&record, Some(old), &mut row, &mut validator);
             row.email_verified &= old.email_key == row.email_key;
-            check_identity(&record, old, &row, &mut validator);
-            self.keep_inactive(old, &mut row);
+            check_identity(&record, old, &row, self.options.channel, &mut validator);
+            self.check_activity(old, &mut row, &mut validator);
         }
         self.set_institution(&mut row, &record, &mut validator);
         if let Some(old) = &old {
@@ -130,14 +153,15 @@ impl Importer<'_> {
         let grants = self.grants(&row, &record, existing, &mut validator);
         let (pin_hash, avatar) = prepared.apply(old.as_ref(), &mut row);
         let mut attributes = AttributeChanges::of(existing.attribute_values.get(&row.id).cloned().unwrap_or_default());
-        attributes.apply(&attribute_values::of_record(record.attributes), &existing.definitions, &mut validator);
+        attributes.apply(&attributes_of(record, &mut validator), &existing.definitions, &mut validator);
         if old.is_none() {
             attributes.require(&existing.definitions, &mut validator);
         }
         self.collect_conflicts(&row, old.as_ref(), line, existing, &mut validator);
         self.check_first_mention(RecordKind::User, row.id, line, &mut validator);
+        let given = validator.given().to_vec();
         validator.finish()?;
-        Ok(ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes })
+        Ok(ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes, given })
     }
 
     /// Rejects a record with the id of a user of another license, or of one who was erased.
@@ -166,8 +190,13 @@ impl Importer<'_> {
         }
     }
 
-    /// Leaves a user who was deactivated here inactive, unless the import is to reactivate users.
-    fn keep_inactive(&mut self, old: &user::Model, row: &mut user::Model) {
+    /// Leaves a user who was deactivated here inactive, unless the import is to reactivate users. A request deactivates nobody:
+    /// groups of the user may need another owner.
+    fn check_activity(&mut self, old: &user::Model, row: &mut user::Model, validator: &mut Validator) {
+        if old.is_active && !row.is_active && self.options.channel == Channel::Request {
+            let message = "An import by the API does not deactivate users; use `setActive` instead.";
+            validator.add_error("isActive", ErrorCode::NotAllowed, message);
+        }
         if !old.is_active && row.is_active && !self.options.reactivate {
             row.is_active = false;
             self.summary.kept_inactive += 1;
@@ -197,11 +226,7 @@ impl Importer<'_> {
     ) -> Result<Option<ImportedUser>, Error> {
         let stored = existing.passwords.get(&user.row.id);
         user.keep_own_password(stored.map(String::as_str));
-        let outcome = match (&user.old, user.is_unchanged()) {
-            (_, true) => Outcome::Unchanged,
-            (Some(_), false) => Outcome::Changed,
-            (None, false) => Outcome::Created,
-        };
+        let outcome = user.outcome();
         self.summary.count(outcome);
         if outcome == Outcome::Created {
             self.summary.new_users += 1;
@@ -226,6 +251,14 @@ impl Importer<'_> {
             self.summary.new_without_password += 1;
         }
     }
+}
+
+/// Returns the values of custom attributes in a record. Adds errors of their list to `validator`.
+fn attributes_of(record: UserRecord, validator: &mut Validator) -> Vec<AttributeInputItem> {
+    if record.attribute_list.is_undefined() {
+        return attribute_values::of_record(record.attributes);
+    }
+    attribute_values::of_list(record.attribute_list, validator)
 }
 
 /// Requires a username or an email address.

@@ -16,6 +16,7 @@ pub use self::metrics::MailMetrics;
 use crate::audit::Change;
 use crate::auth::server_key::Key;
 use crate::auth::{one_time_link, token};
+use crate::db::batch::{self, IfExists};
 use crate::db::{Transaction, rows};
 use crate::entity::link::Purpose;
 use crate::entity::mail::{self, MailKind};
@@ -162,6 +163,20 @@ pub async fn notify_of_credential_changes(
         notify(transaction, old, MailKind::EmailChanged, language).await?;
     }
     Ok(())
+}
+
+/// Queues a notification of its change to each of the old addresses of several users.
+pub async fn notify_of_new_addresses(
+    transaction: &Transaction,
+    old: &[user::Model],
+    language: Language,
+) -> Result<(), Error> {
+    let mail = |user: &user::Model| {
+        let address = user.email.as_deref()?;
+        Some(new_mail(MailKind::EmailChanged, Recipient::user(user, address), None, language))
+    };
+    let mails: Vec<mail::Model> = old.iter().filter_map(mail).collect();
+    Ok(batch::insert(transaction, &mails, IfExists::Fail).await?)
 }
 
 /// Queues an email for a lost password. The owner of the address, if there is one, is looked up only when the email is sent, so

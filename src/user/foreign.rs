@@ -4,17 +4,22 @@
 //! reveals that a user whom the viewer may not see has a login. Each such response is recorded, and after a few there are no
 //! more.
 
+use std::collections::HashSet;
+
 use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::Condition;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
 use crate::access::{Action, Viewer};
 use crate::audit::{self, Entry};
 use crate::auth::throttle::{self, LoginInputs};
 use crate::db::Db;
+use crate::db::conditions::one_of;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user::{self, UserFields};
 use crate::error::{Error, ErrorCode};
+use crate::login;
+use crate::scalar::Id;
 use crate::text;
 use crate::validation::rule::MAX_EMAIL_LENGTH;
 
@@ -48,7 +53,6 @@ impl Logins {
     ///
     /// # Errors
     /// Those of `work`; `RateLimited` for a viewer who has had too many such errors, or has too many such inputs under way.
-    #[expect(clippy::disallowed_methods, reason = "what a user tried is recorded, whatever has become of the user")]
     pub(super) async fn guard<T>(
         self,
         inputs: &LoginInputs,
@@ -56,8 +60,7 @@ impl Logins {
         viewer: &Viewer,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let signed_in = viewer.signed_in()?;
-        let user_id = signed_in.user_id;
+        let user_id = viewer.signed_in()?.user_id;
         if self.given.is_empty() {
             return work.await;
         }
@@ -73,13 +76,7 @@ impl Logins {
             }
             return outcome;
         }
-        let counted = throttle::count_foreign_login(db, user_id).await;
-        if let Some(user) = user::Entity::find_by_id(user_id).one(db.read()).await? {
-            let event = Entry::new(AuditAction::ForeignLoginFound, &user);
-            let event = event.by_user(user_id, signed_in.request_id.clone());
-            audit::commit(db.begin().await?, [event]).await?;
-        }
-        counted.and(outcome)
+        record(db, viewer, 1).await.and(outcome)
     }
 
     /// Returns whether one of the logins belongs to a user whom the viewer may not see.
@@ -91,6 +88,60 @@ impl Logins {
         let owners = user::Entity::find().filter(named).all(db.read()).await?;
         Ok(owners.iter().any(|owner| viewer.may_on(Action::ReadDirectory, owner).is_err()))
     }
+}
+
+/// Runs `work` with an input of several users, which reveals whose logins are taken. Those of other licenses are counted and
+/// recorded before, without the logins.
+///
+/// # Errors
+/// Those of `work`; `RateLimited` for a viewer who has come upon too many of them, or has too many such inputs under way.
+pub async fn guard_all<T>(
+    inputs: &LoginInputs,
+    db: &Db,
+    viewer: &Viewer,
+    keys: Vec<String>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    if keys.is_empty() {
+        return work.await;
+    }
+    let user_id = viewer.signed_in()?.user_id;
+    let _place = inputs.0.take(user_id).await.ok_or_else(too_many)?;
+    throttle::check_foreign_logins(db, user_id).await?;
+    let found = count_foreign(db, viewer, keys).await?;
+    if found > 0 {
+        record(db, viewer, i32::try_from(found).unwrap_or(i32::MAX)).await?;
+    }
+    work.await
+}
+
+/// Returns the number of users whom the viewer cannot see and who have one of the logins.
+async fn count_foreign(db: &Db, viewer: &Viewer, keys: Vec<String>) -> Result<u64, Error> {
+    let holders: HashSet<Id> = login::find_holders(db.read(), keys).await?.into_values().collect();
+    if holders.is_empty() {
+        return Ok(0);
+    }
+    let count = holders.len() as u64;
+    let of_holders = one_of(db.read().get_database_backend(), user::Column::Id, holders);
+    let visible = user::Entity::find().filter(of_holders).filter(viewer.visible_users());
+    Ok(count.saturating_sub(visible.count(db.read()).await?))
+}
+
+/// Counts and records that a viewer has come upon logins of other licenses.
+///
+/// # Errors
+/// `RateLimited` if there were too many.
+#[expect(clippy::disallowed_methods, reason = "what a user tried is recorded, whatever has become of the user")]
+async fn record(db: &Db, viewer: &Viewer, count: i32) -> Result<(), Error> {
+    let signed_in = viewer.signed_in()?;
+    let user_id = signed_in.user_id;
+    let counted = throttle::count_foreign_logins(db, user_id, count).await;
+    if let Some(user) = user::Entity::find_by_id(user_id).one(db.read()).await? {
+        let event = Entry::new(AuditAction::ForeignLoginFound, &user);
+        let event = event.by_user(user_id, signed_in.request_id.clone());
+        audit::commit(db.begin().await?, [event]).await?;
+    }
+    counted
 }
 
 fn too_many() -> Error {

@@ -8,7 +8,7 @@ pub mod create;
 pub mod export;
 pub mod filter;
 pub mod filter_sql;
-mod foreign;
+pub mod foreign;
 pub mod input;
 pub mod invitation;
 pub mod lifecycle;

@@ -1,7 +1,9 @@
 //! The assumed lengths of the lists of the schema.
 
+use async_graphql::Value;
+
 /// The assumed length of the lists that are not pages: the maximum if that is a small number, otherwise a usual length.
-const LISTS: [(&str, &str, usize); 11] = [
+const LISTS: [(&str, &str, usize); 12] = [
     ("User", "groups", 5),
     ("User", "groupsOwned", 5),
     ("User", "attributes", 5),
@@ -13,6 +15,8 @@ const LISTS: [(&str, &str, usize); 11] = [
     ("Query", "apiKeys", 100),
     ("Query", "attributeDefinitions", 100),
     ("UserSearchMatch", "matchedFields", 5),
+    // Most rows have none.
+    ("ImportedRow", "errors", 1),
 ];
 /// The assumed number of errors in a payload.
 const PAYLOAD_ERRORS: usize = 10;
@@ -20,6 +24,11 @@ const PAYLOAD_ERRORS: usize = 10;
 const LISTS_PER_ARGUMENT: [(&str, &str, &str); 2] = [("Query", "nodes", "ids"), ("Query", "resolveUsers", "keys")];
 /// Maximum number of these items that are counted; more are rejected when the argument is read.
 pub const MAX_ITEMS: usize = 1_000;
+
+/// Cost of a row of an import: users are written many at a time.
+pub const ROW: usize = 20;
+/// The list with one item for each row of an import, as if that was a page.
+const IMPORT_RESULTS: (&str, &str) = ("ImportUsersPayload", "results");
 
 /// The assumed length of a list.
 pub enum Length {
@@ -36,7 +45,7 @@ pub fn is_page(type_name: &str) -> bool {
 
 /// Returns the assumed length of a list, the field of a type; `None` if none is defined.
 pub fn length(type_name: &str, field: &str) -> Option<Length> {
-    if is_page(type_name) && matches!(field, "nodes" | "edges" | "changes") {
+    if is_page(type_name) && matches!(field, "nodes" | "edges" | "changes") || (type_name, field) == IMPORT_RESULTS {
         return Some(Length::OfPage);
     }
     if type_name.ends_with("Payload") && field == "errors" {
@@ -48,5 +57,14 @@ pub fn length(type_name: &str, field: &str) -> Option<Length> {
     match per_argument {
         Some((_, _, argument)) => Some(Length::OfArgument(argument)),
         None => fixed().map(|(_, _, length)| Length::Fixed(*length)),
+    }
+}
+
+/// Returns the number of rows in the input of an import.
+pub fn rows(input: Option<&Value>) -> usize {
+    let Some(Value::Object(input)) = input else { return 1 };
+    match input.get("rows") {
+        Some(Value::List(rows)) => rows.len().min(MAX_ITEMS),
+        _ => 1,
     }
 }

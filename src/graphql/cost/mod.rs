@@ -16,7 +16,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Value, Variables};
 
 pub use self::introspection::Introspection;
-use self::lengths::{Length, MAX_ITEMS, is_page, length};
+use self::lengths::{Length, MAX_ITEMS, ROW, is_page, length, rows};
 use crate::budget::{Limit, Size};
 use crate::error::Error;
 use crate::graphql::node::NODE_TYPES;
@@ -222,6 +222,7 @@ impl<'a> Walk<'a> {
             Some(Length::Fixed(length)) => (times.saturating_mul(length), page),
             Some(Length::OfArgument(argument)) => (times.saturating_mul(self.items(field, argument)), page),
             None if is_page(&ty.type_name) => (times, self.page(field)),
+            None if (of, name) == ("Mutation", "importUsers") => (times, rows(self.argument(field, "input").as_ref())),
             None => (times, page),
         };
         self.set(&field.selection_set.node, &ty.type_name, times, page);
@@ -238,6 +239,7 @@ impl<'a> Walk<'a> {
             ("Query", "resolveUsers") => STATEMENT + self.items(field, "keys").saturating_mul(KEY),
             ("Query", "changes") => CHANGES,
             ("Query", _) | ("UserConnection", "position") => STATEMENT,
+            ("Mutation", "importUsers") => MUTATION + rows(self.argument(field, "input").as_ref()).saturating_mul(ROW),
             ("Mutation", _) => MUTATION,
             (_, "totalCount" | "totalCountIsExact") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),
             // A position in a list is looked up among all rows of the list.

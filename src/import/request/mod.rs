@@ -1,0 +1,176 @@
+//! Imports of the rows of a request: each is a user of the viewer's license, by the rules of an import and with the rights of the
+//! viewer. All rows are checked and saved in one transaction. Rows have no passwords, PINs, hashes or times of their own: who
+//! sets these signs in as the user.
+
+mod check;
+mod input;
+mod result;
+
+use std::collections::HashSet;
+
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, SqlErr};
+
+use self::check::{CheckedRow, Directory};
+pub use self::input::{ImportOnError, ImportUserInput, ImportUsersInput};
+pub use self::result::{ImportOutcome, ImportReport, ImportedRow};
+use super::batch::Batch;
+use super::draft::Draft;
+use super::edits::KeepEdits;
+use super::existing::{self, ExistingRows};
+use super::importer::Importer;
+use super::origin::Origin;
+use super::reader::Parsed;
+use super::{Channel, Options};
+use crate::access::{Action, Viewer, of_license};
+use crate::actor::{self, Actor};
+use crate::audit::{self, Entry};
+use crate::auth::password::Hasher;
+use crate::auth::throttle::LoginInputs;
+use crate::db::conditions::one_of;
+use crate::db::{Db, Transaction};
+use crate::entity::{institution, site_access, user};
+use crate::error::{Error, ErrorCode};
+use crate::i18n::language::Language;
+use crate::mail;
+use crate::scalar::Id;
+use crate::user::foreign;
+
+/// The maximum number of rows of a request.
+const MAX_ROWS: usize = 1_000;
+/// How often an import is tried while other requests take the logins of its rows.
+const MAX_TRIES: usize = 3;
+
+/// The means of importing the rows of a request.
+pub struct Request<'a> {
+    pub db: &'a Db,
+    pub hasher: &'a Hasher,
+    pub viewer: &'a Viewer,
+    pub login_inputs: &'a LoginInputs,
+    /// The language of notifications.
+    pub language: Language,
+}
+
+impl Request<'_> {
+    /// Imports rows.
+    ///
+    /// # Errors
+    /// `Rejected` for too many rows; `Forbidden` for a change that the viewer may not make, naming the row; `RateLimited` for a
+    /// viewer who has come upon too many logins of other licenses.
+    pub async fn import(&self, input: ImportUsersInput) -> Result<ImportReport, Error> {
+        let ImportUsersInput { rows, on_error, dry_run } = input;
+        if rows.len() > MAX_ROWS {
+            let message = format!("Must contain at most {MAX_ROWS} rows.");
+            return Err(Error::rejected("rows", ErrorCode::TooLong, message));
+        }
+        let drafts = self.drafts(rows.clone()).await?;
+        let keys = drafts.iter().flat_map(|draft| [&draft.user.username_key, &draft.user.email_key]).flatten();
+        let keys: Vec<String> = keys.cloned().collect();
+        let import = async {
+            let mut drafts = drafts;
+            for _ in 1..MAX_TRIES {
+                match self.try_import(drafts, on_error, dry_run).await {
+                    Err(error) if is_overtaken(&error) => drafts = self.drafts(rows.clone()).await?,
+                    outcome => return outcome,
+                }
+            }
+            self.try_import(drafts, on_error, dry_run).await
+        };
+        foreign::guard_all(self.login_inputs, self.db, self.viewer, keys, import).await
+    }
+
+    /// Checks the fields of rows, on another thread.
+    async fn drafts(&self, rows: Vec<ImportUserInput>) -> Result<Vec<Draft>, Error> {
+        let license_id = self.viewer.signed_in()?.license_id;
+        let draft = move |(index, row): (u64, ImportUserInput)| {
+            let origin = Origin::of_number(index);
+            Draft::new(Parsed { origin, record: row.into_record(), faults: Vec::new() }, license_id)
+        };
+        let drafting = tokio::task::spawn_blocking(move || (0..).zip(rows).map(draft).collect::<Vec<_>>());
+        let mut drafts = drafting.await.map_err(Error::internal)?;
+        let options = Options { hasher: Some(self.hasher.clone()), ..Options::default() };
+        Importer::without_names(self.db, license_id, options).hash_references(&mut drafts);
+        Ok(drafts)
+    }
+
+    /// Checks rows against the directory and saves them, in one transaction.
+    async fn try_import(
+        &self,
+        drafts: Vec<Draft>,
+        on_error: ImportOnError,
+        dry_run: bool,
+    ) -> Result<ImportReport, Error> {
+        let license_id = self.viewer.signed_in()?.license_id;
+        let ids = existing::find_ids(self.db.read(), license_id, &drafts).await?;
+        let (transaction, actor) = actor::begin_on_all(self.db, self.viewer, ids).await?;
+        actor.may(Action::CreateUser)?;
+        let existing = ExistingRows::lock(&transaction, license_id, &drafts, Channel::Request, KeepEdits::None).await?;
+        let directory = Directory {
+            db: self.db,
+            license_id,
+            existing: &existing,
+            institutions: institutions(&transaction, license_id, &drafts, &existing).await?,
+            actor_sites: sites_of(&transaction, &actor).await?,
+        };
+        let rows = directory.check(&actor, drafts)?;
+        let is_stopped = on_error == ImportOnError::Stop && rows.iter().any(|row| row.user.is_none());
+        if dry_run || is_stopped {
+            return Ok(ImportReport::unsaved(rows, is_stopped));
+        }
+        self.save(transaction, &actor, rows).await
+    }
+
+    /// Saves the rows that are not refused, with their audit events and notifications, and commits the transaction.
+    async fn save(
+        &self,
+        transaction: Transaction,
+        actor: &Actor,
+        rows: Vec<CheckedRow>,
+    ) -> Result<ImportReport, Error> {
+        let moved: Vec<user::Model> = rows.iter().filter_map(|row| row.user.as_ref()?.former_address()).collect();
+        let mut batch = Batch::default();
+        let report = ImportReport::saved(rows, &mut batch);
+        let entries = batch.take_entries();
+        if entries.is_empty() {
+            return Ok(report);
+        }
+        batch.store(&transaction).await?;
+        mail::notify_of_new_addresses(&transaction, &moved, self.language).await?;
+        let entries: Vec<Entry> = entries.into_iter().map(|entry| entry.by(actor)).collect();
+        audit::commit(transaction, entries).await?;
+        Ok(report)
+    }
+}
+
+/// Returns the institutions that rows may refer to: those of the license, of which only the ones that are named are read, and
+/// those of users who have one already.
+async fn institutions(
+    transaction: &Transaction,
+    license_id: Id,
+    drafts: &[Draft],
+    existing: &ExistingRows,
+) -> Result<HashSet<Id>, Error> {
+    let named: HashSet<Id> = drafts.iter().filter_map(Draft::named_institution).collect();
+    let mut ids: HashSet<Id> = existing.institution_ids(license_id).collect();
+    if !named.is_empty() {
+        let found = institution::Entity::find().select_only().column(institution::Column::Id);
+        let found = found.filter(one_of(transaction.get_database_backend(), institution::Column::Id, named));
+        let found = found.filter(of_license(institution::Column::LicenseId, license_id));
+        ids.extend(found.into_tuple::<Id>().all(transaction).await?);
+    }
+    Ok(ids)
+}
+
+/// Returns the sites that the actor was granted access to.
+async fn sites_of(transaction: &Transaction, actor: &Actor) -> Result<HashSet<Id>, Error> {
+    let user_id = actor.signed_in()?.user_id;
+    let sites = site_access::Entity::find().select_only().column(site_access::Column::InstitutionId);
+    let sites = sites.filter(one_of(transaction.get_database_backend(), site_access::Column::UserId, [user_id]));
+    Ok(sites.into_tuple::<Id>().all(transaction).await?.into_iter().collect())
+}
+
+/// Returns whether another request has taken a unique value, or deleted an institution, since the rows were checked.
+fn is_overtaken(error: &Error) -> bool {
+    let Error::Internal(cause) = error else { return false };
+    let violation = cause.downcast_ref::<DbErr>().and_then(DbErr::sql_err);
+    matches!(violation, Some(SqlErr::UniqueConstraintViolation(_) | SqlErr::ForeignKeyConstraintViolation(_)))
+}
