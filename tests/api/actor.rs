@@ -184,6 +184,7 @@ on_every_database! {
             for (mutation, input) in [
                 ("createGroup", json!({ "name": "Ward" })),
                 ("createUser", json!({ "firstName": "A", "lastName": "B", "username": "abc" })),
+                ("importUsers", json!({ "rows": [{ "firstName": "A", "lastName": "B", "username": "abc" }] })),
                 ("updateUser", json!({ "id": user.id(), "nickname": "A" })),
                 ("setActive", json!({ "id": user.id(), "active": false })),
                 ("deleteUser", json!({ "id": user.id() })),
@@ -202,6 +203,7 @@ on_every_database! {
         for (mutation, input) in [
             ("createUser", json!({ "firstName": "A", "lastName": "B", "username": "abc" })),
             ("createUser", json!({ "firstName": "A", "lastName": "B", "username": "abc", "dryRun": true })),
+            ("importUsers", json!({ "rows": [{ "firstName": "A", "lastName": "B", "username": "abc" }] })),
             ("updateUser", json!({ "id": user.id(), "externalId": "A" })),
             ("setActive", json!({ "id": user.id(), "active": false })),
             ("deleteUser", json!({ "id": user.id() })),

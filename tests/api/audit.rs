@@ -168,6 +168,18 @@ pub async fn effective_case<'a>(app: &'a App, mutation: &str) -> EffectiveCase<'
                 ("password", Value::Null, Value::Null),
             ],
         ),
+        "importUsers" => (
+            license_admin,
+            json!({ "rows": [{ "firstName": " Ivy ", "lastName": "Moss", "username": "ivy", "birthDate": "1980-07-08" }] }),
+            AuditAction::UserCreated,
+            (SubjectType::User, None),
+            vec![
+                ("firstName", Value::Null, json!("Ivy")),
+                ("lastName", Value::Null, json!("Moss")),
+                ("username", Value::Null, json!("ivy")),
+                ("birthDate", Value::Null, json!("1980-07-08")),
+            ],
+        ),
         "updateUser" => (
             license_admin,
             json!({ "id": ada.id(), "lastName": "Moss", "mobile": "0777", "gender": "FEMALE", "adminRights": { "isGroupAdmin": true }, "password": "nine-velvet-comets-hum" }),
@@ -442,6 +454,18 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
                 ("taken", license_admin, taken),
                 ("forbidden", user, good.clone()),
                 ("anonymous", anonymous, good),
+            ]
+        }
+        "importUsers" => {
+            let good = json!({ "firstName": "Eve", "lastName": "Moss", "email": format!("{nobody}@x.example") });
+            let same = json!({ "username": username(&ada).await, "firstName": "Ada" });
+            vec![
+                ("dryRun", license_admin.clone(), json!({ "rows": [good], "dryRun": true })),
+                ("the same again", license_admin.clone(), json!({ "rows": [same] })),
+                ("bad", license_admin.clone(), json!({ "rows": [good, { "firstName": "" }] })),
+                ("too much", license_admin, json!({ "rows": [{ "adminRights": { "isSuperuser": true }, "firstName": "A", "lastName": "B", "username": "x" }, good] })),
+                ("forbidden", user, json!({ "rows": [good] })),
+                ("anonymous", anonymous, json!({ "rows": [good] })),
             ]
         }
         "updateUser" => {

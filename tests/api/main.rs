@@ -48,6 +48,7 @@ mod http;
 mod import;
 mod import_reports;
 mod import_sources;
+mod import_users;
 mod instances;
 mod institutions;
 mod invite;

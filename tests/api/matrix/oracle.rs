@@ -265,6 +265,7 @@ impl Viewer {
         let of_administrators = matches!(
             field,
             "createUser"
+                | "importUsers"
                 | "setActive"
                 | "deleteUser"
                 | "unlockUser"

@@ -87,6 +87,7 @@ impl ViewerCase<'_> {
         given.push(("sendRegistrationEmail: true".to_owned(), USER));
         given.push(("sendRegistrationEmail: false".to_owned(), USER));
         given.push(("pin: \"0417\"".to_owned(), USER));
+        let rows: Vec<Cell> = given.iter().filter_map(|(given, user)| self.row(given, user)).collect();
         let cell = |(given, user): (String, UserRights)| {
             let sets_credentials = given.contains("pin") || given.contains("sendRegistrationEmail: true");
             let address = Id::new().0;
@@ -95,7 +96,18 @@ impl ViewerCase<'_> {
             );
             Cell::change("createUser", &input, &self.name, self.viewer.creates(&user, sets_credentials))
         };
-        given.into_iter().map(cell).collect()
+        given.into_iter().map(cell).chain(rows).collect()
+    }
+
+    /// The creation of the same user by a row of an import, which sets no credentials.
+    fn row(&self, given: &str, user: &UserRights) -> Option<Cell> {
+        if ["password", "pin", "sendRegistrationEmail"].iter().any(|field| given.contains(field)) {
+            return None;
+        }
+        let address = Id::new().0;
+        let row = format!("firstName: \"Ada\", lastName: \"Byron\", email: \"{address}@x.example\", {given}");
+        let input = format!("rows: [{{ {row} }}], dryRun: true");
+        Some(Cell::change("importUsers", &input, &self.name, self.viewer.creates(user, false)))
     }
 
     /// Memberships: each change of each joiner in each of the viewer's groups.
