@@ -38,6 +38,9 @@ mod summary;
 mod users;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::draft::storable;
 use super::existing::ExistingRows;
 use super::importer::Importer;
 use super::record::UserRecord;
@@ -58,8 +59,8 @@ impl Importer<'_> {
                     let (role, old) = (reference.role, existing.and_then(|rows| rows.get(&group_id)));
                     groups.insert(group_id);
                     if old.is_none_or(|old| old.role != role) {
-                        let joined_at =
-                            old.map(|old| old.joined_at).or(reference.joined_at).unwrap_or(user.date_joined);
+                        let given = storable("groups", reference.joined_at, validator);
+                        let joined_at = old.map(|old| old.joined_at).or(given).unwrap_or(user.date_joined);
                         found.changed.push(membership::Model { user_id: user.id, group_id, role, joined_at });
                     }
                 }
@@ -96,7 +97,8 @@ impl Importer<'_> {
                 Ok(id) => {
                     let is_new = existing.is_none_or(|sites| !sites.contains_key(&id));
                     if named.insert(id) && is_new {
-                        let granted_at = record.granted_at.get(reference).copied().unwrap_or_else(now);
+                        let given = record.granted_at.get(reference).copied();
+                        let granted_at = storable("sites", given, validator).unwrap_or_else(now);
                         found.new.push(site_access::Model { user_id: user.id, institution_id: id, granted_at });
                     }
                 }

@@ -16,7 +16,7 @@ const DATE_FORMATS: [&str; 5] = ["%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%d-%b-%Y", "
 /// The forms of instants without an offset.
 const LOCAL_FORMATS: [&str; 3] = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y%m%d%H%M%S%.f"];
 /// The smallest number that is taken for milliseconds since 1970: as seconds, it would be in the year 5138.
-const LEAST_MILLISECONDS: i64 = 100_000_000_000;
+const LEAST_MILLISECONDS: u64 = 100_000_000_000;
 const EXPECTED_DATE: &str = "expected a date, such as 1980-07-08";
 
 /// Parses the name of a time zone, such as `Europe/Rome`.
@@ -158,7 +158,7 @@ fn one_of(value: &Value, codes: &'static [(&'static str, &'static str)]) -> Resu
 }
 
 fn since_1970(number: i64) -> Option<DateTime<Utc>> {
-    if number.abs() < LEAST_MILLISECONDS {
+    if number.unsigned_abs() < LEAST_MILLISECONDS {
         DateTime::from_timestamp(number, 0)
     } else {
         DateTime::from_timestamp_millis(number)
@@ -202,6 +202,7 @@ mod tests {
         let rome = Some(chrono_tz::Europe::Rome);
         assert_eq!(instant("2019-07-01 10:00:00", rome).as_deref(), Ok("2019-07-01T08:00:00+00:00"));
         assert_eq!(instant("2019-03-01T10:00:00.5", rome).as_deref(), Ok("2019-03-01T09:00:00.500+00:00"));
+        assert!(instant(i64::MIN, rome).is_err() && instant(i64::MAX, rome).is_err());
         assert!(instant("2019-03-31 02:30:00", rome).is_err_and(|error| error.contains("Europe/Rome")));
         assert_eq!(instant("2019-03-01T10:00:00Z", rome).as_deref(), Ok("2019-03-01T10:00:00+00:00"));
     }

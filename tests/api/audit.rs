@@ -463,7 +463,11 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
                 ("dryRun", license_admin.clone(), json!({ "rows": [good], "dryRun": true })),
                 ("the same again", license_admin.clone(), json!({ "rows": [same] })),
                 ("bad", license_admin.clone(), json!({ "rows": [good, { "firstName": "" }] })),
-                ("too much", license_admin, json!({ "rows": [{ "adminRights": { "isSuperuser": true }, "firstName": "A", "lastName": "B", "username": "x" }, good] })),
+                (
+                    "too much",
+                    license_admin,
+                    json!({ "rows": [{ "adminRights": { "isSuperuser": true }, "firstName": "A", "lastName": "B", "username": "x" }, good] }),
+                ),
                 ("forbidden", user, json!({ "rows": [good] })),
                 ("anonymous", anonymous, json!({ "rows": [good] })),
             ]

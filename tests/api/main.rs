@@ -28,6 +28,7 @@ mod connections;
 mod contract;
 mod cross_origin;
 mod crowd;
+mod damaged_files;
 mod database;
 mod definition;
 mod demo;

@@ -130,7 +130,8 @@ fn arguments_that_determine_the_length_of_a_list_count() {
     };
     assert_eq!(keys(1_000) - keys(1), 999 * (KEY + 3));
     let rows = |count: usize| {
-        let text = "mutation ($input: ImportUsersInput!) { importUsers(input: $input) { results { outcome user { id } } } }";
+        let text =
+            "mutation ($input: ImportUsersInput!) { importUsers(input: $input) { results { outcome user { id } } } }";
         cost(text, serde_json::json!({ "input": { "rows": vec![serde_json::json!({}); count] } }))
     };
     assert_eq!(rows(1_000) - rows(1), 999 * (ROW + 3));

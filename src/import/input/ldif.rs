@@ -1,5 +1,6 @@
 //! LDAP Data Interchange Format (RFC 2849): entries, not changes.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ impl<R: BufRead> Iterator for LdifRows<R> {
 
 /// Returns the attributes of an entry. Without a `dn`, the lines are comments, the version, or the end of a search.
 fn parse_entry(raw: &[u8]) -> Result<Map<String, Value>, String> {
-    let mut values = Map::new();
+    let (mut values, mut names) = (Map::new(), HashMap::new());
     for line in unfold(parse_utf8(raw)?) {
         let (name, value) = line.split_once(':').ok_or_else(|| format!("expected a name and a colon in {line:?}"))?;
         let value = match value.as_bytes().first() {
@@ -85,7 +86,7 @@ fn parse_entry(raw: &[u8]) -> Result<Map<String, Value>, String> {
             Some(b'<') => return Err(format!("{name}: values at other places are not read")),
             _ => value.trim_start().into(),
         };
-        add(&mut values, name, value);
+        add(&mut values, &mut names, name, value);
     }
     match values.remove("changetype").as_ref().and_then(Value::as_str) {
         None | Some("add") => {}
@@ -119,12 +120,14 @@ fn decode(name: &str, value: &str) -> Result<Value, String> {
 }
 
 /// Adds a value of an attribute, whose name is compared ignoring case.
-fn add(values: &mut Map<String, Value>, name: &str, value: Value) {
-    let known = values.keys().find(|known| known.eq_ignore_ascii_case(name)).cloned();
-    match known.and_then(|known| values.get_mut(&known)) {
+fn add(values: &mut Map<String, Value>, names: &mut HashMap<String, String>, name: &str, value: Value) {
+    let known = names.entry(name.to_ascii_lowercase()).or_insert_with(|| name.to_owned());
+    match values.get_mut(known.as_str()) {
         None => {
-            let name = if name.eq_ignore_ascii_case("dn") { "dn" } else { name };
-            values.insert(name.to_owned(), value);
+            if name.eq_ignore_ascii_case("dn") {
+                "dn".clone_into(known);
+            }
+            values.insert(known.clone(), value);
         }
         Some(Value::Array(all)) => all.push(value),
         Some(one) => {

@@ -185,7 +185,7 @@ impl Input {
         let counted = Counted { inner: self.source.reader()?, position };
         let file = BufReader::with_capacity(READ_AT_ONCE, counted);
         if self.is_compressed {
-            return Ok(Box::new(BufReader::with_capacity(READ_AT_ONCE, MultiGzDecoder::new(file))));
+            return Ok(Box::new(BufReader::with_capacity(READ_AT_ONCE, Unzipped(MultiGzDecoder::new(file)))));
         }
         Ok(Box::new(file))
     }
@@ -250,6 +250,20 @@ impl<R: Read> Read for Counted<R> {
         let count = self.inner.read(buffer)?;
         self.position.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
+    }
+}
+
+/// A reader of a compressed file that says in its errors what is damaged.
+struct Unzipped<R>(MultiGzDecoder<R>);
+
+impl<R: BufRead> Read for Unzipped<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+                damaged(format!("the file is cut off or damaged; gzip cannot decompress it: {error}"))
+            }
+            _ => error,
+        })
     }
 }
 

@@ -14,6 +14,9 @@ use super::{MAX_ROW_LENGTH, Row, damaged, parse_utf8, too_long};
 /// The length of the line that names the delimiter, `sep=;`, with the end of the line.
 const NAMED_DELIMITER_LENGTH: u64 = 8;
 
+/// The maximum length of the name of a column in an error, in characters.
+const MAX_NAME_LENGTH: usize = 100;
+
 /// The rows of a table. Blank values are null; rows without any value are skipped.
 pub(super) struct TableRows<R> {
     reader: csv::Reader<Limited<Chain<Cursor<Vec<u8>>, R>>>,
@@ -48,6 +51,7 @@ impl<R: BufRead> TableRows<R> {
             let name = parse_utf8(cell).map_err(|error| damaged(format!("the header is {error}")))?.trim();
             let name = if name.is_empty() { format!("column {}", place + 1) } else { name.to_owned() };
             if !names.insert(name.clone()) {
+                let name: String = name.chars().take(MAX_NAME_LENGTH).collect();
                 return Err(damaged(format!("the header has the column {name:?} twice")));
             }
             self.columns.push(name);
