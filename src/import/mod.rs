@@ -1,5 +1,5 @@
-//! Bulk import, of files and of the rows of a request (`request/`): every row is validated by the rules of the API and written in chunks. Existing records that do not differ are
-//! left unchanged, so that a file may be imported again.
+//! Bulk import, of files and of the rows of a request (`request/`): every row is validated by the rules of the API and written in
+//! chunks. Existing records that do not differ are left unchanged, so that a file may be imported again.
 //!
 //! A chunk passes through three stages, each of which may be busy with another one: a thread reads it in the format of its file
 //! (`input/`), parses it (`parse.rs`, `mapping.rs`) and checks its fields (`draft.rs`), the importer compares it with the directory
@@ -37,9 +37,6 @@ mod source;
 mod summary;
 mod users;
 mod values;
-
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -174,3 +171,6 @@ pub async fn load_records(
     let importer = Importer::new(db, license_id, true, Options::default(), Report::default());
     importer.await?.import(rows, progress).await
 }
+
+#[cfg(test)]
+mod tests;

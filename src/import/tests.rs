@@ -105,10 +105,12 @@ fn damage(kind: usize, text: &str, numbers: &mut Numbers) -> Vec<u8> {
     let place = numbers.below(file.len());
     match kind {
         0 => file.truncate(place),
-        1 => (0..=numbers.below(8)).for_each(|_| {
-            let place = numbers.below(file.len());
-            file[place] ^= u8::try_from(1 + numbers.below(255)).unwrap();
-        }),
+        1 => {
+            for _ in 0..=numbers.below(8) {
+                let place = numbers.below(file.len());
+                file[place] ^= u8::try_from(1 + numbers.below(255)).unwrap();
+            }
+        }
         2 => insert(&mut file, place, &[0; 3][..=numbers.below(3)]),
         3 => insert(&mut file, place, [&b"Ren\xe9 \x80"[..], b"\xff\xfeA\0"][numbers.below(2)]),
         4 => insert(&mut file, place, [&b"\""[..], b"'", b"\"\"", b"\\\"", "“".as_bytes()][numbers.below(5)]),
