@@ -1,0 +1,203 @@
+import { RosterError } from './errors.js';
+import {
+  ChangesDocument,
+  SignInDocument,
+  SignOutDocument,
+  type ChangesSubscription,
+  type LoginInput,
+  type NodeType,
+  type SignInMutation,
+} from './generated/operations.js';
+import { bodyOf, resultOf, textOf, type Document, type Result } from './request.js';
+import { memoryStorage, Session, type Renew, type Tokens, type TokenStorage } from './session.js';
+import { follow, type SubscriptionEvent, type SubscriptionOptions } from './subscription.js';
+
+export interface RosterOptions {
+  /** The address of the server, such as `https://roster.example.org`. */
+  readonly url: string;
+  /** A token to begin with, such as an API key. */
+  readonly token?: string | undefined;
+  /** Where the tokens of a sign-in are kept. Defaults to the memory of the program, with `token`. */
+  readonly storage?: TokenStorage | undefined;
+  /** Called once when the session has ended. The requests that it kept waiting are sent again as the new session. */
+  readonly renew?: Renew | undefined;
+  /** Called when the user is signed out: by `signOut`, or because the session has ended and is not renewed. */
+  readonly onSignedOut?: (() => void) | undefined;
+  /** Headers of every request, such as `Accept-Language`. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The variables of an operation, which may be left out if none is required, and options. */
+export type Arguments<Variables, Options> = {} extends Variables
+  ? [variables?: Variables, options?: Options]
+  : [variables: Variables, options?: Options];
+
+/** The payload of a sign-in. Its `errors` say why it was refused. */
+export type SignInPayload = NonNullable<SignInMutation['login']>;
+
+/** A committed change. */
+export type Change = ChangesSubscription['changes'];
+
+export interface ChangesOptions extends SubscriptionOptions {
+  /** The types of the changed objects. Defaults to all types. */
+  readonly types?: NodeType[] | undefined;
+}
+
+const ACCEPT = 'application/graphql-response+json, application/json;q=0.9';
+
+/** A client of one server, as one user at a time. */
+export class Roster {
+  /** The address of the API. */
+  readonly endpoint: string;
+  readonly #options: RosterOptions;
+  readonly #session: Session;
+
+  constructor(options: RosterOptions) {
+    this.endpoint = `${options.url.replace(/\/+$/, '')}/graphql`;
+    this.#options = options;
+    const storage = options.storage ?? memoryStorage(options.token);
+    const signIn = async (input: LoginInput) => tokensOf(await this.#login(input));
+    this.#session = new Session(storage, signIn, options.renew, options.onSignedOut);
+  }
+
+  /** The tokens of the current session and of this device. */
+  get tokens(): Tokens {
+    return this.#session.tokens;
+  }
+
+  /** Signs a user in. If the payload is a success, further requests are sent as this user. */
+  async signIn(input: LoginInput): Promise<SignInPayload> {
+    const payload = await this.#login(input);
+    const tokens = tokensOf(payload);
+    if (tokens) {
+      this.#session.keep(tokens);
+    }
+    return payload;
+  }
+
+  /** Ends the session, and forgets its token even if the server cannot be reached. */
+  async signOut(): Promise<void> {
+    const { token } = this.tokens;
+    if (token === null) {
+      return;
+    }
+    this.#session.end();
+    const result = await resultOf(await this.#send(bodyOf(textOf(SignOutDocument), {}), {}, token));
+    if (result.errors && result.errors[0]?.extensions?.code !== 'UNAUTHENTICATED') {
+      throw new RosterError(result.errors, result.response, result.data);
+    }
+  }
+
+  /** Sends an operation, and returns its data. Throws a `RosterError` if the response has any error. */
+  async request<Data, Variables>(
+    document: Document<Data, Variables>,
+    ...[variables, options]: Arguments<Variables, RequestOptions>
+  ): Promise<Data> {
+    const { data, errors, response } = await this.execute<Data>(textOf(document), variables, options);
+    if (errors || data === null) {
+      throw new RosterError(errors ?? [], response, data);
+    }
+    return data;
+  }
+
+  /** Sends an operation, and returns its data and errors. */
+  async execute<Data>(query: string, variables: unknown, options: RequestOptions = {}): Promise<Result<Data>> {
+    const body = bodyOf(query, variables);
+    const headers = { Accept: ACCEPT, ...(typeof body === 'string' && { 'Content-Type': 'application/json' }) };
+    return resultOf(await this.fetch(this.endpoint, { method: 'POST', headers, body, signal: options.signal ?? null }));
+  }
+
+  /**
+   * Sends a request as the signed-in user, and once more if the session was renewed meanwhile. Other clients, such as
+   * urql and Apollo Client, take it as their `fetch`.
+   */
+  readonly fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
+    const token = await this.#session.token();
+    const response = await this.#fetch(input, init, token);
+    if (response.status !== 401 || token === null) {
+      return response;
+    }
+    const fresh = await this.#session.replace(token);
+    if (fresh === null) {
+      return response;
+    }
+    await response.body?.cancel();
+    return this.#fetch(input, init, fresh);
+  };
+
+  /** Follows a subscription. Resumes after the last event, without a gap, whenever the connection breaks off. */
+  subscribe<Data, Variables>(
+    document: Document<Data, Variables>,
+    ...[variables, options = {}]: Arguments<Variables, SubscriptionOptions>
+  ): AsyncGenerator<SubscriptionEvent<Data>, void, void> {
+    return this.subscribeTo(textOf(document), variables, options);
+  }
+
+  /** Follows a subscription that is given as text. */
+  subscribeTo<Data>(
+    query: string,
+    variables: unknown,
+    options: SubscriptionOptions = {},
+  ): AsyncGenerator<SubscriptionEvent<Data>, void, void> {
+    const body = bodyOf(query, variables);
+    let token: string | null = null;
+    const open = async (position: string | null, signal: AbortSignal) => {
+      const headers = {
+        Accept: 'text/event-stream',
+        'Content-Type': 'application/json',
+        ...(position !== null && { 'Last-Event-ID': position }),
+      };
+      const response = await this.fetch(this.endpoint, { method: 'POST', headers, body, signal });
+      token = this.tokens.token;
+      return response;
+    };
+    const reauthenticate = async () => token !== null && (await this.#session.replace(token)) !== null;
+    return follow(open, reauthenticate, options);
+  }
+
+  /** Follows the changes of the directory, in the order of the commits and each exactly once. */
+  async *changes(options: ChangesOptions = {}): AsyncGenerator<Change, void, void> {
+    const variables = { types: options.types ?? null };
+    for await (const { data } of this.subscribe(ChangesDocument, variables, options)) {
+      yield data.changes;
+    }
+  }
+
+  async #login(input: LoginInput): Promise<SignInPayload> {
+    const { deviceToken } = this.tokens;
+    const body = bodyOf(textOf(SignInDocument), { input: { ...(deviceToken && { deviceToken }), ...input } });
+    const { data, errors, response } = await resultOf<SignInMutation>(await this.#send(body, {}, null));
+    if (errors || !data?.login) {
+      throw new RosterError(errors ?? [], response, data);
+    }
+    return data.login;
+  }
+
+  #send(body: string | FormData, init: RequestInit, token: string | null): Promise<Response> {
+    const headers = { Accept: ACCEPT, 'Content-Type': 'application/json' };
+    return this.#fetch(this.endpoint, { ...init, method: 'POST', headers, body }, token);
+  }
+
+  #fetch(input: RequestInfo | URL, init: RequestInit, token: string | null): Promise<Response> {
+    const headers = new Headers(init.headers);
+    for (const [name, value] of Object.entries(this.#options.headers ?? {})) {
+      headers.set(name, value);
+    }
+    if (token !== null) {
+      headers.set('Authorization', `Bearer ${token}`);
+    }
+    if (init.body instanceof FormData) {
+      headers.set('GraphQL-Require-Preflight', '1');
+    }
+    return (this.#options.fetch ?? globalThis.fetch)(input, { ...init, headers });
+  }
+}
+
+function tokensOf({ success, token, expiresAt, deviceToken }: SignInPayload): Tokens | null {
+  return success && token !== null ? { token, expiresAt, deviceToken } : null;
+}

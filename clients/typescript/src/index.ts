@@ -1,0 +1,17 @@
+export {
+  Roster,
+  type Arguments,
+  type Change,
+  type ChangesOptions,
+  type RequestOptions,
+  type RosterOptions,
+  type SignInPayload,
+} from './client.js';
+export { RosterError, type GraphQLErrorBody, type ResponseInfo } from './errors.js';
+export { formErrors, PayloadError, succeeded, type FormErrors, type InputError, type Payload } from './forms.js';
+export * from './generated/operations.js';
+export { possibleTypes } from './generated/schema.js';
+export type { Json } from './json.js';
+export { textOf, type Document, type Result } from './request.js';
+export { memoryStorage, webStorage, type Renew, type Tokens, type TokenStorage } from './session.js';
+export type { SubscriptionEvent, SubscriptionOptions } from './subscription.js';

@@ -1,0 +1,105 @@
+import type { LoginInput } from './generated/operations.js';
+
+/** What a device keeps of a sign-in. */
+export interface Tokens {
+  /** The token of the session. Null if nobody is signed in. */
+  readonly token: string | null;
+  /** The date and time when the session ends at the latest. Null if unknown. */
+  readonly expiresAt: string | null;
+  /** The token with which the device can sign in with a PIN. It outlives the session. */
+  readonly deviceToken: string | null;
+}
+
+/** Where the tokens are kept. */
+export interface TokenStorage {
+  get(): Tokens | null;
+  set(tokens: Tokens): void;
+}
+
+const NO_TOKENS: Tokens = { token: null, expiresAt: null, deviceToken: null };
+
+/** Keeps tokens as long as the program runs. */
+export function memoryStorage(token: string | null = null): TokenStorage {
+  let tokens: Tokens = { ...NO_TOKENS, token };
+  return {
+    get: () => tokens,
+    set: (changed) => {
+      tokens = changed;
+    },
+  };
+}
+
+/** Keeps tokens in `sessionStorage`, or another storage of browsers. */
+export function webStorage(storage: Pick<Storage, 'getItem' | 'setItem'>, key = 'roster'): TokenStorage {
+  return {
+    get: () => JSON.parse(storage.getItem(key) ?? 'null') as Tokens | null,
+    set: (tokens) => storage.setItem(key, JSON.stringify(tokens)),
+  };
+}
+
+/** Asks for what is needed to sign in again, such as a PIN. Null if the user does not sign in. */
+export type Renew = (tokens: Tokens) => Promise<LoginInput | null> | LoginInput | null;
+
+/** Signs in, and returns the tokens. Null if the sign-in was refused. */
+export type SignIn = (input: LoginInput) => Promise<Tokens | null>;
+
+/** The session of the client, which is renewed once for all requests that find it ended. */
+export class Session {
+  #renewal: Promise<string | null> | null = null;
+
+  constructor(
+    private readonly storage: TokenStorage,
+    private readonly signIn: SignIn,
+    private readonly renew: Renew | undefined,
+    private readonly onEnd: (() => void) | undefined,
+  ) {}
+
+  get tokens(): Tokens {
+    return this.storage.get() ?? NO_TOKENS;
+  }
+
+  /** The token to send with the next request. Null for none. */
+  async token(): Promise<string | null> {
+    const { token, expiresAt } = this.tokens;
+    const hasExpired = token !== null && expiresAt !== null && Date.parse(expiresAt) <= Date.now();
+    return hasExpired ? this.replace(token) : token;
+  }
+
+  /** Returns the token that replaces one that the server refused. Null if there is none: the session has ended. */
+  async replace(refused: string): Promise<string | null> {
+    const { token } = this.tokens;
+    if (token !== refused) {
+      return token;
+    }
+    this.#renewal ??= this.#renewed().finally(() => {
+      this.#renewal = null;
+    });
+    return this.#renewal;
+  }
+
+  /** Keeps the tokens of a sign-in. One with a PIN has no new token for the device. */
+  keep(tokens: Tokens): void {
+    this.storage.set({ ...tokens, deviceToken: tokens.deviceToken ?? this.tokens.deviceToken });
+  }
+
+  /** Forgets the session, but not the device. */
+  end(): void {
+    this.storage.set({ ...NO_TOKENS, deviceToken: this.tokens.deviceToken });
+    this.onEnd?.();
+  }
+
+  async #renewed(): Promise<string | null> {
+    const before = this.tokens;
+    const input = (await this.renew?.(before)) ?? null;
+    const tokens = input && (await this.signIn(input));
+    if (this.tokens.token !== before.token) {
+      return this.tokens.token; // signed in or out meanwhile
+    }
+    if (tokens) {
+      this.keep(tokens);
+      return tokens.token;
+    }
+    this.end();
+    return null;
+  }
+}

@@ -1,0 +1,75 @@
+import type { KeyingConfig, ResolverConfig, UpdatesConfig } from '@urql/exchange-graphcache';
+import { relayPagination } from '@urql/exchange-graphcache/extras';
+import type { Roster } from './client.js';
+import { connections, embeddedTypes, lookups, possibleTypes as types } from './generated/schema.js';
+
+/** The object types of each interface. */
+export const possibleTypes: Record<string, string[]> = Object.fromEntries(
+  Object.entries(types).map(([name, possible]) => [name, [...possible]]),
+);
+
+/** An object is identified by its ID; what has none is kept with the object around it. */
+export const keys: KeyingConfig = Object.fromEntries(embeddedTypes.map((type) => [type, () => null]));
+
+/** Pages are joined, and an object that is known by its ID is not read again. */
+export const resolvers: ResolverConfig = {};
+for (const { type, field } of connections) {
+  (resolvers[type] ??= {})[field] = relayPagination();
+}
+for (const [field, __typename] of Object.entries(lookups)) {
+  (resolvers['Query'] ??= {})[field] = (_parent, given, cache, { fieldName }) => {
+    const key = { __typename, id: String(given['id']) };
+    return cache.resolve(key, 'id') === undefined ? cache.resolve('Query', fieldName, given) : key;
+  };
+}
+
+const LISTS = ['users', 'searchUsers'];
+
+/** Lists of users are read again after a mutation that may add a user to them or remove one. */
+export const updates: UpdatesConfig = { Mutation: {} };
+for (const mutation of ['createUser', 'setActive', 'deleteUser']) {
+  updates['Mutation']![mutation] = (_result, _arguments, cache) => {
+    for (const { fieldName, arguments: given } of cache.inspectFields('Query')) {
+      if (LISTS.includes(fieldName)) {
+        cache.invalidate('Query', fieldName, given);
+      }
+    }
+  };
+}
+
+/** The configuration of `cacheExchange` of `@urql/exchange-graphcache`. */
+export const cacheConfig = { possibleTypes, keys, resolvers, updates };
+
+/** What urql's `subscriptionExchange` passes on. */
+interface Request {
+  readonly query?: string | undefined;
+  readonly variables?: object | undefined;
+}
+
+interface Sink {
+  next(value: { data?: Record<string, unknown>; errors?: Error[] }): void;
+  error(error: unknown): void;
+  complete(): void;
+}
+
+/** The `forwardSubscription` of urql's `subscriptionExchange`: over server-sent events, with resumption. */
+export function forwardSubscription(roster: Roster) {
+  return (request: Request) => ({
+    subscribe(sink: Sink) {
+      const controller = new AbortController();
+      void deliver(roster, request, sink, controller.signal);
+      return { unsubscribe: () => controller.abort() };
+    },
+  });
+}
+
+async function deliver(roster: Roster, { query = '', variables }: Request, sink: Sink, signal: AbortSignal) {
+  try {
+    for await (const { data } of roster.subscribeTo<Record<string, unknown>>(query, variables, { signal })) {
+      sink.next({ data });
+    }
+    sink.complete();
+  } catch (error) {
+    sink.error(error);
+  }
+}

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  CreateUserDocument,
+  Roster,
+  RosterError,
+  SetActiveDocument,
+  succeeded,
+  UpdateUserDocument,
+  type Change,
+} from '@roster/client';
+import { Server } from './server.js';
+
+let server: Server;
+let admin: Roster;
+
+before(async () => {
+  server = await Server.start();
+  admin = await server.client('license_admin');
+});
+after(() => server.stop());
+
+/** Follows the changes until it is told to stop. */
+function followed(roster: Roster, after?: string) {
+  const controller = new AbortController();
+  const changes: Change[] = [];
+  const positions: string[] = [];
+  let broken = 0;
+  let wake = () => {};
+  const options = {
+    types: ['USER' as const],
+    after,
+    signal: controller.signal,
+    retryDelay: () => 20,
+    onConnect: (position: string) => {
+      positions.push(position);
+      wake();
+    },
+    onDisconnect: () => {
+      broken += 1;
+      wake();
+    },
+  };
+  const done = (async () => {
+    for await (const change of roster.changes(options)) {
+      changes.push(change);
+      wake();
+    }
+  })();
+  const until = async (condition: () => boolean) => {
+    while (!condition()) {
+      await Promise.race([new Promise<void>((resolve) => (wake = resolve)), done]);
+    }
+  };
+  const stop = async () => {
+    controller.abort();
+    await done;
+  };
+  return { changes, positions, until, stop, broken: () => broken };
+}
+
+async function newUser(name: string): Promise<string> {
+  const input = { firstName: 'Ann', lastName: 'Writer', email: `${name}@example.org`, sendRegistrationEmail: false };
+  const { createUser } = await admin.request(CreateUserDocument, { input });
+  return succeeded(createUser).user?.id ?? '';
+}
+
+test('every change is seen once although the server is killed and started again', async () => {
+  const following = followed(admin);
+  await following.until(() => following.positions.length === 1);
+  const expected: [kind: string, id: string][] = [];
+  for (let turn = 0; turn < 3; turn += 1) {
+    const id = await newUser(`turn-${turn}`);
+    await following.until(() => following.changes.length > expected.length);
+    // Acknowledged, but perhaps not sent yet.
+    succeeded((await admin.request(UpdateUserDocument, { input: { id, position: 'Nurse' } })).updateUser);
+    succeeded((await admin.request(SetActiveDocument, { input: { id, active: false } })).setActive);
+    expected.push(['CREATED', id], ['UPDATED', id], ['DEACTIVATED', id]);
+    const { positions } = following;
+    const connections = positions.length;
+    await server.kill();
+    await following.until(() => following.broken() > turn);
+    await server.begin();
+    await following.until(() => positions.length > connections);
+  }
+  await following.until(() => following.changes.length === expected.length);
+  await following.stop();
+  assert.deepEqual(following.changes.map(({ kind, nodeId }) => [kind, nodeId]), expected);
+});
+
+test('changes are followed from a position', async () => {
+  const first = followed(admin);
+  await first.until(() => first.positions.length === 1);
+  const id = await newUser('position');
+  await first.until(() => first.changes.length === 1);
+  await first.stop();
+
+  const again = followed(admin, first.positions[0]);
+  await again.until(() => again.changes.length === 1);
+  await again.stop();
+  const [change] = again.changes;
+  assert.deepEqual([change?.nodeId, change?.node?.__typename], [id, 'User']);
+  assert(change?.node?.__typename === 'User' && change.node.fullName === 'Ann Writer');
+});
+
+test('a loop that is left ends the subscription', async () => {
+  const roster = await server.client('admin');
+  const changes = roster.changes({ onConnect: () => void newUser('left') });
+  for await (const change of changes) {
+    assert.equal(change.kind, 'CREATED');
+    break;
+  }
+  assert.deepEqual(await changes.next(), { done: true, value: undefined });
+});
+
+test('a subscription of a session that has ended is renewed, or refused', async () => {
+  const renew = () => ({ login: server.login('admin'), password: server.password });
+  const renewed = new Roster({ url: server.url, renew });
+  await renewed.signIn(renew());
+  const following = followed(renewed);
+  await following.until(() => following.positions.length === 1);
+  const { token } = renewed.tokens;
+  await new Roster({ url: server.url, token: token ?? '' }).signOut();
+  await following.until(() => following.positions.length === 2);
+  assert.notEqual(renewed.tokens.token, token);
+  const id = await newUser('renewed');
+  await following.until(() => following.changes.length === 1);
+  await following.stop();
+  assert.equal(following.changes[0]?.nodeId, id);
+
+  const ended = new Roster({ url: server.url, token: 'ros_ended' }).changes();
+  await assert.rejects(ended.next(), (error) => error instanceof RosterError && error.code === 'UNAUTHENTICATED');
+});
+
+test('errors that need more than another try end a subscription', async () => {
+  const wrong = admin.changes({ after: 'nowhere' });
+  await assert.rejects(wrong.next(), (error) => error instanceof RosterError && error.code === 'BAD_USER_INPUT');
+  const invalid = admin.subscribe<unknown, object>('subscription { nothing }');
+  await assert.rejects(
+    invalid.next(),
+    (error) => error instanceof RosterError && error.code === 'GRAPHQL_VALIDATION_FAILED',
+  );
+});
