@@ -1,8 +1,9 @@
 //! The clients in tests/clients, which the API guide shows: graphql-ws, graphql-sse, Apollo Client and urql follow the
-//! changes while the server is killed and started again, and see every change exactly once.
+//! changes while the server is killed and started again, and see every change exactly once. And the package for TypeScript.
 
 use std::collections::HashSet;
 use std::fs;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::node;
 use crate::process::{ADMIN, Caller, Process, Sandbox, until};
 
 const FOLDER: &str = "tests/clients";
+const PACKAGE: &str = "clients/typescript";
 const CLIENTS: [&str; 4] = ["apollo", "graphql-sse", "graphql-ws", "urql"];
 /// The number of times that the server is killed.
 const KILLS: usize = 5;
@@ -234,4 +236,16 @@ fn the_api_guide_shows_the_clients() {
         let program = fs::read_to_string(node::path(FOLDER).join(format!("{name}.js"))).unwrap();
         assert!(guide.contains(&format!("\n```js\n{program}```\n")), "{name}.js is not in docs/api-guide.md as it is");
     }
+}
+
+#[test]
+fn the_package_for_typescript_passes_its_tests() {
+    if !node::is_installed(PACKAGE, "testing the package for TypeScript") {
+        return;
+    }
+    let mut npm = Command::new("npm");
+    npm.arg("test").current_dir(node::path(PACKAGE)).env("ROSTER_BINARY", env!("CARGO_BIN_EXE_roster"));
+    let output = npm.stdin(Stdio::null()).output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
 }

@@ -1,4 +1,4 @@
-//! Programs for Node.js in .ci/schema and tests/clients, whose packages `npm ci` installs.
+//! Programs for Node.js in .ci/schema, tests/clients and clients/typescript, whose packages `npm ci` installs.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

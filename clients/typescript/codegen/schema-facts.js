@@ -9,7 +9,13 @@ export function plugin(schema) {
   const possibleTypes = Object.fromEntries(
     types
       .filter((type) => isInterfaceType(type) || isUnionType(type))
-      .map((type) => [type.name, schema.getPossibleTypes(type).map(({ name }) => name).sort()]),
+      .map((type) => [
+        type.name,
+        schema
+          .getPossibleTypes(type)
+          .map(({ name }) => name)
+          .sort(),
+      ]),
   );
   const embedded = objects.filter((type) => !type.getFields().id).map(({ name }) => name);
   const connections = types.filter(isObjectType).flatMap((type) =>
@@ -28,7 +34,11 @@ export function plugin(schema) {
     constant('The object types of each interface.', 'possibleTypes', possibleTypes),
     constant('The object types without an ID, which are a part of the object around them.', 'embeddedTypes', embedded),
     constant('The fields with pages, and their arguments other than those of pages.', 'connections', connections),
-    constant('The root fields that find an object by the argument `id`, and its type.', 'lookups', Object.fromEntries(lookups)),
+    constant(
+      'The root fields that find an object by the argument `id`, and its type.',
+      'lookups',
+      Object.fromEntries(lookups),
+    ),
   ].join('\n');
 }
 

@@ -3,8 +3,7 @@ import { RosterError, responseInfo, type GraphQLErrorBody, type ResponseInfo } f
 
 /** A document with the types of its data and variables: one of this package, or of a code generator. */
 export type Document<Data, Variables> =
-  | TypedDocumentNode<Data, Variables>
-  | (String & { readonly __apiType?: (variables: Variables) => Data });
+  TypedDocumentNode<Data, Variables> | (String & { readonly __apiType?: (variables: Variables) => Data });
 
 /** The result of an operation. */
 export interface Result<Data> {
@@ -20,7 +19,9 @@ export function textOf(document: unknown): string {
   }
   const text = (document as { loc?: { source?: { body?: string } } }).loc?.source?.body;
   if (text === undefined) {
-    throw new TypeError('The document has no text: pass it through `print` of graphql, or generate documents as strings');
+    throw new TypeError(
+      'The document has no text: pass it through `print` of graphql, or generate documents as strings',
+    );
   }
   return text;
 }

@@ -1,7 +1,9 @@
-import type { KeyingConfig, ResolverConfig, UpdatesConfig } from '@urql/exchange-graphcache';
+import type { Cache, KeyingConfig, ResolverConfig, UpdatesConfig } from '@urql/exchange-graphcache';
 import { relayPagination } from '@urql/exchange-graphcache/extras';
-import type { Roster } from './client.js';
+import type { Change, Roster } from './client.js';
+import type { NodeType } from './generated/operations.js';
 import { connections, embeddedTypes, lookups, possibleTypes as types } from './generated/schema.js';
+import type { SubscriptionOptions } from './subscription.js';
 
 /** The object types of each interface. */
 export const possibleTypes: Record<string, string[]> = Object.fromEntries(
@@ -25,17 +27,43 @@ for (const [field, __typename] of Object.entries(lookups)) {
 
 const LISTS = ['users', 'searchUsers'];
 
-/** Lists of users are read again after a mutation that may add a user to them or remove one. */
-export const updates: UpdatesConfig = { Mutation: {} };
-for (const mutation of ['createUser', 'setActive', 'deleteUser']) {
-  updates['Mutation']![mutation] = (_result, _arguments, cache) => {
-    for (const { fieldName, arguments: given } of cache.inspectFields('Query')) {
-      if (LISTS.includes(fieldName)) {
-        cache.invalidate('Query', fieldName, given);
-      }
+function invalidateLists(cache: Cache) {
+  for (const { fieldName, arguments: given } of cache.inspectFields('Query')) {
+    if (LISTS.includes(fieldName)) {
+      cache.invalidate('Query', fieldName, given);
     }
-  };
+  }
 }
+
+const TYPES: Record<NodeType, string> = {
+  GROUP: 'Group',
+  INSTITUTION: 'Institution',
+  LICENSE: 'License',
+  USER: 'User',
+};
+
+/** Lists are read again when a user may be new in them or gone, and an object when the change does not say all of it. */
+function applyChange(change: Pick<Change, 'changedFields' | 'kind' | 'node' | 'nodeId' | 'type'>, cache: Cache) {
+  const { changedFields, kind, node, nodeId, type } = change;
+  if (kind !== 'UPDATED' && type === 'USER') {
+    invalidateLists(cache);
+  }
+  if (node === null || !changedFields.every((field) => field in node)) {
+    cache.invalidate({ __typename: TYPES[type], id: nodeId });
+  }
+}
+
+/** Lists of users are read again after a mutation that may add a user to them or remove one, and changes are applied. */
+export const updates: UpdatesConfig = {
+  Mutation: {
+    createUser: (_result, _arguments, cache) => invalidateLists(cache),
+    setActive: (_result, _arguments, cache) => invalidateLists(cache),
+    deleteUser: (_result, _arguments, cache) => invalidateLists(cache),
+  },
+  Subscription: {
+    changes: (result, _arguments, cache) => applyChange(result['changes'] as unknown as Change, cache),
+  },
+};
 
 /** The configuration of `cacheExchange` of `@urql/exchange-graphcache`. */
 export const cacheConfig = { possibleTypes, keys, resolvers, updates };
@@ -53,19 +81,22 @@ interface Sink {
 }
 
 /** The `forwardSubscription` of urql's `subscriptionExchange`: over server-sent events, with resumption. */
-export function forwardSubscription(roster: Roster) {
+export function forwardSubscription(
+  roster: Roster,
+  options: Pick<SubscriptionOptions, 'onConnect' | 'onDisconnect'> = {},
+) {
   return (request: Request) => ({
     subscribe(sink: Sink) {
       const controller = new AbortController();
-      void deliver(roster, request, sink, controller.signal);
+      void deliver(roster, request, sink, { ...options, signal: controller.signal });
       return { unsubscribe: () => controller.abort() };
     },
   });
 }
 
-async function deliver(roster: Roster, { query = '', variables }: Request, sink: Sink, signal: AbortSignal) {
+async function deliver(roster: Roster, { query = '', variables }: Request, sink: Sink, options: SubscriptionOptions) {
   try {
-    for await (const { data } of roster.subscribeTo<Record<string, unknown>>(query, variables, { signal })) {
+    for await (const { data } of roster.subscribeTo<Record<string, unknown>>(query, variables, options)) {
       sink.next({ data });
     }
     sink.complete();

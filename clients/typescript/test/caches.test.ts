@@ -81,7 +81,10 @@ test('urql joins pages, finds objects that it knows, and reads lists again', () 
     const after = first.data?.users.pageInfo.endCursor ?? null;
     const second = await client.query(UsersDocument, { first: 2, after });
     assert.equal(second.data?.users.edges.length, 4);
-    assert.equal((await client.query(SearchUsersDocument, { query: 'emil', first: 1 })).data?.searchUsers.edges.length, 1);
+    assert.equal(
+      (await client.query(SearchUsersDocument, { query: 'emil', first: 1 })).data?.searchUsers.edges.length,
+      1,
+    );
 
     const group = (await client.query(GroupsDocument, { first: 1 })).data?.groups.edges[0]?.node;
     const before = requests;
@@ -121,7 +124,10 @@ test('Apollo Client joins pages and finds objects that it knows', () =>
     const groups = await client.query({ query: GroupsDocument, variables: { first: 1 } });
     const group = groups.data?.groups.edges[0]?.node;
     const before = requests;
-    const known = await client.query<{ group: { name: string } | null }>({ query: gql(GROUP), variables: { id: group?.id } });
+    const known = await client.query<{ group: { name: string } | null }>({
+      query: gql(GROUP),
+      variables: { id: group?.id },
+    });
     assert.deepEqual([known.data?.group?.name, requests], [group?.name, before]);
     const unknown = { id: '00000000-0000-7000-8000-000000000000' };
     const nobody = await client.query<{ group: null }>({ query: gql(GROUP), variables: unknown });

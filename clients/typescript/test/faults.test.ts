@@ -3,7 +3,15 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { memoryStorage, Roster, RosterError, SetUserAvatarDocument, textOf, ViewerDocument, webStorage } from '@roster/client';
+import {
+  memoryStorage,
+  Roster,
+  RosterError,
+  SetUserAvatarDocument,
+  textOf,
+  ViewerDocument,
+  webStorage,
+} from '@roster/client';
 
 /** Runs a test against a server that answers as it is told. */
 async function withServer(listener: RequestListener, run: (url: string) => Promise<void>) {
@@ -27,9 +35,17 @@ const STREAM = { 'content-type': 'text/event-stream; charset=utf-8' };
 test('a server that is busy, and a connection that breaks off in an event, are tried again', async () => {
   const first = next(2, 'ö');
   const answers = [
-    { status: 503, headers: { 'content-type': 'application/json', 'retry-after': '0' }, parts: ['{"errors":[{"message":"busy"}]}'] },
+    {
+      status: 503,
+      headers: { 'content-type': 'application/json', 'retry-after': '0' },
+      parts: ['{"errors":[{"message":"busy"}]}'],
+    },
     { status: 502, headers: { 'content-type': 'text/html' }, parts: ['<title>Bad gateway</title>'] },
-    { status: 200, headers: STREAM, parts: ['id: 1\n\n', ':\n\n', first.slice(0, 20), first.slice(20), next(3, 'b').slice(0, -1)] },
+    {
+      status: 200,
+      headers: STREAM,
+      parts: ['id: 1\n\n', ':\n\n', first.slice(0, 20), first.slice(20), next(3, 'b').slice(0, -1)],
+    },
     { status: 200, headers: STREAM, parts: [next(3, 'b'), failure('RATE_LIMITED'), COMPLETE] },
     { status: 200, headers: STREAM, parts: [next(4, 'c'), COMPLETE] },
   ];
@@ -102,7 +118,15 @@ test('a request fails if the server cannot be reached, and can be aborted', asyn
 
 test('a session whose time is over is renewed before the next request', async () => {
   const tokens: unknown[] = [];
-  const login = { success: true, message: '', errors: [], token: 'ros_new', deviceToken: null, expiresAt: null, user: null };
+  const login = {
+    success: true,
+    message: '',
+    errors: [],
+    token: 'ros_new',
+    deviceToken: null,
+    expiresAt: null,
+    user: null,
+  };
   await withServer(
     (request, response) => {
       tokens.push(request.headers.authorization);
@@ -131,7 +155,10 @@ test('one file can be sent, and a document needs its text', async () => {
 
 test('a browser keeps the tokens in its storage', () => {
   const items = new Map<string, string>();
-  const storage = webStorage({ getItem: (key) => items.get(key) ?? null, setItem: (key, value) => items.set(key, value) });
+  const storage = webStorage({
+    getItem: (key) => items.get(key) ?? null,
+    setItem: (key, value) => items.set(key, value),
+  });
   assert.equal(storage.get(), null);
   const tokens = { token: 'ros_a', expiresAt: null, deviceToken: null };
   storage.set(tokens);

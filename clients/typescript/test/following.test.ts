@@ -85,7 +85,10 @@ test('every change is seen once although the server is killed and started again'
   }
   await following.until(() => following.changes.length === expected.length);
   await following.stop();
-  assert.deepEqual(following.changes.map(({ kind, nodeId }) => [kind, nodeId]), expected);
+  assert.deepEqual(
+    following.changes.map(({ kind, nodeId }) => [kind, nodeId]),
+    expected,
+  );
 });
 
 test('changes are followed from a position', async () => {

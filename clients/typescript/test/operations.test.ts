@@ -88,8 +88,11 @@ test('users are listed page by page, with a filter and in an order', async () =>
   const names = [];
   let after: string | null = null;
   do {
-    const { users }: { users: { edges: { node: { fullName: string } }[]; pageInfo: { endCursor: string | null; hasNextPage: boolean } } } =
-      await admin.request(UsersDocument, { first: 10, after, orderBy: [{ field: 'EMAIL', direction: 'DESC' }] });
+    const {
+      users,
+    }: {
+      users: { edges: { node: { fullName: string } }[]; pageInfo: { endCursor: string | null; hasNextPage: boolean } };
+    } = await admin.request(UsersDocument, { first: 10, after, orderBy: [{ field: 'EMAIL', direction: 'DESC' }] });
     names.push(...users.edges.map(({ node }) => node.fullName));
     after = users.pageInfo.hasNextPage ? users.pageInfo.endCursor : null;
   } while (after !== null);
@@ -169,7 +172,10 @@ test('a picture is uploaded, shown and removed', async () => {
   const refused = await admin.request(SetUserAvatarDocument, { input: { id, avatar: text } });
   assert.equal(formErrors(refused.setUserAvatar).fields['avatar']?.[0]?.code, 'INVALID');
   const large = new Blob([new Uint8Array(3 * 1024 * 1024)]);
-  await assert.rejects(admin.request(SetUserAvatarDocument, { input: { id, avatar: large } }), isError('PAYLOAD_TOO_LARGE'));
+  await assert.rejects(
+    admin.request(SetUserAvatarDocument, { input: { id, avatar: large } }),
+    isError('PAYLOAD_TOO_LARGE'),
+  );
 });
 
 test('groups and institutions are listed, and a user joins a group', async () => {
@@ -196,7 +202,10 @@ test('a session that has ended is renewed once for all requests', async () => {
     },
   });
   const viewers = await Promise.all([1, 2, 3].map(() => roster.request(ViewerDocument)));
-  assert.deepEqual(viewers.map(({ viewer }) => viewer?.email), Array(3).fill(server.login('admin')));
+  assert.deepEqual(
+    viewers.map(({ viewer }) => viewer?.email),
+    Array(3).fill(server.login('admin')),
+  );
   assert.equal(asked, 1);
 });
 

@@ -29,8 +29,13 @@ export class Server {
   /** Starts it, at the same address as before. */
   async begin(): Promise<void> {
     const options = ['--data-dir', join(this.dir, 'data'), '--tokens', join(this.dir, 'tokens.json')];
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(ROSTER_|DATABASE_URL$)/.test(name)));
-    const child = spawn(BINARY, ['demo', '--users', '50', '--listen', this.address, ...options], { cwd: this.dir, env });
+    const env = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !/^(ROSTER_|DATABASE_URL$)/.test(name)),
+    );
+    const child = spawn(BINARY, ['demo', '--users', '50', '--listen', this.address, ...options], {
+      cwd: this.dir,
+      env,
+    });
     this.#process = child;
     this.#out = '';
     child.stderr.on('data', (data) => (this.#log += data));

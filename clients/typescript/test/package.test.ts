@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { Server } from './server.js';
+
+const run = promisify(execFile);
+let server: Server;
+
+before(async () => {
+  server = await Server.start();
+});
+after(() => server.stop());
+
+async function examples(): Promise<string[]> {
+  const readme = await readFile('README.md', 'utf8');
+  return [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code ?? '');
+}
+
+test('the first example of the README works', async () => {
+  const [first] = await examples();
+  await writeFile('build/first.mjs', first ?? '');
+  const { token } = (await server.client('license_admin')).tokens;
+  const { stdout } = await run('node', ['build/first.mjs'], {
+    env: { ...process.env, URL: server.url, TOKEN: token ?? '' },
+  });
+  assert.equal(stdout.trim().split('\n').length, 3, stdout);
+});
+
+test('the examples of the README have the right types', async () => {
+  const files = await Promise.all(
+    (await examples()).map(async (code, index) => {
+      const file = `readme-${index}.mts`;
+      await writeFile(`build/${file}`, code);
+      return file;
+    }),
+  );
+  const compilerOptions = {
+    types: ['node'],
+    noEmit: true,
+    noUnusedLocals: false,
+    noPropertyAccessFromIndexSignature: false,
+    exactOptionalPropertyTypes: false,
+    rootDir: '.',
+  };
+  await writeFile(
+    'build/tsconfig.json',
+    JSON.stringify({ extends: '../tsconfig.json', compilerOptions, include: files }),
+  );
+  await run('node_modules/.bin/tsc', ['-p', 'build']).catch(({ stdout }) => assert.fail(stdout));
+});
+
+test('the package has its modules, their types and the README, and nothing else', async () => {
+  const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts']);
+  const [pack] = JSON.parse(stdout) as [{ files: { path: string }[] }];
+  const paths = pack.files.map(({ path }) => path);
+  for (const path of [
+    'README.md',
+    'package.json',
+    'dist/index.js',
+    'dist/index.d.ts',
+    'dist/apollo.js',
+    'dist/urql.js',
+  ]) {
+    assert(paths.includes(path), path);
+  }
+  assert.deepEqual(
+    paths.filter((path) => !/^(README\.md|package\.json|dist\/.*\.(js|d\.ts))$/.test(path)),
+    [],
+  );
+});
