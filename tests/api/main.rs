@@ -66,6 +66,7 @@ mod names;
 mod node;
 mod pages;
 mod people;
+mod people_finder;
 mod persisted_documents;
 mod plans;
 mod playground;

@@ -1,0 +1,62 @@
+import { SearchUsersDocument, UsersDocument, type UserSummaryFragment } from '@roster/client';
+import { useEffect, useRef, useState } from 'react';
+import { useQuery, type CombinedError } from 'urql';
+
+const PAGE = 20;
+
+interface Users {
+  readonly totalCount: number;
+  readonly edges: { readonly node: UserSummaryFragment }[];
+  readonly pageInfo: {
+    readonly startCursor: string | null;
+    readonly endCursor: string | null;
+    readonly hasNextPage: boolean;
+  };
+}
+
+interface List {
+  readonly users: Users | undefined;
+  readonly error: CombinedError | undefined;
+  /** Shows one page more. */
+  readonly more: () => void;
+}
+
+/** All users, or those whom the words find. The cache joins their pages. */
+export function useUsers(words: string, isLive: boolean): List {
+  const [wanted, setWanted] = useState(PAGE);
+  const [after, setAfter] = useState<string | null>(null);
+  const { users, error } = usePages(words, after, isLive);
+
+  // When users come or go, the cache forgets all pages: then they are read again from the first, as many as before.
+  const isComplete = users !== undefined && (users.pageInfo.startCursor !== null || users.edges.length === 0);
+  useEffect(() => {
+    if (users && !isComplete) {
+      setAfter(null);
+    } else if (users && users.edges.length < wanted && users.pageInfo.hasNextPage) {
+      setAfter(users.pageInfo.endCursor);
+    }
+  }, [users, isComplete, wanted]);
+
+  const shown = useRef<Users>(undefined);
+  if (isComplete) {
+    shown.current = users;
+  }
+  return { users: shown.current, error, more: () => setWanted((shown.current?.edges.length ?? 0) + PAGE) };
+}
+
+function usePages(words: string, after: string | null, isLive: boolean) {
+  // Read again once changes are followed, so that none is missed in between.
+  const requestPolicy = isLive ? 'cache-and-network' : 'cache-first';
+  const isSearch = words.trim() !== '';
+  const variables = { first: PAGE, after };
+  const [all] = useQuery({ query: UsersDocument, variables, pause: isSearch, requestPolicy });
+  const [found] = useQuery({
+    query: SearchUsersDocument,
+    variables: { ...variables, query: words },
+    pause: !isSearch,
+    requestPolicy,
+  });
+  return isSearch
+    ? { users: found.data?.searchUsers, error: found.error }
+    : { users: all.data?.users, error: all.error };
+}

@@ -1,0 +1,131 @@
+//! The example in examples/react-urql, which uses the package for TypeScript, in a browser and from another origin.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::app::PASSWORD;
+use crate::browser::Browser;
+use crate::process::{ADMIN, Caller, Sandbox};
+use crate::{avatars, clients, node};
+
+const FILES: [(&str, &str); 3] =
+    [("/index.html", "text/html"), ("/dist/main.js", "text/javascript"), ("/dist/main.css", "text/css")];
+
+fn path(file: &str) -> PathBuf {
+    node::path("examples/react-urql").join(file.trim_start_matches('/'))
+}
+
+/// Whether the example is built. If not, notes that the test is skipped; an error if `ROSTER_REQUIRE_ALL` is set.
+fn is_built() -> bool {
+    let is_built = FILES.iter().all(|(file, _)| path(file).is_file());
+    let reason = "`npm run build` has not been run in examples/react-urql";
+    assert!(is_built || std::env::var_os("ROSTER_REQUIRE_ALL").is_none(), "{reason}");
+    if !is_built {
+        // Not with eprintln!, whose output the test harness captures.
+        writeln!(std::io::stderr(), "{reason}: the example is not tested in a browser").unwrap();
+    }
+    is_built
+}
+
+/// Serves the files of the example, and returns their origin.
+async fn serve() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(respond(stream));
+        }
+    });
+    origin
+}
+
+async fn respond(mut stream: TcpStream) {
+    let mut request = [0; 4096];
+    let Ok(length) = stream.read(&mut request).await else { return };
+    let request = String::from_utf8_lossy(&request[..length]).into_owned();
+    let Some((file, media_type)) = FILES.iter().find(|(file, _)| request.starts_with(&format!("GET {file}"))) else {
+        return;
+    };
+    let body = fs::read(path(file)).unwrap();
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    let _ = stream.write_all(&[head.into_bytes(), body].concat()).await;
+    let _ = stream.shutdown().await;
+}
+
+/// Creates a user of this name, and returns their ID.
+async fn create(root: &Caller, first_name: &str) -> String {
+    let email = format!("{first_name}@example.org");
+    let input = json!({ "firstName": first_name, "lastName": "Quill", "email": email, "sendRegistrationEmail": false });
+    clients::mutate(root, "createUser", "user", &input).await.unwrap()
+}
+
+async fn sign_in(browser: &Browser) {
+    browser.write("[name=login]", ADMIN).await;
+    browser.write("[name=password]", PASSWORD).await;
+    browser.click("#sign-in button").await;
+    browser.see("#viewer", "Root Alder").await;
+    browser.see("#live", "Live").await;
+}
+
+/// Opens the only user that is shown, corrects an error in the form, and uploads a picture.
+async fn edit(browser: &Browser, sandbox: &Sandbox) {
+    browser.click(".people button").await;
+    browser.write("[name=position]", "Nurse").await;
+    browser.write("[name=phone]", "none").await;
+    browser.click("#profile button").await;
+    browser.see("[name=phone] + [role=alert]", "Must be a phone number").await;
+    assert_eq!(browser.run("return document.querySelector('[name=position]').value").await, "Nurse");
+    browser.write("[name=phone]", "1").await;
+    browser.click("#profile button").await;
+    browser.see(".people small", "Nurse").await;
+
+    let picture = sandbox.path("picture.png");
+    fs::write(&picture, avatars::png(8, 8)).unwrap();
+    browser.write("#avatar", picture.to_str().unwrap()).await;
+    browser.see_true("return document.querySelector('.people img')?.naturalWidth === 8").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_finds_and_edits_people_who_change_meanwhile() {
+    if !is_built() {
+        return;
+    }
+    let Some(browser) = Browser::start().await else { return };
+    let origin = serve().await;
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    let server = sandbox.serve(&["--allowed-origins", &origin]).await;
+    let root = server.sign_in(ADMIN).await;
+    for number in 0..30 {
+        create(&root, &format!("User{number}")).await;
+    }
+    browser.open(&format!("{origin}/index.html?server={}", server.url(""))).await;
+    sign_in(&browser).await;
+
+    browser.see("#count", "20 of 31").await;
+    browser.click("#more").await;
+    browser.see("#count", "31 of 31").await;
+    let iris = create(&root, "Iris").await;
+    browser.see("#count", "32 of 32").await;
+    browser.see(".people", "Iris Quill").await;
+    browser.write("[type=search]", "qiull iris").await;
+    browser.see("#count", "1 of 1").await;
+
+    edit(&browser, &sandbox).await;
+    clients::mutate(&root, "updateUser", "user", &json!({ "id": iris, "position": "Surgeon" })).await.unwrap();
+    browser.see(".people small", "Surgeon").await;
+    browser.see_true("return document.querySelector('[name=position]').value === 'Surgeon'").await;
+    clients::mutate(&root, "setActive", "user", &json!({ "id": iris, "active": false })).await.unwrap();
+    browser.see("#count", "0 of 0").await;
+
+    browser.click("#sign-out").await;
+    browser.see("#sign-in", "Password").await;
+    assert_eq!(browser.console().await, [""; 0]);
+}
