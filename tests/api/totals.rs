@@ -124,7 +124,7 @@ on_every_database! {
         let admin = app.license_admin().await;
         let import = async |lines: Vec<Value>| {
             let file: String = lines.iter().map(|line| line.to_string() + "\n").collect();
-            let summary = roster::cli::import::load(&app.db, app.license, Cursor::new(file), |_| ()).await.unwrap();
+            let summary = roster::import::load(&app.db, app.license, Cursor::new(file), |_| ()).await.unwrap();
             assert!(summary.invalid.is_empty(), "{summary:?}");
         };
         let houses = ["House 0", "House 1"].map(|name| json!({ "institution": { "name": name, "kind": "HOSPITAL", "country": "AU" } }));
