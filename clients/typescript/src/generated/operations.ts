@@ -67,7 +67,7 @@ export type ChangeKind =
   | 'DELETED'
   /**
    * The viewer can no longer see the object, such as a user who was deactivated or an object that was deleted later.
-   * `node` is null, and `changedFields` is empty.
+   * The object itself is null, and `changedFields` is empty.
    */
   | 'REMOVED'
   /** The object was updated. */
@@ -306,6 +306,11 @@ export type InvitationState =
   | 'EXPIRED'
   /** The mail server refused the email permanently, or it could not be sent within a day. It is not retried. */
   | 'FAILED'
+  /**
+   * No invitation was ever requested, and the user has no password, no activation link that is valid, and has never signed
+   * in. Only for filters: `User.invitation` is null then.
+   */
+  | 'NOT_INVITED'
   /** The email is waiting to be sent for the first time or, after an error, to be retried. */
   | 'QUEUED'
   /** The email was handed over to the mail server. Its link has not been used yet. */
@@ -383,7 +388,7 @@ export type SetGroupMemberInput = {
   groupId: string;
   /** The user's role in the group. */
   role: GroupRole;
-  /** The ID of the user, who must be in the group's license. */
+  /** The ID of the user, who must be in the group's license (`NOT_FOUND` otherwise). */
   userId: string;
 };
 
@@ -412,25 +417,26 @@ export type StringFilter = {
   endsWith?: string | null | undefined;
   /** The string is equal to this string. */
   eq?: string | null | undefined;
-  /** The string comes after this string, in Unicode order. */
+  /** The string comes after this string, in the order of Unicode code points. */
   gt?: string | null | undefined;
-  /** The string comes after this string, in Unicode order, or is equal to it. */
+  /** The string comes after this string, in the order of Unicode code points, or is equal to it. */
   gte?: string | null | undefined;
   /** The string is one of these strings. At most 100. An empty list matches nothing. */
   in?: Array<string> | null | undefined;
   /** Whether there is no value. */
   isNull?: boolean | null | undefined;
-  /** The string comes before this string, in Unicode order. */
+  /** The string comes before this string, in the order of Unicode code points. */
   lt?: string | null | undefined;
-  /** The string comes before this string, in Unicode order, or is equal to it. */
+  /** The string comes before this string, in the order of Unicode code points, or is equal to it. */
   lte?: string | null | undefined;
   /** The string begins with this string. */
   startsWith?: string | null | undefined;
 };
 
 /**
- * Input of `updateUser`. Absent fields stay unchanged. Null clears a value, as does blank text except in `password`
- * and `pin`. For `firstName`, `lastName`, `adminRights`, `attributes`, enums and booleans, null is an error
+ * Input of `updateUser`. Absent fields stay unchanged, except that `fullSiteAccess` becomes `true` when a user becomes
+ * a license administrator, and `false` when a user ceases to be one. Null clears a value, as does blank text except in
+ * `password` and `pin`. For `firstName`, `lastName`, `adminRights`, `attributes`, enums and booleans, null is an error
  * (`NULL_NOT_ALLOWED`).
  */
 export type UpdateUserInput = {
@@ -502,9 +508,9 @@ export type UpdateUserInput = {
   /** The user's ORCID iD, bare or as a URL. At most 100 characters. Its checksum is verified. */
   orcidId?: string | null | undefined;
   /**
-   * The user's new password. At least 12 characters by default (a server setting), at most 128, and hard to guess. Null
-   * removes the password. Setting or removing it ends the user's sessions. Viewers cannot change their own password this
-   * way; see `changePassword`.
+   * The user's new password. At least 12 characters by default (a server setting), at most 128, and hard to guess.
+   * Null removes the password. Setting or removing it ends the user's sessions, forgets their devices and
+   * invalidates their links. Viewers cannot change their own password this way; see `changePassword`.
    */
   password?: string | null | undefined;
   /** The user's phone number. At most 20 characters, at least one of which is a digit. */
@@ -576,7 +582,7 @@ export type UserFilter = {
   institution?: IdFilter | null | undefined;
   /**
    * The states of the invitation to include. At most 100. An empty list matches no user. Users without an invitation
-   * never match. Administrators only.
+   * match only `NOT_INVITED`. Administrators only.
    */
   invitation?: Array<InvitationState> | null | undefined;
   /** Whether the user can sign in. Inactive users are listed only with `includeInactive`. */
@@ -694,7 +700,11 @@ type PayloadStatus_DeleteUserPayload_Fragment = { success: boolean, message: str
 
 type PayloadStatus_EndSessionsPayload_Fragment = { success: boolean, message: string, errors: Array<{ code: ErrorCode, path: Array<string>, message: string }> };
 
+type PayloadStatus_ExportUserPayload_Fragment = { success: boolean, message: string, errors: Array<{ code: ErrorCode, path: Array<string>, message: string }> };
+
 type PayloadStatus_GroupPayload_Fragment = { success: boolean, message: string, errors: Array<{ code: ErrorCode, path: Array<string>, message: string }> };
+
+type PayloadStatus_ImportUsersPayload_Fragment = { success: boolean, message: string, errors: Array<{ code: ErrorCode, path: Array<string>, message: string }> };
 
 type PayloadStatus_InstitutionPayload_Fragment = { success: boolean, message: string, errors: Array<{ code: ErrorCode, path: Array<string>, message: string }> };
 
@@ -716,7 +726,9 @@ export type PayloadStatusFragment =
   | PayloadStatus_DeleteInstitutionPayload_Fragment
   | PayloadStatus_DeleteUserPayload_Fragment
   | PayloadStatus_EndSessionsPayload_Fragment
+  | PayloadStatus_ExportUserPayload_Fragment
   | PayloadStatus_GroupPayload_Fragment
+  | PayloadStatus_ImportUsersPayload_Fragment
   | PayloadStatus_InstitutionPayload_Fragment
   | PayloadStatus_LoginPayload_Fragment
   | PayloadStatus_LogoutPayload_Fragment
