@@ -158,8 +158,8 @@ fn check_dates(chain: &[CertificateDer<'static>], provider: &Arc<CryptoProvider>
     anchors.add(last.clone()).map_err(|error| format!("not a valid certificate: {error}"))?;
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(anchors), Arc::clone(provider)).build();
     let (Ok(verifier), Ok(name)) = (verifier, ServerName::try_from("localhost")) else { return Ok(()) };
-    let verified = verifier.verify_server_cert(own, issuers, &name, &[], UnixTime::now());
-    let Err(rustls::Error::InvalidCertificate(error)) = verified else { return Ok(()) };
+    let outcome = verifier.verify_server_cert(own, issuers, &name, &[], UnixTime::now());
+    let Err(rustls::Error::InvalidCertificate(error)) = outcome else { return Ok(()) };
     match error {
         CertificateError::ExpiredContext { not_after, .. } => Err(format!("expired at {}", describe(not_after))),
         CertificateError::NotValidYetContext { not_before, .. } => {

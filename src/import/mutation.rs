@@ -52,7 +52,7 @@ impl ImportUsersPayload {
         let results = ListItem::list(rows);
         if !errors.is_empty() {
             let message = format!("Nothing was saved: {counts}.");
-            return Self { results, message, ..Self::rejected(errors) };
+            return Self { message, results, ..Self::rejected(errors) };
         }
         let message = if dry_run {
             format!("Dry run: nothing was saved; the rows would be: {counts}.")

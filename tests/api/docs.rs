@@ -60,15 +60,12 @@ async fn check(page: &Path) {
             }
         };
         let Some(actual) = actual else { continue };
-        match expected {
-            Some(expected) => {
-                let differences = names.compare(&expected, &actual);
-                assert!(differences.is_empty(), "{place}: {text}\n{differences:#?}\n{actual:#}");
-            }
-            None => {
-                let is_success = actual["data"].is_object() && actual.get("errors").is_none();
-                assert!(is_success, "{place}: {text}\n{actual:#}");
-            }
+        if let Some(expected) = expected {
+            let differences = names.compare(&expected, &actual);
+            assert!(differences.is_empty(), "{place}: {text}\n{differences:#?}\n{actual:#}");
+        } else {
+            let is_success = actual["data"].is_object() && actual.get("errors").is_none();
+            assert!(is_success, "{place}: {text}\n{actual:#}");
         }
     }
 }
@@ -84,8 +81,8 @@ fn run(sandbox: &Sandbox, script: &str, names: &Names) -> String {
 
 /// The response to a document. None for a subscription, which only begins.
 async fn execute(server: &Process, document: &str, variables: &Value, names: &Names) -> Option<Value> {
-    let named = document.lines().next().and_then(|line| line.strip_prefix(TOKEN_LINE));
-    let token = Some(names.get(named.unwrap_or("TOKEN")));
+    let name_of_token = document.lines().next().and_then(|line| line.strip_prefix(TOKEN_LINE));
+    let token = Some(names.get(name_of_token.unwrap_or("TOKEN")));
     if document.starts_with("subscription") {
         let body = json!({ "query": document, "variables": variables });
         EventStream::open(&server.url("/graphql"), token, &body, None).await.begin().await;
