@@ -33,10 +33,10 @@ const MAX_LINK_ATTEMPTS: i32 = 20;
 /// The most logins of other licenses that one user may encounter within that time.
 const MAX_FOREIGN_LOGINS: i32 = 20;
 
-/// Counts attempts ($5). An attempt is counted before its secret is checked, so that no more of many parallel attempts get through than
-/// are allowed. A counter whose time is over starts again. The time of an account's counter is extended by every attempt until
-/// it locks ($4), so that no 15 minutes contain more attempts than are allowed; the time of an address's counter is not,
-/// because many users may share an address.
+/// Counts attempts ($5). An attempt is counted before its secret is checked, so that no more of many parallel attempts get
+/// through than are allowed. A counter whose time is over starts again. The time of an account's counter is extended by every
+/// attempt until it locks ($4), so that no 15 minutes contain more attempts than are allowed; the time of an address's counter
+/// is not, because many users may share an address.
 const INCREMENT: &str = "\
 INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($1, $5, $2)
 ON CONFLICT (subject) DO UPDATE SET
@@ -122,7 +122,7 @@ pub async fn count_stranger_attempt(db: &Db, login: &ThrottleKey, user: &Throttl
     }
     let (of_login, of_user) = of_login.zip(of_user).ok_or_else(|| Error::internal("an attempt was not counted"))?;
     // Depends on the login alone: the amount of work must not reveal whether the user was counted before.
-    delete_expired(db, of_login).await?;
+    delete_expired(db, of_login == 1).await?;
     Ok(StrangerStatus { login: ThrottleStatus::of_account(of_login), user: ThrottleStatus::of_account(of_user) })
 }
 
@@ -189,7 +189,7 @@ pub fn check_foreign_login_count(found: i32) -> Result<(), Error> {
 /// # Errors
 /// `RateLimited` if there were too many.
 pub async fn count_foreign_logins(db: &Db, user_id: Id, count: i32) -> Result<(), Error> {
-    let found = increase(db, &ThrottleKey::of_foreign_logins(user_id), MAX_FOREIGN_LOGINS, count).await?;
+    let found = increment_by(db, &ThrottleKey::of_foreign_logins(user_id), MAX_FOREIGN_LOGINS, count).await?;
     if found > MAX_FOREIGN_LOGINS { Err(too_many_taken_logins()) } else { Ok(()) }
 }
 
@@ -211,21 +211,21 @@ async fn read_count(db: &Db, counter: &ThrottleKey) -> Result<i32, Error> {
 }
 
 async fn increment(db: &Db, counter: &ThrottleKey, locked_from: i32) -> Result<i32, Error> {
-    increase(db, counter, locked_from, 1).await
+    increment_by(db, counter, locked_from, 1).await
 }
 
-async fn increase(db: &Db, counter: &ThrottleKey, locked_from: i32, by: i32) -> Result<i32, Error> {
+async fn increment_by(db: &Db, counter: &ThrottleKey, locked_from: i32, count: i32) -> Result<i32, Error> {
     let (now, expired) = (now(), now() - PERIOD);
-    let values = [counter.0.clone().into(), now.into(), expired.into(), locked_from.into(), by.into()];
+    let values = [counter.0.clone().into(), now.into(), expired.into(), locked_from.into(), count.into()];
     let row = db.write().query_one_raw(statement(db.write(), INCREMENT, values)).await?;
     let wrong: i32 = row.ok_or_else(|| Error::internal("an attempt was not counted"))?.try_get("", "wrong")?;
-    delete_expired(db, wrong).await?;
+    delete_expired(db, wrong == count).await?;
     Ok(wrong)
 }
 
 /// Deletes expired counters whenever a new one starts.
-async fn delete_expired(db: &Db, wrong: i32) -> Result<(), Error> {
-    if wrong == 1 {
+async fn delete_expired(db: &Db, is_new: bool) -> Result<(), Error> {
+    if is_new {
         db.write().execute_raw(statement(db.write(), DELETE_EXPIRED, [(now() - PERIOD).into()])).await?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `roster health`: asks a running server for its health, such as for the health check of a container.
+//! `roster health`: checks the health of a running server, such as for the health check of a container.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,24 +14,24 @@ use super::config::{Health, Listen, Settings};
 use super::output::print_line;
 use super::unverified;
 
-/// The time within which the server must answer.
+/// The time within which the server must respond.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The length of the part of an answer that ends with its status code: `HTTP/1.1 200`.
+/// The length of the part of a response that ends with its status code: `HTTP/1.1 200`.
 const STATUS_END: usize = 12;
 
 pub async fn check_health(settings: &Settings, options: &Health) -> anyhow::Result<()> {
     let path = if options.live { "/health/live" } else { "/health/ready" };
     let listen = &settings.listen;
-    let answer = tokio::time::timeout(TIMEOUT, request_status(settings, path)).await;
-    let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let status = answer.with_context(|| format!("no answer from {listen}"))?;
+    let response = tokio::time::timeout(TIMEOUT, request_status(settings, path)).await;
+    let response = response.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let status = response.with_context(|| format!("no response from {listen}"))?;
     print_line!("{path} {status}")?;
-    anyhow::ensure!(status == 200, "{path} of {listen} answers {status}");
+    anyhow::ensure!(status == 200, "{path} of {listen}: status {status}, expected 200");
     Ok(())
 }
 
-/// Returns the status code of the answer to a request of the server that listens as these settings say.
+/// Returns the status code of the response of the server that listens as these settings say.
 async fn request_status(settings: &Settings, path: &str) -> io::Result<u16> {
     #[cfg(unix)]
     if let Listen::Unix(socket) = &settings.listen {
@@ -64,5 +64,5 @@ async fn status_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str
     stream.read_exact(&mut start).await?;
     let start = std::str::from_utf8(&start).unwrap_or_default();
     let status = start.strip_prefix("HTTP/1.1 ").and_then(|status| status.parse().ok());
-    status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+    status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP"))
 }

@@ -5,7 +5,6 @@ use super::open::{DATA_DIR, check_key, close, open_with_key};
 use super::output::print_line;
 use crate::license;
 use crate::mail::MailQueue;
-use crate::scalar::Id;
 use crate::user::never_invited::{self, SendingTimes};
 
 pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()> {
@@ -13,7 +12,7 @@ pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()>
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
     let license = license::resolve(&db, options.license.as_deref()).await?;
     let queue = MailQueue { key: hasher.key(), language: options.language };
-    let (mut times, mut after, mut invited) = (SendingTimes::new(options.per_minute), None::<Id>, 0_u64);
+    let (mut times, mut after, mut invited) = (SendingTimes::new(options.per_minute), None, 0_u64);
     loop {
         let page = never_invited::candidates(&db, license.id, after).await?;
         let Some(last) = page.last() else { break };
@@ -21,8 +20,8 @@ pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()>
         if options.dry_run {
             for user in &page {
                 print_line!("{}  {} <{}>", user.id.0, user.name(), user.email.as_deref().unwrap_or_default())?;
-                invited += 1;
             }
+            invited += page.len() as u64;
         } else {
             invited += never_invited::invite(&db, queue, &page, &mut times).await?;
         }

@@ -94,7 +94,7 @@ pub async fn change_pin(
     };
     validator.finish()?;
     let user_id = viewer.signed_in()?.user_id;
-    check_pin_enabled(authenticator.db.read(), user_id).await?;
+    check_pin_not_locked(authenticator.db.read(), user_id).await?;
     let pin_hash = match pin {
         Some(pin) => Some(authenticator.hasher.hash(pin, Some(user_id)).await?),
         None => None,
@@ -102,7 +102,7 @@ pub async fn change_pin(
     let (transaction, viewer, old) = actor::begin_on_oneself(authenticator.db, viewer).await?;
     let user_id = old.id;
     let has_pin = pin_hash.is_some();
-    check_pin_enabled(&transaction, user_id).await?;
+    check_pin_not_locked(&transaction, user_id).await?;
     if !set_pin(&transaction, user_id, pin_hash).await? {
         return Ok(old);
     }
@@ -129,7 +129,7 @@ pub async fn unlock(authenticator: &Authenticator<'_>, viewer: &Viewer, id: &str
 }
 
 /// Refuses a user whose PIN is disabled: a new PIN must not enable it.
-async fn check_pin_enabled(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
+async fn check_pin_not_locked(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
     let current = pin::Entity::find_by_id(user_id).one(db).await?;
     if current.is_some_and(|current| current.wrong >= MAX_WRONG_PINS) {
         let message = "The PIN is locked after too many wrong PINs; sign in with your password first.";

@@ -27,7 +27,7 @@ pub fn locked() -> Error {
 
 /// Returns the error after too many wrong PINs: `LOCKED`.
 #[must_use]
-pub fn pin_disabled() -> Error {
+pub fn pin_locked() -> Error {
     rejected(ErrorCode::Locked, "The PIN is locked after too many wrong PINs; sign in with your password.")
 }
 

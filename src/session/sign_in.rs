@@ -3,7 +3,7 @@
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
-use super::errors::{LOCKED, inactive, invalid_credentials, pin_disabled};
+use super::errors::{LOCKED, inactive, invalid_credentials, pin_locked};
 use super::start::{NewSession, SessionStart};
 use crate::access::{LicenseTerm, is_active_in_valid_license};
 use crate::auth::password::{Hasher, PasswordCandidate, Verification};
@@ -207,7 +207,7 @@ impl Authenticator<'_> {
             .filter(pin::Column::Wrong.lt(MAX_WRONG_PINS))
             .exec_with_returning(self.db.write())
             .await?;
-        counted.first().map(|pin| pin.wrong).ok_or_else(pin_disabled)
+        counted.first().map(|pin| pin.wrong).ok_or_else(pin_locked)
     }
 
     /// Finds the account of a login, with one statement whether or not it exists.

@@ -79,12 +79,10 @@ pub async fn invite(
         .lock_exclusive()
         .all(&transaction)
         .await?;
-    let mut invited = 0;
     for user in &users {
-        invited += 1;
         queue.invite_at(&transaction, user, None, times.take()).await?;
     }
     let events = users.iter().map(|user| Entry::new(AuditAction::LinkCreated, user));
     audit::commit(transaction, events).await?;
-    Ok(invited)
+    Ok(users.len() as u64)
 }

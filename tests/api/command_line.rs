@@ -715,7 +715,7 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
 }
 
 #[tokio::test]
-async fn completions_and_a_page_of_the_manual_have_all_settings() {
+async fn completions_and_the_manual_page_have_all_settings() {
     let sandbox = Sandbox::on_sqlite();
     let fish = sandbox.run(&["completions", "fish"]).await;
     let man = sandbox.run(&["man"]).await;

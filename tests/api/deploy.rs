@@ -145,7 +145,7 @@ async fn the_health_check_of_the_image_follows_the_server() {
     server.signal("TERM");
     assert_eq!(server.code().await, 0);
     let stopped = sandbox.run(&arguments).await;
-    assert!(stopped.code == 1 && stopped.err.contains(&format!("no answer from {address}")), "{stopped:?}");
+    assert!(stopped.code == 1 && stopped.err.contains(&format!("no response from {address}")), "{stopped:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

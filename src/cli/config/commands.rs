@@ -23,8 +23,8 @@ pub enum Command {
     Migrate,
     /// Import users, groups and institutions from a file. May be repeated: existing records are updated.
     Import(Import),
-    /// Export a license: its users, groups, institutions, attributes and pictures. Or everything about one user. A server may run
-    /// at the same time.
+    /// Export a license with its users, groups, institutions, attributes and pictures, or everything about one user. A server may
+    /// run at the same time.
     Export(Export),
     /// Invite users by email, such as those of an import. A server, which may run at the same time, sends the emails.
     Invite(Invite),
@@ -44,11 +44,11 @@ pub enum Command {
     Backup(Backup),
     /// Restore a backup where no database is, or verify one.
     Restore(Restore),
-    /// Ask a running server for its health, at --listen on the same machine. The exit code is 0 if it is ready, otherwise 1.
+    /// Check the health of the server at --listen on the same machine. The exit code is 0 if it is ready, otherwise 1.
     Health(Health),
-    /// Print the script by which a shell completes commands and flags.
+    /// Print the completion script of a shell.
     Completions(Completions),
-    /// Print the page of the manual, in roff.
+    /// Print the manual page, in roff.
     Man,
     /// Show the effective settings, the database with its parameters, and pending migrations. Changes nothing.
     Doctor,
@@ -146,7 +146,7 @@ pub struct Backup {
 /// Options of `roster health`.
 #[derive(Debug, Args)]
 pub struct Health {
-    /// Ask only whether the server answers, also while it waits for its database.
+    /// Check only whether the server responds, also while it waits for its database.
     #[arg(long)]
     pub live: bool,
 }
