@@ -6,12 +6,14 @@ mod documents;
 mod environment;
 mod file;
 mod invite;
+mod license;
 mod listen;
 mod mail;
 mod secret;
 mod settings;
 mod tls;
 mod transfer;
+mod urls;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -19,11 +21,11 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 pub use self::backups::Backups;
 pub use self::commands::{
     Admin, AdminCreate, AdminLink, Audit, Backup, Command, Completions, Demo, Documents, DocumentsPublish,
-    DocumentsWithdraw, Health, License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename, Restore,
-    Schema, SchemaFormat,
+    DocumentsWithdraw, Health, Restore, Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::invite::Invite;
+pub use self::license::{License, LicenseCreate, LicenseExtend, LicenseKindArgument, LicenseRename};
 pub use self::listen::Listen;
 pub use self::mail::Mail;
 pub use self::settings::{LogFormat, Settings};

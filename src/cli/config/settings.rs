@@ -14,14 +14,15 @@ use super::listen::Listen;
 use super::mail::Mail;
 use super::secret::Secret;
 use super::tls::TlsSettings;
+use super::urls::public_url;
 use crate::auth::password::{self, Hasher};
 use crate::auth::policy::{Lifetime, SignInPolicy};
-use crate::auth::redirect::{AllowedPrefix, NextUrls};
+use crate::auth::redirect::AllowedPrefix;
 use crate::auth::server_key::{self, Key};
 use crate::{db, http};
 
 /// The default address that the server listens on.
-const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
+pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 
 /// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -216,46 +217,6 @@ impl Settings {
         }
     }
 
-    /// Returns the URL at which users reach the server: the public URL, or by default the one derived from `listen`.
-    #[must_use]
-    pub fn public_url(&self, listen: &Listen) -> String {
-        self.public_url.clone().unwrap_or_else(|| self.own_url(listen))
-    }
-
-    /// Returns the URL at which users reach the server unless it is the default.
-    #[must_use]
-    pub fn url_if_set(&self) -> Option<String> {
-        let listens_elsewhere = self.listen.to_string() != DEFAULT_LISTEN;
-        self.public_url.clone().or_else(|| listens_elsewhere.then(|| self.own_url(&self.listen)))
-    }
-
-    /// Returns the URLs to which users may be redirected: those that are set, or by default the public URL.
-    #[must_use]
-    pub fn next_urls(&self, public_url: &str) -> NextUrls {
-        if !self.next_urls.is_empty() {
-            return NextUrls::new(self.next_urls.clone());
-        }
-        // Parsed and serialized, so that the URL has the form in which browsers send it. One that does not parse allows no
-        // redirects.
-        let public = url::Url::parse(public_url).ok();
-        NextUrls::new(public.and_then(|url| AllowedPrefix::parse(url.as_str()).ok()).into_iter().collect())
-    }
-
-    /// Returns the origins whose pages may use the API: those that are set, that of the public URL, and those of the URLs to which
-    /// users are redirected with the token of their session. Each once.
-    #[must_use]
-    pub fn all_allowed_origins(&self, public_url: &str) -> Vec<http::Origin> {
-        let own = url::Url::parse(public_url).ok().map(|url| http::Origin::of(&url.origin()));
-        let next = self.next_urls(public_url);
-        let mut origins: Vec<http::Origin> = Vec::new();
-        for origin in self.allowed_origins.iter().cloned().chain(own).chain(next.origins()) {
-            if !origins.contains(&origin) {
-                origins.push(origin);
-            }
-        }
-        origins
-    }
-
     /// Returns the policy of signing in.
     #[must_use]
     pub fn sign_in_policy(&self) -> SignInPolicy {
@@ -278,16 +239,6 @@ fn database_url(text: &str) -> Result<String, String> {
 
 fn key_text(text: &str) -> Result<Key, String> {
     Key::parse(text).ok_or_else(|| "expected 32 bytes in base64".to_owned())
-}
-
-fn public_url(text: &str) -> Result<String, String> {
-    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
-    let is_valid = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none();
-    if is_valid && url.fragment().is_none() {
-        Ok(text.to_owned())
-    } else {
-        Err("expected http(s)://host/path".to_owned())
-    }
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

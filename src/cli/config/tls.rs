@@ -40,12 +40,6 @@ impl TlsSettings {
 }
 
 impl Settings {
-    /// Returns the URL by which a browser on the same machine reaches the server, without a trailing slash.
-    #[must_use]
-    pub fn own_url(&self, listen: &Listen) -> String {
-        listen.url(if self.tls.is_set() { "https" } else { "http" })
-    }
-
     /// Reads the certificate and the key, if they are set.
     ///
     /// # Errors
