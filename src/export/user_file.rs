@@ -86,9 +86,11 @@ async fn profile(db: &impl ConnectionTrait, reader: Reader<'_>, row: user::Model
     if let Reader::Viewer(viewer) = reader {
         keep_visible_rights(&mut object, viewer, &user.row);
     }
-    let groups = group_names(db, user.memberships.iter().map(|row| row.group_id).collect()).await?;
-    let granted = user.grants.iter().map(|row| row.institution_id);
-    let institutions = institution_names(db, granted.chain(user.row.institution_id).collect()).await?;
+    let joined = user.memberships.iter().map(|row| row.group_id).collect();
+    let groups = names_of::<group::Entity>(db, [group::Column::Id, group::Column::Name], joined).await?;
+    let granted = user.grants.iter().map(|row| row.institution_id).chain(user.row.institution_id).collect();
+    let columns = [institution::Column::Id, institution::Column::Name];
+    let institutions = names_of::<institution::Entity>(db, columns, granted).await?;
     add_names(&mut object, "groups", "group", &groups);
     add_names(&mut object, "sites", "site", &institutions);
     if let Some(name) = user.row.institution_id.and_then(|id| institutions.get(&id.0.to_string())) {
@@ -117,17 +119,13 @@ fn add_names(object: &mut Map<String, Value>, list: &str, key: &str, names: &BTr
     }
 }
 
-async fn group_names(db: &impl ConnectionTrait, ids: Vec<Id>) -> Result<BTreeMap<String, String>, Error> {
-    let of_ids = one_of(db.get_database_backend(), group::Column::Id, ids);
-    let select = group::Entity::find().select_only().columns([group::Column::Id, group::Column::Name]).filter(of_ids);
-    let names: Vec<(Id, String)> = select.into_tuple().all(db).await?;
-    Ok(names.into_iter().map(|(id, name)| (id.0.to_string(), name)).collect())
-}
-
-async fn institution_names(db: &impl ConnectionTrait, ids: Vec<Id>) -> Result<BTreeMap<String, String>, Error> {
-    use institution::Column;
-    let of_ids = one_of(db.get_database_backend(), Column::Id, ids);
-    let select = institution::Entity::find().select_only().columns([Column::Id, Column::Name]).filter(of_ids);
+/// Returns the names of rows by their IDs, which are in the two columns.
+async fn names_of<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    [id, name]: [E::Column; 2],
+    ids: Vec<Id>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let select = E::find().select_only().columns([id, name]).filter(one_of(db.get_database_backend(), id, ids));
     let names: Vec<(Id, String)> = select.into_tuple().all(db).await?;
     Ok(names.into_iter().map(|(id, name)| (id.0.to_string(), name)).collect())
 }
