@@ -45,7 +45,7 @@ impl ChangeSubscription {
         events(ctx, after.as_deref(), filter, |change| change)
     }
 
-    /// The committed changes of users that the viewer can see: those that `changes` sends with the type `USER`, in the
+    /// The committed changes to users that the viewer can see: those that `changes` sends with the type `USER`, in the
     /// same order, with the same positions, errors and limits.
     #[graphql(guard = "RequiresAction")]
     async fn user_changed(
@@ -93,10 +93,10 @@ fn events<T>(
     Ok(stream::iter(None))
 }
 
-/// A change of a user, as far as a viewer can see it.
+/// A change to a user, as far as a viewer can see it.
 pub struct UserChange(Change);
 
-/// A committed change of a user.
+/// A committed change to a user.
 #[Object]
 impl UserChange {
     /// The position of the change, to pass as `after` to continue with the next one.
