@@ -19,7 +19,7 @@ use async_graphql::{Context, Guard, SimpleObject};
 pub use self::policy::{Action, ROOT_FIELDS, SELF_EDITABLE_FIELDS, Scope, action_of, is_public, scopes_of};
 pub use self::resources::{SitesOf, sites_of};
 pub use self::sign_in::affects_sign_in;
-pub use self::users::UserChange;
+pub use self::users::ProposedChange;
 use self::viewer::Rank;
 pub use self::viewer::{AuthMethod, CurrentViewer, SignedIn, Viewer, ViewerRow};
 pub use self::visibility::{

@@ -10,7 +10,7 @@ use crate::error::Error;
 
 /// A change of a user that is to be checked.
 #[derive(Clone, Copy)]
-pub struct UserChange<'a> {
+pub struct ProposedChange<'a> {
     pub old: &'a user::Model,
     pub new: &'a user::Model,
     /// The fields of the input.
@@ -41,8 +41,8 @@ impl Viewer {
     ///
     /// # Errors
     /// `Unauthenticated`, or `Forbidden`, naming the fields or the missing right.
-    pub fn may_update(&self, change: UserChange<'_>) -> Result<(), Error> {
-        let UserChange { old, new, fields, .. } = change;
+    pub fn may_update(&self, change: ProposedChange<'_>) -> Result<(), Error> {
+        let ProposedChange { old, new, fields, .. } = change;
         self.may_on(Action::UpdateUser, old)?;
         let viewer = self.signed_in()?;
         // The only user above the viewer's rank who gets this far is the viewer, using an API key with a lower role.
@@ -75,7 +75,7 @@ impl Viewer {
 }
 
 /// Checks that a change has only fields and attributes that every user may change of themselves.
-fn only_self_editable(change: UserChange<'_>) -> Result<(), Error> {
+fn only_self_editable(change: ProposedChange<'_>) -> Result<(), Error> {
     let fields = change.fields.iter().filter(|field| !SELF_EDITABLE_FIELDS.contains(field)).map(ToString::to_string);
     let attributes = change.attributes.iter().filter(|definition| !definition.user_editable);
     let attributes = attributes.map(|definition| format!("{ATTRIBUTES}{}", definition.name));
@@ -88,8 +88,8 @@ fn only_self_editable(change: UserChange<'_>) -> Result<(), Error> {
 
 impl SignedIn {
     /// Checks that an administrator may change themselves in this way.
-    fn may_update_self(&self, change: UserChange<'_>) -> Result<(), Error> {
-        let UserChange { old, new, fields, .. } = change;
+    fn may_update_self(&self, change: ProposedChange<'_>) -> Result<(), Error> {
+        let ProposedChange { old, new, fields, .. } = change;
         if fields.iter().any(|field| SIGN_IN_FIELDS.contains(field)) {
             return forbidden(
                 "Your own password, PIN and email address cannot be changed this way; use `changePassword`, `setPin` or `requestEmailChange`.",

@@ -8,7 +8,7 @@ use super::config::{Export, ExportFormat, Settings};
 use super::export::{Output, Snapshot, write_ldif, write_ndjson, write_scim, write_table};
 use super::open::{DATA_DIR, close, open};
 use crate::audit::sealer;
-use crate::export::{Content, Reader, user_file};
+use crate::export::{ExportContent, ExportReader, user_file};
 use crate::{license, private_file, user};
 
 pub async fn export(settings: &Settings, options: &Export) -> anyhow::Result<()> {
@@ -31,7 +31,7 @@ pub async fn export(settings: &Settings, options: &Export) -> anyhow::Result<()>
         sealer::seal_committed(&db).await?;
     }
     let has_avatars = matches!(options.format, ExportFormat::Ndjson | ExportFormat::Ldif) && !options.no_avatars;
-    let content = Content { secrets: options.with_secrets, avatars: has_avatars };
+    let content = ExportContent { secrets: options.with_secrets, avatars: has_avatars };
     let snapshot = Snapshot::of(&db, license, content).await?;
     match options.format {
         ExportFormat::Ndjson => {
@@ -55,7 +55,7 @@ async fn export_user(settings: &Settings, options: &Export, name: &str) -> anyho
     user::export::record(&db, &user).await?;
     sealer::seal_committed(&db).await?;
     let snapshot = db.snapshot().await?;
-    let file = Box::pin(user_file(&snapshot, Reader::Operator, user)).await?;
+    let file = Box::pin(user_file(&snapshot, ExportReader::Operator, user)).await?;
     snapshot.rollback().await?;
     close(db).await?;
     serde_json::to_writer_pretty(&mut output, &file)?;

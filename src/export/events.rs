@@ -4,7 +4,7 @@ use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
 
-use super::Reader;
+use super::ExportReader;
 use super::object::of_row;
 use crate::access::Viewer;
 use crate::audit::Change;
@@ -18,8 +18,12 @@ const MAX_EVENTS: usize = 1_000;
 const MAX_CHANGES_LENGTH: usize = 1024 * 1024;
 
 /// Returns the events about a user. Who else acted is not named: their data belongs to others.
-pub(super) async fn about_user(db: &impl ConnectionTrait, reader: Reader<'_>, user_id: Id) -> Result<Value, Error> {
-    let list = List::read(db, reader, Condition::all().add(audit_event::Column::SubjectId.eq(user_id))).await?;
+pub(super) async fn about_user(
+    db: &impl ConnectionTrait,
+    reader: ExportReader<'_>,
+    user_id: Id,
+) -> Result<Value, Error> {
+    let list = EventList::read(db, reader, Condition::all().add(audit_event::Column::SubjectId.eq(user_id))).await?;
     list.into_json(|event| {
         let changes = changes_of(event, reader)?;
         let is_by_user = event.actor_id == Some(user_id);
@@ -30,10 +34,10 @@ pub(super) async fn about_user(db: &impl ConnectionTrait, reader: Reader<'_>, us
 
 /// Returns the events of what a user did to other objects, without the values that changed, and without the IDs of other users:
 /// these are data of others.
-pub(super) async fn by_user(db: &impl ConnectionTrait, reader: Reader<'_>, user_id: Id) -> Result<Value, Error> {
+pub(super) async fn by_user(db: &impl ConnectionTrait, reader: ExportReader<'_>, user_id: Id) -> Result<Value, Error> {
     let of_others =
         Condition::all().add(audit_event::Column::ActorId.eq(user_id)).add(audit_event::Column::SubjectId.ne(user_id));
-    let list = List::read(db, reader, of_others).await?;
+    let list = EventList::read(db, reader, of_others).await?;
     list.into_json(|event| {
         let is_user = event.subject_type == SubjectType::User;
         let shown: &[&str] = if is_user {
@@ -54,13 +58,13 @@ fn with_members<const N: usize>(event: &audit_event::Model, shown: &[&str], othe
 }
 
 /// Returns the changes of an event, each with the values that the reader sees.
-fn changes_of(event: &audit_event::Model, reader: Reader<'_>) -> Result<Value, Error> {
+fn changes_of(event: &audit_event::Model, reader: ExportReader<'_>) -> Result<Value, Error> {
     let Some(changes) = &event.changes else { return Ok(json!([])) };
     let changes: Vec<Change> = serde_json::from_str(changes).map_err(Error::internal)?;
     let shown = changes.into_iter().map(|change| {
         let is_visible = match reader {
-            Reader::Operator => true,
-            Reader::Viewer(viewer) => {
+            ExportReader::Operator => true,
+            ExportReader::Viewer(viewer) => {
                 viewer.can_see_change(event.license_id, event.subject_type, event.subject_id, &change.field)
             }
         };
@@ -70,17 +74,17 @@ fn changes_of(event: &audit_event::Model, reader: Reader<'_>) -> Result<Value, E
 }
 
 /// Events, newest first.
-struct List {
+struct EventList {
     events: Vec<audit_event::Model>,
     is_complete: bool,
 }
 
-impl List {
+impl EventList {
     /// Reads the events that the reader sees: as many as a response can hold, or all of them for the operator.
-    async fn read(db: &impl ConnectionTrait, reader: Reader<'_>, of_user: Condition) -> Result<Self, Error> {
+    async fn read(db: &impl ConnectionTrait, reader: ExportReader<'_>, of_user: Condition) -> Result<Self, Error> {
         let limit = match reader {
-            Reader::Operator => None,
-            Reader::Viewer(_) => Some(MAX_EVENTS),
+            ExportReader::Operator => None,
+            ExportReader::Viewer(_) => Some(MAX_EVENTS),
         };
         let visible = reader.visible(Viewer::visible_audit_events);
         let found = audit_event::Entity::find().filter(of_user).filter(visible);

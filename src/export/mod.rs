@@ -7,5 +7,5 @@ mod related;
 mod user_file;
 
 pub use self::object::{instant_text, of_avatar, of_row, of_user};
-pub use self::related::{Content, ExportedUser};
-pub use self::user_file::{Reader, user_file};
+pub use self::related::{ExportContent, ExportedUser};
+pub use self::user_file::{ExportReader, user_file};

@@ -12,7 +12,7 @@ use crate::scalar::Id;
 
 /// Data that is exported besides the fields of users.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Content {
+pub struct ExportContent {
     /// The hashes of passwords and PINs.
     pub secrets: bool,
     /// The pictures.
@@ -35,7 +35,7 @@ impl ExportedUser {
     pub async fn read(
         db: &impl ConnectionTrait,
         users: Vec<user::Model>,
-        content: Content,
+        content: ExportContent,
     ) -> Result<Vec<Self>, Error> {
         let ids: Vec<Id> = users.iter().map(|user| user.id).collect();
         if ids.is_empty() {
@@ -58,7 +58,7 @@ struct Related {
 }
 
 impl Related {
-    async fn read(db: &impl ConnectionTrait, ids: &[Id], content: Content) -> Result<Self, Error> {
+    async fn read(db: &impl ConnectionTrait, ids: &[Id], content: ExportContent) -> Result<Self, Error> {
         let mut related = Self::default();
         let (backend, ids) = (db.get_database_backend(), || ids.iter().copied());
         let of_users = one_of(backend, membership::Column::UserId, ids());

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::events::{about_user, by_user};
 use super::object::{instant_text, of_avatar, of_row, of_user};
-use super::related::{Content, ExportedUser};
+use super::related::{ExportContent, ExportedUser};
 use crate::access::{Action, Viewer};
 use crate::attribute_values;
 use crate::db::conditions::{no_index_hint, one_of};
@@ -19,14 +19,14 @@ use crate::scalar::{Id, now};
 
 /// The reader of a file.
 #[derive(Clone, Copy)]
-pub enum Reader<'a> {
+pub enum ExportReader<'a> {
     /// A viewer, who finds in the file what they can see, and all events if they are few.
     Viewer(&'a Viewer),
     /// The operator of the server, who finds everything.
     Operator,
 }
 
-impl Reader<'_> {
+impl ExportReader<'_> {
     /// Returns the condition for the rows that the reader sees, by the one for viewers.
     pub(super) fn visible(self, to_viewer: fn(&Viewer) -> Condition) -> Condition {
         match self {
@@ -53,7 +53,7 @@ impl Reader<'_> {
 /// Returns the file of a user, as the reader sees it. A viewer must have the right to it ([`Viewer::may_export`]).
 pub async fn user_file(
     db: &impl ConnectionTrait,
-    reader: Reader<'_>,
+    reader: ExportReader<'_>,
     user: user::Model,
 ) -> Result<Map<String, Value>, Error> {
     let id = user.id;
@@ -75,15 +75,15 @@ pub async fn user_file(
 }
 
 /// Returns the fields of a user, with the custom attributes, groups, sites and the picture.
-async fn profile(db: &impl ConnectionTrait, reader: Reader<'_>, row: user::Model) -> Result<Value, Error> {
+async fn profile(db: &impl ConnectionTrait, reader: ExportReader<'_>, row: user::Model) -> Result<Value, Error> {
     let definitions = attribute_values::definitions(db, row.license_id).await?;
     let definitions: BTreeMap<Id, _> =
         definitions.into_values().map(|definition| (definition.id, definition)).collect();
-    let content = Content { secrets: false, avatars: true };
+    let content = ExportContent { secrets: false, avatars: true };
     let Some(user) = ExportedUser::read(db, vec![row], content).await?.pop() else { return Ok(Value::Null) };
     let mut object = of_user(&user, &definitions, user.avatar.as_ref().map(of_avatar));
     object.insert("hasPin".to_owned(), user.row.has_pin.into());
-    if let Reader::Viewer(viewer) = reader {
+    if let ExportReader::Viewer(viewer) = reader {
         keep_visible_rights(&mut object, viewer, &user.row);
     }
     let joined = user.memberships.iter().map(|row| row.group_id).collect();
@@ -152,7 +152,7 @@ async fn links(db: &impl ConnectionTrait, user_id: Id) -> Result<Value, Error> {
     Ok(rows.iter().map(|row| without(row, &["userId"])).collect())
 }
 
-async fn invitation(db: &impl ConnectionTrait, reader: Reader<'_>, user_id: Id) -> Result<Value, Error> {
+async fn invitation(db: &impl ConnectionTrait, reader: ExportReader<'_>, user_id: Id) -> Result<Value, Error> {
     if !reader.may(Action::SeeInvitations) {
         return Ok(Value::Null);
     }
@@ -168,7 +168,7 @@ async fn queued_emails(db: &impl ConnectionTrait, user_id: Id) -> Result<Value, 
 }
 
 /// Returns the API keys of a user that the reader sees; users find their own, whatever their rank is by now.
-async fn api_keys(db: &impl ConnectionTrait, reader: Reader<'_>, user_id: Id) -> Result<Value, Error> {
+async fn api_keys(db: &impl ConnectionTrait, reader: ExportReader<'_>, user_id: Id) -> Result<Value, Error> {
     let mut of_user = api_key::Entity::find().filter(api_key::Column::UserId.eq(user_id));
     if !reader.is_user(user_id) {
         of_user = of_user.filter(reader.visible(Viewer::visible_api_keys));

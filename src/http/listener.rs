@@ -18,12 +18,12 @@ use tokio::{sync::Semaphore, time::sleep};
 use super::{
     caller::UNIX_PEER,
     connections::{Connection, ConnectionRegistry, Limits, RESERVED},
+    maybe_tls::MaybeTlsStream,
     metrics::HttpMetrics,
     outcome::Bound,
     socket::{Listener, Socket},
     stream::{Stream, Timeouts},
     tls::Tls,
-    transport::Transport,
 };
 use crate::repeated::Repeated;
 
@@ -115,8 +115,8 @@ impl Acceptor for LimitedListener {
         let (stream, peer, connection) = self.next_admitted().await;
         let local = connection.address();
         let held = (descriptor, self.metrics.open_connection());
-        let transport = Transport::new(stream, self.tls.as_ref(), connection.may_multiplex());
-        let stream = Stream::new(transport, self.timeouts, connection, self.connections(), held);
+        let socket = MaybeTlsStream::new(stream, self.tls.as_ref(), connection.may_multiplex());
+        let stream = Stream::new(socket, self.timeouts, connection, self.connections(), held);
         let peer = peer.map_or(Addr::Custom(UNIX_PEER, "".into()), Addr::SocketAddr);
         let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         Ok((stream, local, RemoteAddr(peer), scheme))

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     connections::{Connection, ConnectionRegistry},
-    transport::Transport,
+    maybe_tls::MaybeTlsStream,
 };
 use crate::measure::UnderWay;
 
@@ -45,7 +45,7 @@ pub struct Timeouts {
 /// The byte stream of a connection. It ends when the peer keeps it waiting for too long, or when the connection is closed to make
 /// room.
 pub struct Stream {
-    transport: Transport,
+    socket: MaybeTlsStream,
     timeouts: Timeouts,
     read_deadline: Pin<Box<Sleep>>,
     write_deadline: Pin<Box<Sleep>>,
@@ -77,14 +77,14 @@ fn closed_to_make_room() -> Error {
 impl Stream {
     /// Creates the stream of a connection that was accepted just now.
     pub fn new(
-        transport: Transport,
+        socket: MaybeTlsStream,
         timeouts: Timeouts,
         connection: Arc<Connection>,
         connections: ConnectionRegistry,
         held: Held,
     ) -> Self {
         Self {
-            transport,
+            socket,
             timeouts,
             read_deadline: Box::pin(sleep(timeouts.request + GRACE)),
             write_deadline: Box::pin(sleep_until(Instant::now())),
@@ -144,7 +144,7 @@ impl Stream {
         self.state.in_write = false;
         let idle = self.idle();
         self.read_deadline.as_mut().reset(Instant::now() + idle);
-        if count == bytes.len() && !self.transport.has_unsent() {
+        if count == bytes.len() && !self.socket.has_unsent() {
             self.connection.bytes_written();
         }
     }
@@ -175,7 +175,7 @@ impl Stream {
         let mut buffer = [0; DISCARD_BUFFER];
         while discarded < MAX_DISCARDED {
             let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut self.transport).poll_read(cx, &mut read) {
+            match Pin::new(&mut self.socket).poll_read(cx, &mut read) {
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => discarded += read.filled().len(),
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
@@ -201,7 +201,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        let read = match Pin::new(&mut this.transport).poll_read(cx, buf) {
+        let read = match Pin::new(&mut this.socket).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => match buf.filled().get(before..) {
                 None | Some([]) => {
                     this.connection.peer_gone();
@@ -220,7 +220,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let this = &mut *self;
-        let written = match Pin::new(&mut this.transport).poll_write(cx, bytes) {
+        let written = match Pin::new(&mut this.socket).poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) => {
                 this.after_write(bytes, count);
                 Ok(count)
@@ -234,8 +234,8 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
         // Only what is encrypted may still have to be sent.
-        let had_unsent = this.transport.has_unsent();
-        let flushed = match Pin::new(&mut this.transport).poll_flush(cx) {
+        let had_unsent = this.socket.has_unsent();
+        let flushed = match Pin::new(&mut this.socket).poll_flush(cx) {
             Poll::Ready(Ok(())) => {
                 if had_unsent {
                     this.state.in_write = false;
@@ -254,7 +254,7 @@ impl AsyncWrite for Stream {
         let discarded = if let Some(discarded) = this.discarded {
             discarded
         } else {
-            match Pin::new(&mut this.transport).poll_shutdown(cx) {
+            match Pin::new(&mut this.socket).poll_shutdown(cx) {
                 Poll::Ready(ended) => ended?,
                 Poll::Pending => return this.poll_blocked(cx).map(Err),
             }

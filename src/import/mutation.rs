@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Object};
 
-use super::request::{ImportReport, ImportUsersInput, ImportedRow, Request};
+use super::request::{ImportReport, ImportUsersInput, ImportedRow, RowImporter};
 use crate::budget::ListItem;
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::payload;
@@ -36,8 +36,8 @@ impl ImportMutation {
             let outcome = {
                 let (db, hasher, viewer) = (ctx.db()?, ctx.hasher()?, ctx.viewer()?);
                 let (login_inputs, language) = (ctx.login_inputs()?, ctx.client()?.language);
-                let request = Request { db, hasher, viewer, login_inputs, language };
-                Box::pin(request.import(input)).await
+                let importer = RowImporter { db, hasher, viewer, login_inputs, language };
+                Box::pin(importer.import(input)).await
             };
             ImportUsersPayload::of(outcome, |report| ImportUsersPayload::reported(report, dry_run))
         })

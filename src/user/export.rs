@@ -11,7 +11,7 @@ use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user;
 use crate::error::Error;
-use crate::export::{Reader, user_file};
+use crate::export::{ExportReader, user_file};
 use crate::scalar::{Id, Json};
 use crate::text;
 
@@ -28,7 +28,7 @@ pub async fn export(db: &Db, viewer: &Viewer, id: &str) -> Result<(user::Model, 
     audit::commit(transaction, [event]).await?;
     // The file has the event too.
     sealer::try_to_seal(db).await;
-    let file = Box::pin(user_file(db.read(), Reader::Viewer(&viewer), user.clone())).await?;
+    let file = Box::pin(user_file(db.read(), ExportReader::Viewer(&viewer), user.clone())).await?;
     Ok((user, Json(Value::Object(file))))
 }
 

@@ -7,7 +7,7 @@ use super::conflicts::{self, check_references, map_unique_violation};
 use super::find;
 use super::input::UpdateUserInput;
 use super::secrets::{Hashes, Secrets};
-use crate::access::{self, Action, UserChange, Viewer};
+use crate::access::{self, Action, ProposedChange, Viewer};
 use crate::actor::{self, Actor};
 use crate::attribute_values::{self, AttributeChanges, Definitions};
 use crate::audit::{self, Entry, difference};
@@ -117,7 +117,7 @@ async fn apply(
     let has_more_sites = access::affects_sign_in(old, &new, validator.given())
         && site_access::holds_more(connection, old.id, viewer.signed_in()?.user_id).await?;
     let (fields, attribute_definitions) = (validator.given(), attributes.given());
-    viewer.may_update(UserChange { old, new: &new, fields, attributes: attribute_definitions, has_more_sites })?;
+    viewer.may_update(ProposedChange { old, new: &new, fields, attributes: attribute_definitions, has_more_sites })?;
     if let Some(hasher) = hasher {
         secrets.check(hasher, viewer, &mut validator, &new).await?;
     }

@@ -39,7 +39,8 @@ const ROOTS: [&str; 3] = ["Queries", "Mutations", "Subscriptions"];
 pub fn page(sdl: &str, description: &str) -> Result<ReferencePage, Error> {
     let definitions = parse_schema(sdl).map_err(Error::internal)?.definitions;
     let index = Index::of(&definitions);
-    let page = Page { css: CSS, description: index.text(description), sections: index.sections(&definitions) };
+    let page =
+        ReferenceTemplate { css: CSS, description: index.text(description), sections: index.sections(&definitions) };
     let html = page.render().map_err(Error::internal)?;
     Ok(ReferencePage { etag: etag::of(html.as_bytes()), policy: policy(), body: EncodedBody::new(html.into_bytes()) })
 }
@@ -55,15 +56,15 @@ fn policy() -> String {
 
 #[derive(Template)]
 #[template(path = "reference.html")]
-struct Page {
+struct ReferenceTemplate {
     css: &'static str,
-    description: Text,
+    description: RichText,
     sections: Vec<Section>,
 }
 
 struct Section {
     title: &'static str,
-    entries: Vec<Entry>,
+    entries: Vec<SchemaEntry>,
 }
 
 impl Section {
@@ -79,9 +80,9 @@ impl Section {
 }
 
 /// A type or a directive. Anchors are schema coordinates, such as `User`, `Query.users(first:)` and `@deprecated(reason:)`.
-struct Entry {
+struct SchemaEntry {
     anchor: String,
-    description: Text,
+    description: RichText,
     /// The URL of the specification of a scalar.
     specification: Option<String>,
     elements: Vec<Element>,
@@ -103,8 +104,8 @@ struct Element {
     /// `None` for an enum value.
     type_link: Option<TypeLink>,
     default_value: Option<String>,
-    deprecation: Option<Text>,
-    description: Text,
+    deprecation: Option<RichText>,
+    description: RichText,
     arguments: Vec<Element>,
 }
 
@@ -119,7 +120,7 @@ struct TypeLink {
 /// A description.
 #[derive(Template)]
 #[template(path = "reference_text.html")]
-struct Text {
+struct RichText {
     spans: Vec<Span>,
 }
 

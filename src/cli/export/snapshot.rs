@@ -9,7 +9,7 @@ use crate::attribute_values;
 use crate::db::Db;
 use crate::entity::{attribute_definition, audit_event, group, institution, license, membership, user};
 use crate::error::Error;
-use crate::export::{Content, ExportedUser};
+use crate::export::{ExportContent, ExportedUser};
 use crate::scalar::Id;
 
 /// The number of rows that are read at once, and that of users with pictures.
@@ -22,11 +22,11 @@ pub(in crate::cli) struct Snapshot {
     pub(super) license: license::Model,
     /// The definitions of custom attributes, by id.
     pub(super) definitions: BTreeMap<Id, attribute_definition::Model>,
-    content: Content,
+    content: ExportContent,
 }
 
 impl Snapshot {
-    pub(in crate::cli) async fn of(db: &Db, license: license::Model, content: Content) -> Result<Self, Error> {
+    pub(in crate::cli) async fn of(db: &Db, license: license::Model, content: ExportContent) -> Result<Self, Error> {
         let transaction = db.snapshot().await?;
         let definitions = attribute_values::definitions(&transaction, license.id).await?;
         let definitions = definitions.into_values().map(|definition| (definition.id, definition)).collect();

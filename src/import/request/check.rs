@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::access::{UserChange, Viewer};
+use crate::access::{ProposedChange, Viewer};
 use crate::db::Db;
 use crate::error::{Error, MutationError};
 use crate::import::draft::Draft;
@@ -70,7 +70,7 @@ impl Directory<'_> {
         let sites = self.existing.grants.get(&old.id);
         let has_more_sites = sites.is_some_and(|sites| sites.keys().any(|id| !self.actor_sites.contains(id)));
         let attributes = attributes.given();
-        actor.may_update(UserChange { old, new, fields: &fields, attributes, has_more_sites })
+        actor.may_update(ProposedChange { old, new, fields: &fields, attributes, has_more_sites })
     }
 }
 

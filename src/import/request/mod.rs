@@ -40,8 +40,8 @@ const MAX_ROWS: usize = 1_000;
 /// How often an import is tried while other requests take the logins of its rows.
 const MAX_TRIES: usize = 3;
 
-/// The means of importing the rows of a request.
-pub struct Request<'a> {
+/// Imports the rows of a request.
+pub struct RowImporter<'a> {
     pub db: &'a Db,
     pub hasher: &'a Hasher,
     pub viewer: &'a Viewer,
@@ -50,7 +50,7 @@ pub struct Request<'a> {
     pub language: Language,
 }
 
-impl Request<'_> {
+impl RowImporter<'_> {
     /// Imports rows.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Positioned, Value};
 
 use super::index::{Index, innermost};
-use super::{Element, Entry, Relation, Section, Span, TITLES, Text, TypeLink};
+use super::{Element, Relation, RichText, SchemaEntry, Section, Span, TITLES, TypeLink};
 
 impl Index {
     pub(super) fn sections(&self, definitions: &[TypeSystemDefinition]) -> Vec<Section> {
@@ -20,7 +20,7 @@ impl Index {
         TITLES.into_iter().map(section).filter(|section| !section.entries.is_empty()).collect()
     }
 
-    fn entry(&self, definition: &TypeSystemDefinition) -> Option<Entry> {
+    fn entry(&self, definition: &TypeSystemDefinition) -> Option<SchemaEntry> {
         match definition {
             TypeSystemDefinition::Schema(_) => None,
             TypeSystemDefinition::Type(definition) => Some(self.type_entry(&definition.node)),
@@ -28,7 +28,7 @@ impl Index {
         }
     }
 
-    fn type_entry(&self, definition: &TypeDefinition) -> Entry {
+    fn type_entry(&self, definition: &TypeDefinition) -> SchemaEntry {
         let name = definition.name.node.as_str();
         let elements = match &definition.kind {
             TypeKind::Object(ObjectType { fields, .. }) | TypeKind::Interface(InterfaceType { fields, .. }) => {
@@ -41,7 +41,7 @@ impl Index {
             TypeKind::Enum(of) => of.values.iter().map(|value| self.enum_value(name, &value.node)).collect(),
             TypeKind::Union(_) | TypeKind::Scalar => Vec::new(),
         };
-        Entry {
+        SchemaEntry {
             anchor: name.to_owned(),
             description: self.description(definition.description.as_ref()),
             specification: directive_text(&definition.directives, "specifiedBy", "url"),
@@ -50,11 +50,11 @@ impl Index {
         }
     }
 
-    fn directive_entry(&self, directive: &DirectiveDefinition) -> Entry {
+    fn directive_entry(&self, directive: &DirectiveDefinition) -> SchemaEntry {
         let anchor = format!("@{}", directive.name.node);
         let elements = directive.arguments.iter().map(|argument| self.argument(&anchor, &argument.node)).collect();
         let description = self.description(directive.description.as_ref());
-        Entry { anchor, description, specification: None, elements, relations: Vec::new() }
+        SchemaEntry { anchor, description, specification: None, elements, relations: Vec::new() }
     }
 
     fn relations(&self, definition: &TypeDefinition) -> Vec<Relation> {
@@ -127,17 +127,17 @@ impl Index {
         TypeLink { before: before.to_owned(), name: name.to_owned(), after: after.to_owned(), is_defined }
     }
 
-    fn description(&self, description: Option<&Positioned<String>>) -> Text {
+    fn description(&self, description: Option<&Positioned<String>>) -> RichText {
         self.text(description.map_or("", |description| description.node.as_str()))
     }
 
     /// Returns a text whose code is between backticks.
-    pub(super) fn text(&self, text: &str) -> Text {
+    pub(super) fn text(&self, text: &str) -> RichText {
         let span = |(nth, text): (usize, &str)| {
             let is_code = nth % 2 == 1;
             Span { text: text.to_owned(), is_code, anchor: if is_code { self.anchor_of(text) } else { None } }
         };
-        Text { spans: text.split('`').enumerate().map(span).collect() }
+        RichText { spans: text.split('`').enumerate().map(span).collect() }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{socket::Socket, tls::Tls};
 const MAX_UNSENT: usize = 16 * 1024;
 
 /// The bytes of a connection. The handshake of TLS is part of the first read, so that the deadlines of the connection hold for it.
-pub enum Transport {
+pub enum MaybeTlsStream {
     Plain(Socket),
     Handshake(Box<Accept<Socket>>),
     Encrypted(Box<TlsStream<Socket>>),
@@ -23,7 +23,7 @@ pub enum Transport {
     Closed,
 }
 
-impl Transport {
+impl MaybeTlsStream {
     pub fn new(socket: Socket, tls: Option<&Tls>, may_multiplex: bool) -> Self {
         let Some(tls) = tls else { return Self::Plain(socket) };
         let acceptor = TlsAcceptor::from(tls.config(may_multiplex));
@@ -56,7 +56,7 @@ fn closed() -> Error {
     ErrorKind::NotConnected.into()
 }
 
-impl AsyncRead for Transport {
+impl AsyncRead for MaybeTlsStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         ready!(self.poll_handshake(cx))?;
         match &mut *self {
@@ -67,7 +67,7 @@ impl AsyncRead for Transport {
     }
 }
 
-impl AsyncWrite for Transport {
+impl AsyncWrite for MaybeTlsStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         ready!(self.poll_handshake(cx))?;
         match &mut *self {
