@@ -77,8 +77,8 @@ impl Viewer {
             (_, Self::Anonymous) => return Ok(()),
             (_, Self::SignedIn(viewer)) => viewer,
         };
-        // Credentials and links prove a user's identity, so only a user with a session may change or send them. What is kept about
-        // a user goes only to somebody who has signed in.
+        // Credentials and links prove a user's identity, so only a user with a session may change or send them. An export goes only
+        // to somebody who has signed in.
         let is_personal = matches!(
             action,
             Action::UseOwnAccount | Action::EndSessions | Action::UseApiKeys | Action::Invite | Action::ExportUser

@@ -17,7 +17,7 @@ const MAX_EVENTS: usize = 1_000;
 /// The maximum length of their changes, in bytes.
 const MAX_CHANGES_LENGTH: usize = 1024 * 1024;
 
-/// Returns the events about a user. Who else acted is not named: their data belongs to others.
+/// Returns the events about a user. Other users who acted are not named: their data is not the user's.
 pub(super) async fn about_user(
     db: &impl ConnectionTrait,
     reader: ExportReader<'_>,

@@ -31,7 +31,7 @@ impl Resource for SchemaFile {
     }
 }
 
-/// The page. Whoever may read the file may read it.
+/// The page. Every caller who may read the file may read it.
 pub struct SchemaReference;
 
 impl Resource for SchemaReference {

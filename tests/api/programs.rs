@@ -10,9 +10,13 @@ pub fn is_installed(program: &str, arguments: &[&str]) -> bool {
     if status.is_ok_and(|status| status.success()) {
         return true;
     }
-    let reason = format!("{program} {} does not run", arguments.join(" "));
+    skip(&format!("{program} {} does not run", arguments.join(" ")));
+    false
+}
+
+/// Notes why a test is skipped. An error if `ROSTER_REQUIRE_ALL` is set.
+pub fn skip(reason: &str) {
     assert!(std::env::var_os("ROSTER_REQUIRE_ALL").is_none(), "{reason}");
     // Not with eprintln!, whose output the test harness captures.
     writeln!(std::io::stderr(), "skipped: {reason}").unwrap();
-    false
 }

@@ -7,6 +7,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller};
+use crate::hostile::Rng;
 
 /// The number of random changes.
 const CHANGES: usize = 150;
@@ -19,18 +20,9 @@ const LISTS: &str = "{
     institutions(first: 20) { totalCount nodes { users(first: 40) { totalCount nodes { id } } } }
 }";
 
-/// Random numbers, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % end
-    }
-
-    fn one_of(&mut self, ids: &[Value]) -> Value {
-        if ids.is_empty() { Value::Null } else { ids[self.below(ids.len())].clone() }
-    }
+/// One of these ids; null if there is none.
+fn one_of(rng: &mut Rng, ids: &[Value]) -> Value {
+    if ids.is_empty() { Value::Null } else { rng.choose(ids).clone() }
 }
 
 /// The ids of what was created, even if it was deleted since.
@@ -43,12 +35,12 @@ struct Created {
 
 impl Created {
     /// Makes a change, which may be refused.
-    async fn change(&mut self, admin: &Caller<'_>, random: &mut Random, number: usize) {
-        let (user, group) = (random.one_of(&self.users), random.one_of(&self.groups));
-        let institution = random.one_of(&self.institutions);
-        let (kind, is_active) = (random.below(12), random.below(3) > 0);
+    async fn change(&mut self, admin: &Caller<'_>, rng: &mut Rng, number: usize) {
+        let (user, group) = (one_of(rng, &self.users), one_of(rng, &self.groups));
+        let institution = one_of(rng, &self.institutions);
+        let (kind, is_active) = (rng.below(12), rng.below(3) > 0);
         if user.is_null() || group.is_null() || institution.is_null() || kind < 5 {
-            return self.create(admin, random, number).await;
+            return self.create(admin, rng, number).await;
         }
         let (mutation, input) = match kind {
             5 => ("setActive", json!({ "id": user, "active": is_active })),
@@ -64,15 +56,15 @@ impl Created {
         admin.mutate(mutation, "", input).await;
     }
 
-    async fn create(&mut self, admin: &Caller<'_>, random: &mut Random, number: usize) {
-        let (mutation, object, input, ids) = match random.below(5) {
+    async fn create(&mut self, admin: &Caller<'_>, rng: &mut Rng, number: usize) {
+        let (mutation, object, input, ids) = match rng.below(5) {
             0 => ("createGroup", "group", json!({ "name": format!("Ward {number}") }), &mut self.groups),
             1 => {
                 let input = json!({ "name": format!("House {number}"), "kind": "HOSPITAL", "country": "AU" });
                 ("createInstitution", "institution", input, &mut self.institutions)
             }
             _ => {
-                let (institution, is_active) = (random.one_of(&self.institutions), random.below(3) > 0);
+                let (institution, is_active) = (one_of(rng, &self.institutions), rng.below(3) > 0);
                 let input = json!({ "firstName": "Ann", "lastName": "Lee", "username": format!("ann{number}"),
                     "isActive": is_active, "institutionId": institution });
                 ("createUser", "user", input, &mut self.users)
@@ -109,9 +101,9 @@ on_every_database! {
     async fn totals_are_the_numbers_of_rows_after_random_changes(app: App) {
         let (admin, root) = (app.license_admin().await, app.superuser().await);
         app.other_license_user().await;
-        let (mut created, mut random) = (Created::default(), Random(7));
+        let (mut created, mut rng) = (Created::default(), Rng(8));
         for number in 0..CHANGES {
-            created.change(&admin, &mut random, number).await;
+            created.change(&admin, &mut rng, number).await;
             if number.is_multiple_of(10) {
                 check(&app, &[&admin, &root]).await;
             }
