@@ -31,7 +31,8 @@ export function plugin(schema) {
     .filter(({ type, args }) => isObjectType(type) && args.length === 1 && args[0].name === 'id')
     .map(({ name, type }) => [name, type.name]);
   return [
-    constant('The object types of each interface.', 'possibleTypes', possibleTypes),
+    // Caches want it mutable.
+    `/** The object types of each interface. */\nexport const possibleTypes: Record<string, string[]> = ${json(possibleTypes)};\n`,
     constant('The object types without an ID, which are a part of the object around them.', 'embeddedTypes', embedded),
     constant('The fields with pages, and their arguments other than those of pages.', 'connections', connections),
     constant(
@@ -49,5 +50,9 @@ function named(type) {
 }
 
 function constant(comment, name, value) {
-  return `/** ${comment} */\nexport const ${name} = ${JSON.stringify(value, null, 2)} as const;\n`;
+  return `/** ${comment} */\nexport const ${name} = ${json(value)} as const;\n`;
+}
+
+function json(value) {
+  return JSON.stringify(value, null, 2);
 }

@@ -87,7 +87,7 @@ export class Roster {
       return;
     }
     this.#session.end();
-    const result = await resultOf(await this.#send(bodyOf(textOf(SignOutDocument), {}), {}, token));
+    const result = await resultOf(await this.#fetch(this.endpoint, post(bodyOf(textOf(SignOutDocument), {})), token));
     if (result.errors && result.errors[0]?.extensions?.code !== 'UNAUTHENTICATED') {
       throw new RosterError(result.errors, result.response, result.data);
     }
@@ -107,9 +107,8 @@ export class Roster {
 
   /** Sends an operation, and returns its data and errors. */
   async execute<Data>(query: string, variables: unknown, options: RequestOptions = {}): Promise<Result<Data>> {
-    const body = bodyOf(query, variables);
-    const headers = { Accept: ACCEPT, ...(typeof body === 'string' && { 'Content-Type': 'application/json' }) };
-    return resultOf(await this.fetch(this.endpoint, { method: 'POST', headers, body, signal: options.signal ?? null }));
+    const request = post(bodyOf(query, variables));
+    return resultOf(await this.fetch(this.endpoint, { ...request, signal: options.signal ?? null }));
   }
 
   /**
@@ -147,12 +146,11 @@ export class Roster {
     const body = bodyOf(query, variables);
     let token: string | null = null;
     const open = async (position: string | null, signal: AbortSignal) => {
-      const headers = {
-        Accept: 'text/event-stream',
-        'Content-Type': 'application/json',
-        ...(position !== null && { 'Last-Event-ID': position }),
-      };
-      const response = await this.fetch(this.endpoint, { method: 'POST', headers, body, signal });
+      const request = post(body, 'text/event-stream');
+      if (position !== null) {
+        request.headers.set('Last-Event-ID', position);
+      }
+      const response = await this.fetch(this.endpoint, { ...request, signal });
       token = this.tokens.token;
       return response;
     };
@@ -171,20 +169,17 @@ export class Roster {
   async #login(input: LoginInput): Promise<SignInPayload> {
     const { deviceToken } = this.tokens;
     const body = bodyOf(textOf(SignInDocument), { input: { ...(deviceToken && { deviceToken }), ...input } });
-    const { data, errors, response } = await resultOf<SignInMutation>(await this.#send(body, {}, null));
+    const { data, errors, response } = await resultOf<SignInMutation>(
+      await this.#fetch(this.endpoint, post(body), null),
+    );
     if (errors || !data?.login) {
       throw new RosterError(errors ?? [], response, data);
     }
     return data.login;
   }
 
-  #send(body: string | FormData, init: RequestInit, token: string | null): Promise<Response> {
-    const headers = { Accept: ACCEPT, 'Content-Type': 'application/json' };
-    return this.#fetch(this.endpoint, { ...init, method: 'POST', headers, body }, token);
-  }
-
   #fetch(input: RequestInfo | URL, init: RequestInit, token: string | null): Promise<Response> {
-    const headers = new Headers(init.headers);
+    const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : undefined));
     for (const [name, value] of Object.entries(this.#options.headers ?? {})) {
       headers.set(name, value);
     }
@@ -196,6 +191,15 @@ export class Roster {
     }
     return (this.#options.fetch ?? globalThis.fetch)(input, { ...init, headers });
   }
+}
+
+/** A request that sends a body. Of a form, `fetch` writes the content type. */
+function post(body: string | FormData, accept = ACCEPT) {
+  const headers = new Headers({ Accept: accept });
+  if (typeof body === 'string') {
+    headers.set('Content-Type', 'application/json');
+  }
+  return { method: 'POST', headers, body };
 }
 
 function tokensOf({ success, token, expiresAt, deviceToken }: SignInPayload): Tokens | null {

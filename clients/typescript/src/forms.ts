@@ -1,7 +1,7 @@
 import type { ErrorCode } from './generated/operations.js';
 
 /** An error in the input of a mutation. */
-export interface InputError {
+export interface MutationError {
   readonly code: ErrorCode;
   readonly path: readonly string[];
   readonly message: string;
@@ -11,21 +11,21 @@ export interface InputError {
 export interface Payload {
   readonly success: boolean;
   readonly message: string;
-  readonly errors: readonly InputError[];
+  readonly errors: readonly MutationError[];
 }
 
 /** The errors of a payload, as a form shows them. */
 export interface FormErrors {
   /** By the name of the field, such as `email` or `attributes.0.value`. */
-  readonly fields: Readonly<Record<string, readonly InputError[]>>;
+  readonly fields: Readonly<Record<string, readonly MutationError[]>>;
   /** The errors that concern no field, or several. */
-  readonly form: readonly InputError[];
+  readonly form: readonly MutationError[];
 }
 
 /** Sorts the errors of a payload by the fields of a form. */
 export function formErrors(payload: Pick<Payload, 'errors'> | null | undefined): FormErrors {
-  const fields: Record<string, InputError[]> = {};
-  const form: InputError[] = [];
+  const fields: Record<string, MutationError[]> = {};
+  const form: MutationError[] = [];
   for (const error of payload?.errors ?? []) {
     const name = error.path.slice(1).join('.');
     if (name === '') {

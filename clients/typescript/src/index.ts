@@ -8,7 +8,7 @@ export {
   type SignInPayload,
 } from './client.js';
 export { RosterError, type GraphQLErrorBody, type ResponseInfo } from './errors.js';
-export { formErrors, PayloadError, succeeded, type FormErrors, type InputError, type Payload } from './forms.js';
+export { formErrors, PayloadError, succeeded, type FormErrors, type MutationError, type Payload } from './forms.js';
 export * from './generated/operations.js';
 export { possibleTypes } from './generated/schema.js';
 export type { Json } from './json.js';

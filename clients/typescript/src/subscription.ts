@@ -28,7 +28,7 @@ export interface SubscriptionEvent<Data> {
 export type Open = (position: string | null, signal: AbortSignal) => Promise<Response>;
 
 /** Returns whether the session was renewed after the server has ended a stream. */
-export type Reauthenticate = (response: Response) => Promise<boolean>;
+export type Reauthenticate = () => Promise<boolean>;
 
 /** The server shows a sign of life every 12 seconds. */
 const SILENCE = 40_000;
@@ -133,7 +133,7 @@ async function resultOfEvent<Data>(text: string, response: Response, reauthentic
     return { data, ...(errors && { errors }) };
   }
   const error = new RosterError(errors ?? [], responseInfo(response));
-  if (error.code === 'UNAUTHENTICATED' && (await reauthenticate(response))) {
+  if (error.code === 'UNAUTHENTICATED' && (await reauthenticate())) {
     throw new Disconnected('The session was renewed');
   }
   throw error;

@@ -2,13 +2,10 @@ import type { Cache, KeyingConfig, ResolverConfig, UpdatesConfig } from '@urql/e
 import { relayPagination } from '@urql/exchange-graphcache/extras';
 import type { Change, Roster } from './client.js';
 import type { NodeType } from './generated/operations.js';
-import { connections, embeddedTypes, lookups, possibleTypes as types } from './generated/schema.js';
+import { connections, embeddedTypes, lookups, possibleTypes } from './generated/schema.js';
 import type { SubscriptionOptions } from './subscription.js';
 
-/** The object types of each interface. */
-export const possibleTypes: Record<string, string[]> = Object.fromEntries(
-  Object.entries(types).map(([name, possible]) => [name, [...possible]]),
-);
+export { possibleTypes };
 
 /** An object is identified by its ID; what has none is kept with the object around it. */
 export const keys: KeyingConfig = Object.fromEntries(embeddedTypes.map((type) => [type, () => null]));
@@ -53,10 +50,11 @@ function applyChange(change: Pick<Change, 'changedFields' | 'kind' | 'node' | 'n
   }
 }
 
-/** Lists of users are read again after a mutation that may add a user to them or remove one, and changes are applied. */
+/** Lists of users are read again after a mutation that creates, hides or removes users, and changes are applied. */
 export const updates: UpdatesConfig = {
   Mutation: {
     createUser: (_result, _arguments, cache) => invalidateLists(cache),
+    importUsers: (_result, _arguments, cache) => invalidateLists(cache),
     setActive: (_result, _arguments, cache) => invalidateLists(cache),
     deleteUser: (_result, _arguments, cache) => invalidateLists(cache),
   },
@@ -68,8 +66,8 @@ export const updates: UpdatesConfig = {
 /** The configuration of `cacheExchange` of `@urql/exchange-graphcache`. */
 export const cacheConfig = { possibleTypes, keys, resolvers, updates };
 
-/** What urql's `subscriptionExchange` passes on. */
-interface Request {
+/** The operation that urql's `subscriptionExchange` passes on. */
+interface SubscriptionRequest {
   readonly query?: string | undefined;
   readonly variables?: object | undefined;
 }
@@ -85,7 +83,7 @@ export function forwardSubscription(
   roster: Roster,
   options: Pick<SubscriptionOptions, 'onConnect' | 'onDisconnect'> = {},
 ) {
-  return (request: Request) => ({
+  return (request: SubscriptionRequest) => ({
     subscribe(sink: Sink) {
       const controller = new AbortController();
       void deliver(roster, request, sink, { ...options, signal: controller.signal });
@@ -94,7 +92,12 @@ export function forwardSubscription(
   });
 }
 
-async function deliver(roster: Roster, { query = '', variables }: Request, sink: Sink, options: SubscriptionOptions) {
+async function deliver(
+  roster: Roster,
+  { query = '', variables }: SubscriptionRequest,
+  sink: Sink,
+  options: SubscriptionOptions,
+) {
   try {
     for await (const { data } of roster.subscribeTo<Record<string, unknown>>(query, variables, options)) {
       sink.next({ data });
