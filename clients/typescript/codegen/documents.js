@@ -1,4 +1,4 @@
-// A plugin of graphql-codegen: each operation with its fragments as a typed document. In difference to the plugin
+// A plugin of graphql-codegen: each operation with its fragments as a typed document. Unlike those of the plugin
 // typed-document-node, a document has its text (`loc.source.body`), so that it can be sent without graphql's printer.
 
 import { Kind, print, stripIgnoredCharacters, visit } from 'graphql';

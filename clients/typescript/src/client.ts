@@ -17,7 +17,7 @@ export interface RosterOptions {
   readonly url: string;
   /** A token to begin with, such as an API key. */
   readonly token?: string | undefined;
-  /** Where the tokens of a sign-in are kept. Defaults to the memory of the program, with `token`. */
+  /** The storage of the tokens of a sign-in. Defaults to the memory of the program, with `token`. */
   readonly storage?: TokenStorage | undefined;
   /** Called once when the session has ended. The requests that it kept waiting are sent again as the new session. */
   readonly renew?: Renew | undefined;
@@ -37,7 +37,7 @@ export type Arguments<Variables, Options> = {} extends Variables
   ? [variables?: Variables, options?: Options]
   : [variables: Variables, options?: Options];
 
-/** The payload of a sign-in. Its `errors` say why it was refused. */
+/** The payload of a sign-in. Its `errors` are the reasons if it was refused. */
 export type SignInPayload = NonNullable<SignInMutation['login']>;
 
 /** A committed change. */

@@ -6,7 +6,7 @@ export interface GraphQLErrorBody {
   readonly extensions?: { readonly code?: string; readonly [key: string]: unknown };
 }
 
-/** What a response says beside its body. */
+/** The status and headers of a response. */
 export interface ResponseInfo {
   readonly status: number;
   /** The ID of the request in the server's log. Null if the response is not one of Roster. */
@@ -24,7 +24,7 @@ export class RosterError extends Error {
   constructor(
     readonly errors: readonly GraphQLErrorBody[],
     readonly response: ResponseInfo,
-    /** What the response contains besides the errors. */
+    /** The data of the response. */
     readonly data: unknown = null,
   ) {
     super(errors.map(({ message }) => message).join('; ') || `The server answered with ${response.status}`);

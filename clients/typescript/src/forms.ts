@@ -7,7 +7,7 @@ export interface MutationError {
   readonly message: string;
 }
 
-/** What every payload of a mutation has. */
+/** The fields of every payload of a mutation. */
 export interface Payload {
   readonly success: boolean;
   readonly message: string;

@@ -1,6 +1,6 @@
 import type { LoginInput } from './generated/operations.js';
 
-/** What a device keeps of a sign-in. */
+/** The tokens that a device keeps of a sign-in. */
 export interface Tokens {
   /** The token of the session. Null if nobody is signed in. */
   readonly token: string | null;
@@ -10,7 +10,7 @@ export interface Tokens {
   readonly deviceToken: string | null;
 }
 
-/** Where the tokens are kept. */
+/** A storage of tokens. */
 export interface TokenStorage {
   get(): Tokens | null;
   set(tokens: Tokens): void;
@@ -37,7 +37,7 @@ export function webStorage(storage: Pick<Storage, 'getItem' | 'setItem'>, key = 
   };
 }
 
-/** Asks for what is needed to sign in again, such as a PIN. Null if the user does not sign in. */
+/** Returns the input of a new sign-in, such as a PIN that the user is asked for. Null if the user does not sign in. */
 export type Renew = (tokens: Tokens) => Promise<LoginInput | null> | LoginInput | null;
 
 /** Signs in, and returns the tokens. Null if the sign-in was refused. */

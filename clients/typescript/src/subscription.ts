@@ -2,7 +2,7 @@ import { RosterError, responseInfo, type GraphQLErrorBody } from './errors.js';
 import { eventsOf } from './events.js';
 import { resultOf } from './request.js';
 
-/** How a subscription is followed. */
+/** Options of a subscription. */
 export interface SubscriptionOptions {
   /** Ends the subscription. */
   readonly signal?: AbortSignal | undefined;

@@ -7,7 +7,7 @@ import type { SubscriptionOptions } from './subscription.js';
 
 export { possibleTypes };
 
-/** An object is identified by its ID; what has none is kept with the object around it. */
+/** An object is identified by its ID. An object without one is kept with the object around it. */
 export const keys: KeyingConfig = Object.fromEntries(embeddedTypes.map((type) => [type, () => null]));
 
 /** Pages are joined, and an object that is known by its ID is not read again. */

@@ -1,6 +1,7 @@
 import { ChangesDocument, ViewerDocument } from '@roster/client';
 import { useEffect, useState } from 'react';
 import { useQuery, useSubscription } from 'urql';
+import { Picture } from './Picture';
 import { Profile } from './Profile';
 import { roster } from './roster';
 import { useUsers } from './useUsers';
@@ -76,8 +77,4 @@ function Users({ words, isLive, onSelect }: UsersProps) {
       )}
     </>
   );
-}
-
-export function Picture({ url }: { url: string | null }) {
-  return url === null ? <span className="picture" /> : <img className="picture" src={url} alt="" />;
 }

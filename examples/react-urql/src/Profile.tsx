@@ -8,7 +8,7 @@ import {
 } from '@roster/client';
 import { useState, type FormEvent } from 'react';
 import { useMutation, useQuery } from 'urql';
-import { Picture } from './Finder';
+import { Picture } from './Picture';
 
 type User = NonNullable<UserQuery['user']>;
 

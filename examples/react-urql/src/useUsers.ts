@@ -1,5 +1,5 @@
 import { SearchUsersDocument, UsersDocument, type UserSummaryFragment } from '@roster/client';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useState } from 'react';
 import { useQuery, type CombinedError } from 'urql';
 
 const PAGE = 20;
@@ -37,11 +37,12 @@ export function useUsers(words: string, isLive: boolean): List {
     }
   }, [users, isComplete, wanted]);
 
-  const shown = useRef<Users>(undefined);
-  if (isComplete) {
-    shown.current = users;
+  // Until the first page is there again, the list that was shown stays.
+  const [shown, setShown] = useState<Users>();
+  if (isComplete && users !== shown) {
+    setShown(users);
   }
-  return { users: shown.current, error, more: () => setWanted((shown.current?.edges.length ?? 0) + PAGE) };
+  return { users: shown, error, more: () => setWanted((shown?.edges.length ?? 0) + PAGE) };
 }
 
 function usePages(words: string, after: string | null, isLive: boolean) {
