@@ -13,7 +13,7 @@ import {
   webStorage,
 } from '@roster/client';
 
-/** Runs a test against a server that answers as it is told. */
+/** Runs a test against a server whose responses the test writes. */
 async function withServer(listener: RequestListener, run: (url: string) => Promise<void>) {
   const server = createServer(listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -34,7 +34,7 @@ const STREAM = { 'content-type': 'text/event-stream; charset=utf-8' };
 
 test('a server that is busy, and a connection that breaks off in an event, are tried again', async () => {
   const first = next(2, 'ö');
-  const answers = [
+  const responses = [
     {
       status: 503,
       headers: { 'content-type': 'application/json', 'retry-after': '0' },
@@ -53,7 +53,7 @@ test('a server that is busy, and a connection that breaks off in an event, are t
   await withServer(
     (request, response) => {
       resumed.push(request.headers['last-event-id']);
-      const { status, headers, parts } = answers[resumed.length - 1]!;
+      const { status, headers, parts } = responses[resumed.length - 1]!;
       response.writeHead(status, headers);
       for (const part of parts) {
         response.write(part);
@@ -85,7 +85,7 @@ test('a directory that was restored from an older backup says from where to foll
   );
 });
 
-test('an answer that is not one of the server is an error with its status', async () => {
+test('a response that is not one of Roster is an error with its status', async () => {
   await withServer(
     (_request, response) => response.writeHead(502, { 'retry-after': '7' }).end('<title>Bad gateway</title>'),
     async (url) => {
