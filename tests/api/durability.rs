@@ -1,5 +1,8 @@
 //! Acknowledged writes are durable and complete, however the server ends.
 
+#[cfg(target_os = "linux")]
+mod power_cuts;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
