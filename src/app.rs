@@ -20,6 +20,7 @@ use self::execution::{check_size, is_mutation, who};
 use self::follower::{Follower, Subscription};
 use crate::access::Viewer;
 use crate::auth::avatar_link::AvatarLinks;
+use crate::auth::key_ring::KeyRing;
 use crate::auth::password::Hasher;
 use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
 use crate::auth::throttle::LoginInputs;
@@ -32,7 +33,6 @@ use crate::document::PublishedDocuments;
 use crate::error::Error;
 use crate::graphql::cost::{self, Costs};
 use crate::graphql::credential_use::CredentialUses;
-use crate::graphql::pagination::CursorKey;
 use crate::graphql::projection::SelectedFields;
 use crate::http::{
     self, Application, AvatarContent, Caller, Event, Events, ExecutionResult, HttpError, PublishedSchema,
@@ -52,7 +52,7 @@ pub struct App {
     db: Db,
     policy: SignInPolicy,
     schema: RosterSchema,
-    cursor_key: CursorKey,
+    keys: KeyRing,
     avatar_links: AvatarLinks,
     feed: Feed,
     documents: PublishedDocuments,
@@ -79,13 +79,12 @@ impl App {
         self_service: SelfServicePolicy,
     ) -> Result<Self, Error> {
         schema::check()?;
-        let cursor_key = CursorKey::new(hasher.key());
-        let avatar_links = AvatarLinks::new(hasher.key(), public_url);
+        let keys = hasher.key_ring().clone();
+        let avatar_links = AvatarLinks::new(keys.clone(), public_url);
         let min_password_length = hasher.min_length();
         let expensive_requests = Shares::new(expensive_requests());
         let (sign_ins, search_index) = (SignInMetrics::default(), SearchIndex::new(&db));
-        let schema =
-            schema::build().data(sign_ins.clone()).data(db.clone()).data(hasher).data(policy).data(cursor_key.clone());
+        let schema = schema::build().data(sign_ins.clone()).data(db.clone()).data(hasher).data(policy);
         let schema = schema
             .data(search_index.clone())
             .data(ImageProcessor::default())
@@ -101,7 +100,7 @@ impl App {
             db,
             policy,
             schema,
-            cursor_key,
+            keys,
             avatar_links,
             costs: Arc::new(Costs::new(&schema::sdl())?),
             catching_up: expensive_requests.sibling(catching_up()),

@@ -16,6 +16,7 @@ use roster::cli::health_command::check_health;
 use roster::cli::import_command::import_file;
 use roster::cli::interruption::{Interrupted, until_stopped};
 use roster::cli::invite_command::invite;
+use roster::cli::key_command::manage_keys;
 use roster::cli::license_command::manage_licenses;
 use roster::cli::migrate_command::migrate;
 use roster::cli::open::WrongSetting;
@@ -56,6 +57,7 @@ async fn main() -> ExitCode {
         Command::License(license) => manage_licenses(&settings, license).await,
         Command::Documents(documents) => manage_documents(&settings, documents).await,
         Command::Audit(Audit::Verify) => verify(&settings).await,
+        Command::Key(command) => manage_keys(&settings, command).await,
         Command::Backup(backup) => back_up(&settings, &backup).await,
         Command::Restore(options) => restore(&settings, options).await,
         Command::Health(health) => check_health(&settings, &health).await,

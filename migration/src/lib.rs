@@ -105,6 +105,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261130_000022_totals/sqlite.sql"),
         postgres: include_str!("m20261130_000022_totals/postgres.sql"),
     },
+    Step {
+        name: "m20261130_000024_server_keys",
+        sqlite: include_str!("m20261130_000024_server_keys/sqlite.sql"),
+        postgres: include_str!("m20261130_000024_server_keys/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

@@ -21,6 +21,7 @@ use crate::change::feed::Head;
 use crate::change::follow::{Execution, Following};
 use crate::change::{Change, ChangePage, ChangesRequest, Outcome, Position, read_latest_page, read_page};
 use crate::error::{Error, TopLevelCode};
+use crate::graphql::pagination::CursorKey;
 use crate::graphql::projection::SelectedFields;
 use crate::http::{Caller, Event, Events, HttpError};
 use crate::session::{self, TokenUse};
@@ -272,7 +273,7 @@ impl Follower {
     }
 
     fn encode(&self, position: Position) -> String {
-        position.encode(&self.app.cursor_key)
+        position.encode(&CursorKey::new(&self.app.keys.keys()))
     }
 }
 

@@ -12,6 +12,7 @@ use sha2::Sha256;
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use super::key_ring::KeyRing;
 use super::server_key::{Key, hmac_sha256};
 use crate::access::{AuthMethod, SignedIn};
 use crate::http;
@@ -24,7 +25,7 @@ const PERIOD: i64 = 5 * 60;
 /// Makes and verifies the URLs of pictures.
 #[derive(Clone)]
 pub struct AvatarLinks {
-    key: [u8; 32],
+    keys: KeyRing,
     public_url: String,
 }
 
@@ -44,12 +45,12 @@ pub struct AvatarLink {
 }
 
 impl AvatarLinks {
-    /// Derives the key of the URLs, which begin with the public URL, from a server key. Servers with the same key accept each
+    /// Derives the keys of the URLs, which begin with the public URL, from the server keys. Servers with the same keys accept each
     /// other's URLs.
     #[must_use]
-    pub fn new(key: &Key, mut public_url: String) -> Self {
+    pub fn new(keys: KeyRing, mut public_url: String) -> Self {
         public_url.truncate(public_url.trim_end_matches('/').len());
-        Self { key: key.of_pictures(), public_url }
+        Self { keys, public_url }
     }
 
     /// Returns the URL of a user's picture for a viewer. It differs after each change of the picture, and every five minutes.
@@ -59,7 +60,8 @@ impl AvatarLinks {
     }
 
     fn signed(&self, user_id: Id, hash: &str, viewer: &str, expires: i64) -> Url {
-        let signature = URL_SAFE_NO_PAD.encode(self.code(user_id, hash, viewer, expires).finalize().into_bytes());
+        let code = code(self.keys.keys().current(), user_id, hash, viewer, expires);
+        let signature = URL_SAFE_NO_PAD.encode(code.finalize().into_bytes());
         let Url(unsigned) = self.unsigned_url(user_id, hash);
         Url(format!("{unsigned}&viewer={viewer}&expires={expires}&signature={signature}"))
     }
@@ -78,15 +80,17 @@ impl AvatarLinks {
             ["v", "viewer", "expires", "signature"].map(|name| value(name).map(|(_, value)| value.into_owned()));
         let (hash, viewer, expires) = (hash?, viewer?, expires?.parse::<i64>().ok()?);
         let signature = URL_SAFE_NO_PAD.decode(signature?).ok()?;
-        self.code(user_id, &hash, &viewer, expires).verify_slice(&signature).ok()?;
+        let is_of = |key: &Key| code(key, user_id, &hash, &viewer, expires).verify_slice(&signature).is_ok();
+        self.keys.keys().all().any(is_of).then_some(())?;
         (now.timestamp() < expires).then_some(())?;
         Some(AvatarLink { viewer: LinkViewer::parse(&viewer)?, hash })
     }
+}
 
-    fn code(&self, user_id: Id, hash: &str, viewer: &str, expires: i64) -> Hmac<Sha256> {
-        // None of the parts has a newline when a URL is made, so they cannot be divided differently.
-        hmac_sha256(&self.key, format!("{}\n{viewer}\n{expires}\n{hash}", user_id.0).as_bytes())
-    }
+/// Returns the code of a URL that is signed with a server key.
+fn code(key: &Key, user_id: Id, hash: &str, viewer: &str, expires: i64) -> Hmac<Sha256> {
+    // None of the parts has a newline when a URL is made, so they cannot be divided differently.
+    hmac_sha256(&key.of_pictures(), format!("{}\n{viewer}\n{expires}\n{hash}", user_id.0).as_bytes())
 }
 
 impl LinkViewer {
@@ -121,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_url_shows_one_picture_to_one_viewer_for_some_minutes() {
-        let of_key = |byte| AvatarLinks::new(&Key::from([byte; 32]), "https://people.example.org/roster/".to_owned());
+        let of_key =
+            |byte| AvatarLinks::new(Key::from([byte; 32]).into(), "https://people.example.org/roster/".to_owned());
         let links = of_key(7);
         let (user, session) = (Id::new(), Id::new());
         let now = DateTime::from_timestamp(1_000_000_200, 0).unwrap();

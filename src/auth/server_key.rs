@@ -1,5 +1,8 @@
 //! Server key: goes into every hash of a secret, and is stored outside the database. A copy of only one of the two is not
-//! enough to guess secrets.
+//! enough to guess secrets. While a key is being replaced, a process holds several.
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::fs;
@@ -10,28 +13,33 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use rand::TryRng;
-use sea_orm::EntityTrait;
 use sha2::{Digest, Sha256};
 
-use crate::db::{Db, rows};
-use crate::entity::server_key;
-use crate::error::Error;
 use crate::private_file;
 use crate::scalar::Id;
 
-/// The most bytes that are read from a file, which should contain 45.
+/// The most bytes that are read from a file, in which a key takes 45.
 const MAX_FILE_LENGTH: u64 = 1024;
+/// What a source should contain, for errors.
+const EXPECTED: &str = "expected 32 bytes in base64";
 
 /// A server key: 32 secret bytes.
 #[derive(Clone)]
 pub struct Key([u8; 32]);
 
-/// The source of the key.
+/// The keys that a process holds: at least one. Which of them makes new hashes is said by the database.
+#[derive(Clone, Debug)]
+pub struct HeldKeys {
+    first: Key,
+    further: Vec<Key>,
+}
+
+/// The source of the keys.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The key itself, from the settings.
-    Setting(Key),
-    /// A file with the key, which the first start creates.
+    /// The keys themselves, from the settings.
+    Setting(HeldKeys),
+    /// A file with the keys, which the first start creates with one.
     File(PathBuf),
 }
 
@@ -60,6 +68,12 @@ impl Key {
         &self.0
     }
 
+    /// Returns the key as its source contains it.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        base64::engine::general_purpose::STANDARD.encode(self.0)
+    }
+
     /// Returns the ID of the key, which marks the hashes made with it.
     #[must_use]
     pub fn id(&self) -> [u8; 6] {
@@ -70,6 +84,12 @@ impl Key {
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 16] {
         self.derive("roster: key of a database")
+    }
+
+    /// Returns the fingerprint in hexadecimal, for people and for lists of keys.
+    #[must_use]
+    pub fn fingerprint_text(&self) -> String {
+        hex::encode(self.fingerprint())
     }
 
     /// Returns the key of values that clients receive and send back, such as cursors.
@@ -111,6 +131,58 @@ impl fmt::Debug for Key {
     }
 }
 
+impl HeldKeys {
+    /// Parses keys that are separated by commas, spaces or line breaks.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+        let mut keys = words.map(Key::parse).collect::<Option<Vec<Key>>>()?.into_iter();
+        Some(Self { first: keys.next()?, further: keys.collect() })
+    }
+
+    /// Returns the first key, to which a new database is bound.
+    #[must_use]
+    pub const fn first(&self) -> &Key {
+        &self.first
+    }
+
+    /// Returns all keys, in the order of their source.
+    pub fn all(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.first).chain(&self.further)
+    }
+
+    /// Returns the key with a fingerprint in hexadecimal.
+    #[must_use]
+    pub fn find(&self, fingerprint: &str) -> Option<&Key> {
+        self.all().find(|key| key.fingerprint_text() == fingerprint)
+    }
+
+    /// Returns these keys and another one, the last.
+    #[must_use]
+    pub fn with(mut self, key: Key) -> Self {
+        self.further.push(key);
+        self
+    }
+
+    /// Returns these keys without those that have one of several fingerprints; `None` if none is left.
+    #[must_use]
+    pub fn without(&self, fingerprints: &[String]) -> Option<Self> {
+        let mut kept = self.all().filter(|key| !fingerprints.contains(&key.fingerprint_text())).cloned();
+        Some(Self { first: kept.next()?, further: kept.collect() })
+    }
+
+    /// Returns the keys as lines of text.
+    fn lines(&self) -> String {
+        self.all().map(|key| key.to_base64() + "\n").collect()
+    }
+}
+
+impl From<Key> for HeldKeys {
+    fn from(key: Key) -> Self {
+        Self { first: key, further: Vec::new() }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -121,13 +193,13 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// Returns the key; `None` if its file does not exist yet.
+    /// Returns the keys; `None` if their file does not exist yet.
     ///
     /// # Errors
-    /// An I/O error if the file cannot be read or does not contain a key.
-    pub fn find(&self) -> io::Result<Option<Key>> {
+    /// An I/O error if the file cannot be read or does not contain keys.
+    pub fn find(&self) -> io::Result<Option<HeldKeys>> {
         match self {
-            Self::Setting(key) => Ok(Some(key.clone())),
+            Self::Setting(keys) => Ok(Some(keys.clone())),
             Self::File(path) => match read_file(path) {
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
                 found => found.map(Some),
@@ -135,26 +207,56 @@ impl Source {
         }
     }
 
-    /// Returns the key; creates its file if it does not exist. If several processes start at once, all get the same key.
+    /// Returns the keys; creates their file with one if it does not exist. If several processes start at once, all get the same
+    /// key.
     ///
     /// # Errors
-    /// An I/O error if the file cannot be read or created, or does not contain a key.
-    pub fn find_or_create(&self) -> io::Result<Key> {
+    /// An I/O error if the file cannot be read or created, or does not contain keys.
+    pub fn find_or_create(&self) -> io::Result<HeldKeys> {
         match self {
-            Self::Setting(key) => Ok(key.clone()),
+            Self::Setting(keys) => Ok(keys.clone()),
             Self::File(path) => self.find()?.map_or_else(|| create_file(path), Ok),
+        }
+    }
+
+    /// Replaces the keys in the file, which must exist. Its owner and its mode stay.
+    ///
+    /// # Errors
+    /// `Unsupported` if the keys are a setting; an I/O error if the file cannot be replaced.
+    pub fn replace(&self, keys: &HeldKeys) -> io::Result<()> {
+        match self {
+            Self::Setting(_) => Err(io::Error::new(ErrorKind::Unsupported, "the keys are a setting, not a file")),
+            Self::File(path) => replace_file(path, keys.lines().as_bytes()),
         }
     }
 }
 
-fn read_file(path: &Path) -> io::Result<Key> {
+/// Replaces a file as a whole. A file that is reached by a symbolic link is replaced where it is.
+fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    let metadata = fs::metadata(&path)?;
+    let mut file = tempfile::NamedTempFile::new_in(private_file::dir_of(&path))?;
+    file.write_all(content)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        // The server may run as another user than the command.
+        std::os::unix::fs::fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()))?;
+    }
+    file.as_file().set_permissions(metadata.permissions())?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map_err(|error| error.error)?;
+    private_file::sync_dir_of(&path)
+}
+
+fn read_file(path: &Path) -> io::Result<HeldKeys> {
     let mut text = String::new();
     fs::File::open(path)?.take(MAX_FILE_LENGTH).read_to_string(&mut text)?;
-    Key::parse(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "expected 32 bytes in base64"))
+    HeldKeys::parse(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, EXPECTED))
 }
 
 /// Creates the file atomically, complete and durable, unless another process has created it first.
-fn create_file(path: &Path) -> io::Result<Key> {
+fn create_file(path: &Path) -> io::Result<HeldKeys> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     private_file::make_dir(dir)?;
     let temp_path = dir.join(format!(".roster-key-{}", Id::new().0));
@@ -173,7 +275,7 @@ fn create_file(path: &Path) -> io::Result<Key> {
 
 fn write_file(path: &Path, key: &Key) -> io::Result<()> {
     let mut file = private_file::make(path)?;
-    writeln!(file, "{}", base64::engine::general_purpose::STANDARD.encode(key.0))?;
+    writeln!(file, "{}", key.to_base64())?;
     file.sync_all()
 }
 
@@ -184,61 +286,4 @@ pub fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
     let mut block = [0; 64];
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     Hmac::new(&block.into()).chain_update(message)
-}
-
-/// Returns whether the secrets of a database were made with a key. A database without a key is bound to this one.
-pub async fn bind(db: &Db, key: &Key) -> Result<bool, Error> {
-    let row = server_key::Model { only_one: 1, fingerprint: key.fingerprint().to_vec() };
-    let claim = server_key::Entity::insert(rows::active(row)).on_conflict_do_nothing();
-    claim.exec_without_returning(db.write()).await?;
-    Ok(fingerprint_of(db).await?.is_some_and(|fingerprint| fingerprint == key.fingerprint()))
-}
-
-/// Returns the fingerprint of the key with which the secrets of a database were made, if it is bound to one.
-pub async fn fingerprint_of(db: &Db) -> Result<Option<Vec<u8>>, Error> {
-    let row = server_key::Entity::find().one(db.read()).await?;
-    Ok(row.map(|row| row.fingerprint))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_parsed_from_every_base64_and_shown_nowhere() {
-        let key = Key::from([0xfb; 32]);
-        let url_safe = "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s";
-        let standard = url_safe.replace('-', "+").replace('_', "/");
-        for text in [url_safe.to_owned(), format!("{url_safe}="), standard.clone(), format!(" {standard}=\n")] {
-            assert_eq!(Key::parse(&text).unwrap().as_bytes(), key.as_bytes(), "{text}");
-        }
-        for text in [
-            "",
-            "secret",
-            url_safe.trim_start_matches('-'),
-            &format!("{url_safe}A"),
-            &format!("{url_safe}=="),
-            &"f".repeat(64),
-        ] {
-            assert!(Key::parse(text).is_none(), "{text}");
-        }
-        assert_eq!(format!("{key:?} {:?}", Source::Setting(key.clone())), "Key Setting(Key)");
-        assert_ne!(key.fingerprint().get(..6), Some(&key.id()[..]));
-    }
-
-    #[test]
-    fn processes_that_create_the_file_at_once_get_one_key() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = Source::File(dir.path().join("below/roster.key"));
-        assert!(source.find().unwrap().is_none());
-        let keys: Vec<[u8; 32]> = std::thread::scope(|scope| {
-            let create = || *source.find_or_create().unwrap().as_bytes();
-            let threads: Vec<_> = (0..16).map(|_| scope.spawn(create)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(keys.iter().all(|key| Some(*key) == source.find().unwrap().map(|key| *key.as_bytes())));
-        let left: Vec<_> =
-            fs::read_dir(dir.path().join("below")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["roster.key"]);
-    }
 }

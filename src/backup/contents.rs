@@ -33,6 +33,7 @@ pub(super) struct Contents {
     pub(super) postgres_schema: Option<String>,
     pub(super) schema_version: String,
     pub(super) key_fingerprint: Option<String>,
+    pub(super) old_key_fingerprint: Option<String>,
     pub(super) last_event: i64,
     pub(super) last_hash: String,
     pub(super) counts: BTreeMap<String, u64>,
@@ -62,6 +63,7 @@ impl Contents {
             postgres_schema: postgres_schema(connection).await?,
             schema_version: version.try_get_by_index(0)?,
             key_fingerprint: if tables.contains("server_key") { fingerprint(connection).await? } else { None },
+            old_key_fingerprint: if tables.contains("other_server_keys") { old_key(connection).await? } else { None },
             last_event,
             last_hash,
             counts,
@@ -89,6 +91,12 @@ async fn fingerprint(connection: &impl ConnectionTrait) -> anyhow::Result<Option
     let row = query(connection, "SELECT fingerprint FROM server_key").await?;
     let fingerprint: Option<Vec<u8>> = row.map(|row| row.try_get_by_index(0)).transpose()?;
     Ok(fingerprint.map(hex::encode))
+}
+
+/// Returns the fingerprint of the server key that was replaced and still verifies.
+async fn old_key(connection: &impl ConnectionTrait) -> anyhow::Result<Option<String>> {
+    let row = query(connection, "SELECT fingerprint FROM other_server_keys WHERE state = 'OLD'").await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 
 /// Returns the schema of PostgreSQL that holds the tables.

@@ -67,6 +67,9 @@ pub struct Manifest {
     pub schema_version: String,
     /// The fingerprint of the server key, in hexadecimal. It does not reveal the key. `None` if the database has no key yet.
     pub key_fingerprint: Option<String>,
+    /// The fingerprint of the server key that was replaced and was still needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_key_fingerprint: Option<String>,
     /// The number of the last audit event, which is also the position of the changes; 0 if there is none.
     pub last_event: i64,
     /// The hash of the last audit event, in hexadecimal.
@@ -86,6 +89,7 @@ impl Manifest {
             postgres_schema: contents.postgres_schema,
             schema_version: contents.schema_version,
             key_fingerprint: contents.key_fingerprint,
+            old_key_fingerprint: contents.old_key_fingerprint,
             last_event: contents.last_event,
             last_hash: contents.last_hash,
             counts: contents.counts,
@@ -97,6 +101,12 @@ impl Manifest {
     #[must_use]
     pub fn count(&self, table: &str) -> u64 {
         self.counts.get(table).copied().unwrap_or_default()
+    }
+
+    /// Returns the fingerprints of the server keys that the backup needs, the current one first.
+    #[must_use]
+    pub fn needed_keys(&self) -> Vec<&str> {
+        self.key_fingerprint.as_deref().into_iter().chain(self.old_key_fingerprint.as_deref()).collect()
     }
 
     /// Parses a manifest, and checks that this program can read the rest of the backup.
@@ -128,6 +138,7 @@ impl Manifest {
         let key = |key: &Option<String>| key.clone().unwrap_or_else(|| "none".to_owned());
         compare("schema version", &self.schema_version, &restored.schema_version);
         compare("key fingerprint", &key(&self.key_fingerprint), &key(&restored.key_fingerprint));
+        compare("old key fingerprint", &key(&self.old_key_fingerprint), &key(&restored.old_key_fingerprint));
         compare("last audit event", &self.last_event, &restored.last_event);
         compare("hash of the last audit event", &self.last_hash, &restored.last_hash);
         for (table, expected) in &self.counts {

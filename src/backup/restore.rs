@@ -15,7 +15,7 @@ use super::{SecretString, on_thread, postgres, read, sqlite};
 use crate::audit::{self, Change, Entry};
 use crate::db::{self, DatabaseSettings, Db};
 use crate::entity::audit_event::AuditAction;
-use crate::entity::{device, invitation, license, link, registration, session};
+use crate::entity::{device, invitation, license, link, registration, server_key_report, session};
 use crate::scalar::now;
 use crate::{private_file, startup};
 
@@ -131,6 +131,7 @@ impl Backup {
         device::Entity::delete_many().exec(&transaction).await?;
         link::Entity::delete_many().exec(&transaction).await?;
         registration::Entity::delete_many().exec(&transaction).await?;
+        server_key_report::Entity::delete_many().exec(&transaction).await?;
         let now = now();
         invitation::Entity::update_many()
             .col_expr(invitation::Column::ExpiresAt, Expr::value(now))

@@ -108,7 +108,9 @@ impl ChangeKind {
             | AuditAction::AttributeChanged
             | AuditAction::AttributeRemoved
             | AuditAction::DocumentsPublished
-            | AuditAction::DocumentsWithdrawn => None,
+            | AuditAction::DocumentsWithdrawn
+            | AuditAction::ServerKeyRotated
+            | AuditAction::ServerKeyRetired => None,
         }
     }
 }

@@ -39,11 +39,11 @@ impl ChangeQuery {
         #[graphql(desc = "The maximum number of changes, from 1 to 100. Defaults to `50`.")] first: Option<i32>,
     ) -> Result<ChangePage> {
         let key = ctx.cursor_key()?;
-        let request = validate(key, after.as_deref(), types, first)?;
+        let request = validate(&key, after.as_deref(), types, first)?;
         match super::read_latest_page(ctx.db()?, ctx.viewer()?, &request).await? {
             Outcome::Page(page) => Ok(page),
             Outcome::SnapshotRequired { current } => {
-                Err(Error::SnapshotRequired { position: current.encode(key) }.into())
+                Err(Error::SnapshotRequired { position: current.encode(&key) }.into())
             }
         }
     }
@@ -82,7 +82,7 @@ impl ChangePage {
     /// The position to pass as `after` for the next page. It follows everything that was examined for this page, even if
     /// `changes` is empty.
     async fn position(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(self.position.encode(ctx.cursor_key()?))
+        Ok(self.position.encode(&ctx.cursor_key()?))
     }
 
     /// Whether there may already be more changes after `position`.
@@ -96,7 +96,7 @@ impl ChangePage {
 impl Change {
     /// The position of the change, to pass as `after` to continue with the next one.
     async fn position(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(self.position.encode(ctx.cursor_key()?))
+        Ok(self.position.encode(&ctx.cursor_key()?))
     }
 
     /// The kind of change.

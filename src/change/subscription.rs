@@ -84,7 +84,7 @@ fn events<T>(
         Some(id) => ("Last-Event-ID", Some(id)),
         None => ("after", after),
     };
-    let after = arguments::position(ctx.cursor_key()?, name, after, &mut errors);
+    let after = arguments::position(&ctx.cursor_key()?, name, after, &mut errors);
     arguments::check_filter(&filter, &mut errors);
     if !errors.is_empty() {
         return Err(Error::BadInput(errors.join(" ")).into());
@@ -101,7 +101,7 @@ pub struct UserChange(Change);
 impl UserChange {
     /// The position of the change, to pass as `after` to continue with the next one.
     async fn position(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(self.0.position.encode(ctx.cursor_key()?))
+        Ok(self.0.position.encode(&ctx.cursor_key()?))
     }
 
     /// The kind of change.

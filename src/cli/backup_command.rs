@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 
 use super::config::{Backup, Settings};
 use super::interruption::until_stopped;
-use super::open::{DATA_DIR, WrongSetting};
+use super::open::{DATA_DIR, WrongSetting, keys_with};
 use super::output::print_line;
 use crate::backup::create::{Created, create_file};
 use crate::backup::directory::BackupDir;
@@ -70,10 +70,12 @@ fn print_created(created: &Created, is_encrypted: bool) -> std::io::Result<()> {
     let Created { file, size, manifest } = created;
     let encrypted = if is_encrypted { ", encrypted" } else { "" };
     print_line!("Backed up {} to {} ({}{encrypted}).", described(manifest), file.display(), HumanBytes(*size))?;
-    if let Some(fingerprint) = &manifest.key_fingerprint {
-        print_line!(
-            "It needs the server key with the fingerprint {fingerprint}, which is not in it: keep that elsewhere."
-        )?;
+    match manifest.needed_keys().as_slice() {
+        [] => {}
+        [only] => print_line!(
+            "It needs the server key with the fingerprint {only}, which is not in it: keep that elsewhere."
+        )?,
+        several => print_line!("It needs {}, which are not in it: keep them elsewhere.", keys_with(several))?,
     }
     Ok(())
 }

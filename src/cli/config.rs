@@ -21,7 +21,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 pub use self::backups::Backups;
 pub use self::commands::{
     Admin, AdminCreate, AdminLink, Audit, Backup, Command, Completions, Demo, Documents, DocumentsPublish,
-    DocumentsWithdraw, Health, Restore, Schema, SchemaFormat,
+    DocumentsWithdraw, Health, KeyCommand, KeyRetire, Restore, Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::invite::Invite;

@@ -9,7 +9,9 @@ use super::config::{LogFormat, SchemaReaders, Settings};
 use super::doctor;
 use super::open::DATA_DIR;
 use super::output::print_line;
-use crate::auth::server_key::{self, Key};
+use crate::auth::key_state::DatabaseKeys;
+use crate::auth::key_use;
+use crate::auth::server_key::{self, HeldKeys};
 use crate::backup::directory::BackupDir;
 use crate::backup::last_served::LastServed;
 use crate::db::{self, Db};
@@ -36,7 +38,7 @@ fn exposure_of_key(source: &server_key::Source) -> String {
 pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
     print_server_settings(settings)?;
     print_mail_settings(settings)?;
-    let key = print_key(settings)?;
+    let held = print_key(settings)?;
     let database = settings.database(DATA_DIR);
     print_log_settings(settings)?;
     print_backups(settings)?;
@@ -51,7 +53,7 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
         print_line!("database file         {}", with_exposure(&file))?;
     }
     let db = Db::connect(&database).await?;
-    print_database(&db, key.as_ref(), &settings.data_dir(DATA_DIR)).await
+    print_database(&db, held.as_ref(), &settings.data_dir(DATA_DIR)).await
 }
 
 fn print_server_settings(settings: &Settings) -> io::Result<()> {
@@ -129,21 +131,21 @@ fn print_mail_settings(settings: &Settings) -> io::Result<()> {
     print_line!("registration          {}", settings.registration.as_deref().unwrap_or("disabled"))
 }
 
-/// Prints the data directory and the server key. Returns the key, if it can be used.
-fn print_key(settings: &Settings) -> io::Result<Option<Key>> {
+/// Prints the data directory and the server keys. Returns the keys, if they can be used.
+fn print_key(settings: &Settings) -> io::Result<Option<HeldKeys>> {
     print_line!("data directory        {}", with_exposure(settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref())))?;
     let source = settings.key_source(DATA_DIR);
-    let key = source.find();
-    match &key {
+    let held = source.find();
+    match &held {
         Ok(Some(_)) => print_line!("key                   {source}{}", exposure_of_key(&source))?,
         Ok(None) => print_line!("key                   {source}; missing, created at the first start")?,
         Err(error) => print_line!("key                   {source}: {error}")?,
     }
-    let key = key.ok().flatten();
-    if let Some(key) = &key {
-        print_line!("key fingerprint       {}", hex::encode(key.fingerprint()))?;
+    let held = held.ok().flatten();
+    for key in held.iter().flat_map(HeldKeys::all) {
+        print_line!("key fingerprint       {}", key.fingerprint_text())?;
     }
-    Ok(key)
+    Ok(held)
 }
 
 /// Prints the schedule of backups, and the state of their directory.
@@ -199,7 +201,42 @@ async fn print_last_served(db: &Db, data_dir: &std::path::Path) -> anyhow::Resul
     Ok(())
 }
 
-async fn print_database(db: &Db, key: Option<&Key>, data_dir: &std::path::Path) -> anyhow::Result<()> {
+/// Prints whether the held keys are those of the database, and what still needs the one that was replaced.
+async fn print_keys_of(db: &Db, held: &HeldKeys) -> anyhow::Result<()> {
+    let known = DatabaseKeys::read(db.read()).await?;
+    let used = known.select(held);
+    let match_text = match (&used, &known.current) {
+        (_, None) => "none yet",
+        (Some(_), _) => "matches",
+        (None, _) => "does not match",
+    };
+    print_line!("key of the database   {match_text}")?;
+    if let Some(current) = known.current.as_ref().filter(|_| known.is_rotating() || !known.retired.is_empty()) {
+        print_line!("current key           {current}")?;
+    }
+    if let Some(next) = &known.next {
+        print_line!("next key              {next}; `roster key rotate` makes it the current one")?;
+    }
+    let retired = known.retired.iter().filter(|fingerprint| held.find(fingerprint).is_some());
+    for fingerprint in retired {
+        print_line!("retired key           {fingerprint}; not used any more, remove it from the settings or the file")?;
+    }
+    let Some(old) = &known.old else { return Ok(()) };
+    let since = old.since.format("%Y-%m-%d %H:%M:%S UTC");
+    print_line!("old key               {}, replaced at {since}", old.fingerprint)?;
+    if let Some(used) = &used {
+        let uses = key_use::count(db.read(), used.current(), old).await?;
+        if !uses.is_needed() {
+            print_line!("                      nothing needs it: run `roster key retire`")?;
+        }
+        for line in uses.lines() {
+            print_line!("                      needed for {line}")?;
+        }
+    }
+    Ok(())
+}
+
+async fn print_database(db: &Db, held: Option<&HeldKeys>, data_dir: &std::path::Path) -> anyhow::Result<()> {
     for (name, value) in doctor::parameters(db).await? {
         print_line!("{name:<21} {value}")?;
     }
@@ -208,13 +245,8 @@ async fn print_database(db: &Db, key: Option<&Key>, data_dir: &std::path::Path) 
     if pending > 0 {
         return Ok(());
     }
-    if let Some(key) = key {
-        let match_text = match server_key::fingerprint_of(db).await? {
-            Some(fingerprint) if fingerprint == key.fingerprint() => "matches",
-            Some(_) => "does not match",
-            None => "none yet",
-        };
-        print_line!("key of the database   {match_text}")?;
+    if let Some(held) = held {
+        print_keys_of(db, held).await?;
     }
     print_last_served(db, data_dir).await?;
     let duplicates = doctor::duplicate_logins(db).await?;

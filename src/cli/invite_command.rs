@@ -11,7 +11,7 @@ pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()>
     check_key(settings, DATA_DIR)?;
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
     let license = license::resolve(&db, options.license.as_deref()).await?;
-    let queue = MailQueue { key: hasher.key(), language: options.language };
+    let queue = MailQueue { keys: hasher.key_ring(), language: options.language };
     let (mut times, mut after, mut invited) = (SendingTimes::new(options.per_minute), None, 0_u64);
     loop {
         let page = never_invited::candidates(&db, license.id, after).await?;

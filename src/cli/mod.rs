@@ -19,6 +19,8 @@ pub mod health_command;
 pub mod import_command;
 pub mod interruption;
 pub mod invite_command;
+pub mod key_command;
+mod key_watch;
 pub mod license;
 pub mod license_command;
 pub mod migrate_command;

@@ -7,8 +7,10 @@ use tempfile::TempDir;
 
 use super::config::Settings;
 use crate::audit::sealer;
+use crate::auth::key_ring::ServerKeys;
+use crate::auth::key_state::{self, DatabaseKeys};
 use crate::auth::password::Hasher;
-use crate::auth::server_key;
+use crate::auth::server_key::{self, HeldKeys, Key};
 use crate::db::{self, DatabaseSettings, Db};
 use crate::{private_file, startup};
 
@@ -89,27 +91,33 @@ pub(super) async fn hasher_of(db: &Db, settings: &Settings, default_dir: &str) -
     }
     // If the database has a key already, a new one would be useless. The database is checked before a key is created, because
     // other processes may start at the same time.
-    let has_key = server_key::fingerprint_of(db).await?.is_some();
-    let key = if has_key { source.find() } else { source.find_or_create().map(Some) };
-    match key.map_err(|error| unusable_key(&source, error))? {
-        Some(key) if server_key::bind(db, &key).await? => Ok(settings.hasher(key)),
-        _ => Err(unusable_key(&source, OTHER_KEY).into()),
+    let has_key = DatabaseKeys::read(db.read()).await?.current.is_some();
+    let held = if has_key { source.find() } else { source.find_or_create().map(Some) };
+    let held = held.map_err(|error| unusable_key(&source, error))?;
+    if let (false, Some(held)) = (has_key, &held) {
+        key_state::bind(db, held.first()).await?;
     }
+    let known = DatabaseKeys::read(db.read()).await?;
+    let keys = held.and_then(|held| known.select(&held));
+    Ok(settings.hasher(keys.ok_or_else(|| other_key(&source, &known))?))
 }
 
 /// Returns the hasher of a command that only reads: that of a random key, which is not kept, if there is no server key yet.
 pub(super) fn hasher_unchanged(settings: &Settings, default_dir: &str) -> Result<Hasher, WrongSetting> {
     let source = settings.key_source(default_dir);
-    let key = source.find().and_then(|key| key.map_or_else(server_key::Key::random, Ok));
-    Ok(settings.hasher(key.map_err(|error| unusable_key(&source, error))?))
+    let held = source.find().and_then(|held| held.map_or_else(|| Key::random().map(HeldKeys::from), Ok));
+    Ok(settings.hasher(ServerKeys::from(held.map_err(|error| unusable_key(&source, error))?)))
 }
 
 /// Rejects a server key with which the secrets of a database were not made.
 async fn check_key_of(db: &Db, source: &server_key::Source) -> anyhow::Result<()> {
-    let Some(fingerprint) = server_key::fingerprint_of(db).await? else { return Ok(()) };
-    let key = source.find().map_err(|error| unusable_key(source, error))?;
-    if key.is_none_or(|key| fingerprint != key.fingerprint()) {
-        return Err(unusable_key(source, OTHER_KEY).into());
+    let known = DatabaseKeys::read(db.read()).await?;
+    if known.current.is_none() {
+        return Ok(());
+    }
+    let held = source.find().map_err(|error| unusable_key(source, error))?;
+    if held.is_none_or(|held| known.select(&held).is_none()) {
+        return Err(other_key(source, &known).into());
     }
     Ok(())
 }
@@ -125,6 +133,17 @@ pub(super) fn check_key(settings: &Settings, default_dir: &str) -> anyhow::Resul
     let source = settings.key_source(default_dir);
     source.find().map_err(|error| unusable_key(&source, error))?;
     Ok(())
+}
+
+/// Names the server keys with several fingerprints.
+pub(super) fn keys_with(fingerprints: &[&str]) -> String {
+    let key = if fingerprints.len() == 1 { "key" } else { "keys" };
+    format!("the server {key} with the fingerprint {}", fingerprints.join(" and "))
+}
+
+/// Rejects server keys among which one that the database needs is missing.
+pub(super) fn other_key(source: &server_key::Source, known: &DatabaseKeys) -> WrongSetting {
+    unusable_key(source, format!("{OTHER_KEY} (it needs {})", keys_with(&known.needed())))
 }
 
 pub(super) fn unusable_key(source: &server_key::Source, reason: impl fmt::Display) -> WrongSetting {

@@ -52,3 +52,12 @@ pub fn print_error(format: LogFormat, line: impl Display) {
         LogFormat::Json => tracing::error!("{line}"),
     }
 }
+
+/// Returns the name of this machine and the number of this process, for operators.
+pub(super) fn process_name() -> String {
+    #[cfg(unix)]
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let machine = "process";
+    format!("{machine}, process {}", std::process::id())
+}

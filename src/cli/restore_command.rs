@@ -6,8 +6,9 @@ use std::path::Path;
 use super::backup_command::described;
 use super::config::{Restore, Settings};
 use super::interruption::until_stopped;
-use super::open::{DATA_DIR, WrongSetting, unusable_key};
+use super::open::{DATA_DIR, WrongSetting, keys_with, unusable_key};
 use super::output::{print_error, print_line};
+use crate::auth::server_key::Key;
 use crate::backup::read::is_encrypted;
 use crate::backup::restore::Backup;
 use crate::backup::verify;
@@ -50,23 +51,26 @@ fn passphrase(settings: &Settings, file: &Path) -> anyhow::Result<Option<SecretS
 
 /// Checks that the configured key is the one that a backup needs. Returns advice if there is no key yet.
 fn check_key(settings: &Settings, manifest: &Manifest) -> anyhow::Result<Option<String>> {
-    let Some(needed) = &manifest.key_fingerprint else { return Ok(None) };
-    let source = settings.key_source(DATA_DIR);
-    let key = source.find().map_err(|error| unusable_key(&source, error))?;
-    let Some(key) = key else {
-        return Ok(Some(format!(
-            "Before the start, put the server key with the fingerprint {needed} in place: {source}."
-        )));
-    };
-    let actual = hex::encode(key.fingerprint());
-    if actual == *needed {
+    let needed = manifest.needed_keys();
+    if needed.is_empty() {
         return Ok(None);
     }
+    let source = settings.key_source(DATA_DIR);
+    let held = source.find().map_err(|error| unusable_key(&source, error))?;
+    let Some(held) = held else {
+        return Ok(Some(format!("Before the start, put {} in place: {source}.", keys_with(&needed))));
+    };
+    if needed.iter().all(|fingerprint| held.find(fingerprint).is_some()) {
+        return Ok(None);
+    }
+    let actual: Vec<String> = held.all().map(Key::fingerprint_text).collect();
     Err(unusable_key(
         &source,
         format!(
-            "the backup needs the server key with the fingerprint {needed}, but this one has the fingerprint {actual}; put a \
-             copy of the key that belongs to the backup there, or name it with --key-file (ROSTER_KEY_FILE)"
+            "the backup needs {}, but the fingerprint here is {}; put a copy of the key that belongs to the backup there, or \
+             name it with --key-file (ROSTER_KEY_FILE)",
+            keys_with(&needed),
+            actual.join(" and ")
         ),
     )
     .into())
@@ -90,8 +94,9 @@ async fn print_verification(settings: &Settings, backup: &Backup, scratch_url: O
     for check in &report.skipped {
         print_line!("not checked  {check}")?;
     }
-    if let Some(fingerprint) = &manifest.key_fingerprint {
-        print_line!("It needs the server key with the fingerprint {fingerprint}.")?;
+    let needed = manifest.needed_keys();
+    if !needed.is_empty() {
+        print_line!("It needs {}.", keys_with(&needed))?;
     }
     report.problems.iter().for_each(|problem| print_error(settings.log_format, problem));
     anyhow::ensure!(

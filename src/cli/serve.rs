@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::backup_schedule::Schedule;
 use super::config::{Listen, Settings};
+use super::key_watch::KeyWatch;
 use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, hasher_of};
 use super::output::announce;
 use super::port::{METRICS_LISTEN, Ports, listen_on};
@@ -69,6 +70,8 @@ pub(super) async fn run(
     let index = app.start_search_index();
     let (stop, stopping) = watch::channel(false);
     let (http, sign_ins, search_index) = (server_settings.metrics.clone(), app.sign_ins().clone(), index.clone());
+    let (source, ring) = (settings.key_source(default_dir), hasher.key_ring().clone());
+    let key_watch = KeyWatch::start(db.clone(), source, ring, stopping.clone());
     let sources = Sources { db: db.clone(), hasher, http, mails, sealer: sealer.clone(), search_index, sign_ins };
     serve_metrics(settings, ports.metrics, sources, stopping.clone())?;
     let position_task = PositionTask::start(db.clone(), settings.data_dir(default_dir)).await;
@@ -83,7 +86,7 @@ pub(super) async fn run(
     };
     let server = http::serve(app, listener, server_settings, stopped);
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
-    tokio::join!(sealer_task.finish(), index.stop());
+    tokio::join!(sealer_task.finish(), index.stop(), key_watch.finish());
     position_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     tracing::info!("stopped");
@@ -193,7 +196,8 @@ fn mail_worker(
 ) -> anyhow::Result<MailWorker> {
     let sends_mail = settings.mail.smtp_url().is_some();
     let transport = settings.mail_transport(default_dir, public_url).map_err(WrongSetting)?;
-    let mail_worker = MailWorker::new(db, hasher.key(), public_url, transport, settings.max_send_duration());
+    let mail_worker =
+        MailWorker::new(db, hasher.key_ring().clone(), public_url, transport, settings.max_send_duration());
     // A demo that sends no emails writes the links to the log.
     Ok(if default_dir == DEMO_DIR && !sends_mail { mail_worker.logging_links() } else { mail_worker })
 }

@@ -103,6 +103,11 @@ pub enum AuditAction {
     DocumentsPublished,
     /// Trusted documents were withdrawn on the command line. Recorded in each license.
     DocumentsWithdrawn,
+    /// The server key was replaced on the command line by another one. Recorded in each license.
+    ServerKeyRotated,
+    /// The former server key was retired on the command line. The changes state how many passwords, PINs, queued emails and external
+    /// IDs of erased users were lost with it. Recorded in each license.
+    ServerKeyRetired,
 }
 
 impl AuditAction {

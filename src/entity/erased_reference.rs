@@ -10,6 +10,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub hash: String,
     pub license_id: Id,
+    /// The ID of the server key with which the hash was made, in hexadecimal digits. `None` for the first key of the database.
+    pub key_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

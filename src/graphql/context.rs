@@ -85,8 +85,8 @@ pub trait ContextExt {
     /// Returns the rules for signing in.
     fn sign_in_policy(&self) -> Result<SignInPolicy, Error>;
 
-    /// Returns the key for cursors and positions.
-    fn cursor_key(&self) -> Result<&CursorKey, Error>;
+    /// Returns the keys for cursors and positions.
+    fn cursor_key(&self) -> Result<CursorKey, Error>;
 
     /// Returns the position of the request among the changes, which is read now if the request has none yet. Lists that are read
     /// afterwards contain every change up to this position.
@@ -130,7 +130,7 @@ impl ContextExt for Context<'_> {
     }
 
     fn mail_queue(&self) -> Result<MailQueue<'_>, Error> {
-        Ok(MailQueue { key: self.hasher()?.key(), language: self.client()?.language })
+        Ok(MailQueue { keys: self.hasher()?.key_ring(), language: self.client()?.language })
     }
 
     fn self_service(&self) -> Result<&SelfServicePolicy, Error> {
@@ -160,8 +160,8 @@ impl ContextExt for Context<'_> {
         attached(self).copied()
     }
 
-    fn cursor_key(&self) -> Result<&CursorKey, Error> {
-        attached(self)
+    fn cursor_key(&self) -> Result<CursorKey, Error> {
+        Ok(CursorKey::new(&self.hasher()?.keys()))
     }
 
     async fn position(&self) -> Result<Position, Error> {
@@ -169,7 +169,7 @@ impl ContextExt for Context<'_> {
     }
 
     fn page_request(&self, args: PageArgs, list: &str) -> Result<PageRequest, Error> {
-        PageRequest::new(args, list, self.cursor_key()?)
+        PageRequest::new(args, list, &self.cursor_key()?)
     }
 }
 

@@ -49,7 +49,7 @@ impl Position {
     /// Parses a position; `None` for any text that the server did not issue as one.
     #[must_use]
     pub fn decode(text: &str, key: &CursorKey) -> Option<Self> {
-        match key.of_list(LIST).decode(text)?.as_slice() {
+        match key.decode(LIST, text)?.as_slice() {
             [Some(seq), Some(hash), Some(_)] => Some(Self { seq: seq.parse().ok()?, hash: hash.parse().ok()? }),
             _ => None,
         }
@@ -95,11 +95,11 @@ mod tests {
 
     #[test]
     fn positions_survive_encoding_and_are_bound_to_the_server_key() {
-        let key = CursorKey::new(&Key::from([7_u8; 32]));
+        let key = CursorKey::new(&Key::from([7_u8; 32]).into());
         for position in [Position::START, Position::after(i64::MAX, &[255; 32]), Position::after(41, &[])] {
             let text = position.encode(&key);
             assert_eq!(Position::decode(&text, &key), Some(position));
-            assert_eq!(Position::decode(&text, &CursorKey::new(&Key::from([8_u8; 32]))), None);
+            assert_eq!(Position::decode(&text, &CursorKey::new(&Key::from([8_u8; 32]).into())), None);
             assert_eq!(text.len(), Position::START.encode(&key).len(), "{text}");
             assert_ne!(text, position.encode(&key));
         }

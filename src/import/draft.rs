@@ -7,7 +7,7 @@ use super::reader::Parsed;
 use super::record::{History, UserRecord};
 use super::secrets::Prepared;
 use crate::access::{is_active_license_admin, is_active_superuser};
-use crate::auth::password::{self, Imported};
+use crate::auth::password::{self, Imported, ReferenceHash};
 use crate::entity::user;
 use crate::error::ErrorCode;
 use crate::scalar::Id;
@@ -29,8 +29,8 @@ pub(super) struct Draft {
     pub(super) email_keys: Vec<String>,
     pub(super) username_keys: Vec<String>,
     pub(super) password: Option<Imported>,
-    /// The hash of the external id, by which erased users are known.
-    pub(super) reference_hash: Option<String>,
+    /// The hashes of the external id by which erased users are known: one for each server key.
+    pub(super) reference_hashes: Vec<ReferenceHash>,
     /// The PIN and the picture, once they are made.
     pub(super) prepared: Prepared,
     /// The reason why the password hash cannot be used.
@@ -56,7 +56,7 @@ impl Draft {
             validator,
             password,
             password_error,
-            reference_hash: None,
+            reference_hashes: Vec::new(),
             prepared: Prepared::default(),
         }
     }

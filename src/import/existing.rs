@@ -90,7 +90,8 @@ impl ExistingRows {
         let of_ids = one_of(db.get_database_backend(), tombstone::Column::UserId, ids);
         let tombstones = tombstone::Entity::find().filter(of_ids).all(db).await?;
         self.erased = tombstones.into_iter().map(|row| row.user_id).collect();
-        let hashes: Vec<String> = drafts.iter().filter_map(|draft| draft.reference_hash.clone()).collect();
+        let references = drafts.iter().flat_map(|draft| &draft.reference_hashes);
+        let hashes: Vec<String> = references.map(|reference| reference.hash.clone()).collect();
         if !hashes.is_empty() {
             let of_hashes = any_of(db.get_database_backend(), erased_reference::Column::Hash, hashes);
             let references = erased_reference::Entity::find().filter(of_hashes).all(db).await?;

@@ -74,7 +74,7 @@ impl Importer<'_> {
             (Some(hash), ..) if !is_keyed(hash) || parse_imported(hash).is_err() => {
                 prepared.notes.push(Fault::new("pinHash", "This is not the hash of a PIN that Roster exported."));
             }
-            (Some(hash), _, Some(hasher)) if is_of_other_key(hash, hasher.key()) => {
+            (Some(hash), _, Some(hasher)) if is_of_other_key(hash, &hasher.keys()) => {
                 prepared.notes.push(Fault::new("pinHash", OTHER_KEY));
             }
             (Some(hash), ..) => prepared.pin_hash = Some(hash.clone()),
@@ -146,14 +146,15 @@ impl Importer<'_> {
         let Some(hasher) = &self.options.hasher else { return };
         for draft in drafts {
             let external_id = draft.user.external_id.as_deref();
-            draft.reference_hash = external_id.map(|id| hasher.hash_reference(self.license_id, id));
+            let hashes = external_id.map(|id| hasher.hashes_of_reference(self.license_id, id));
+            draft.reference_hashes = hashes.unwrap_or_default();
         }
     }
 
     /// Removes a password hash that was made with another server key.
     pub(super) fn check_password_key(&self, draft: &mut Draft) {
         let Some(hasher) = &self.options.hasher else { return };
-        if draft.password.as_ref().is_some_and(|password| is_of_other_key(&password.hash, hasher.key())) {
+        if draft.password.as_ref().is_some_and(|password| is_of_other_key(&password.hash, &hasher.keys())) {
             draft.password = None;
             draft.password_error = Some(Fault::new("passwordHash", OTHER_KEY));
         }

@@ -13,7 +13,7 @@ use super::secrets::NewAvatar;
 use super::{Channel, Options};
 use crate::access::is_same_license;
 use crate::attribute_values::{self, AttributeChanges, AttributeInputItem};
-use crate::auth::password::Imported;
+use crate::auth::password::{Imported, ReferenceHash};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 use crate::validation::Validator;
@@ -166,14 +166,14 @@ impl Importer<'_> {
 
     /// Rejects a record with the id of a user of another license, or of one who was erased.
     fn check_id(&self, draft: &Draft, old: Option<&user::Model>, existing: &ExistingRows) -> Result<(), Error> {
-        let is_erased = |hash: &String| existing.erased_references.contains(hash);
+        let is_erased = |reference: &ReferenceHash| existing.erased_references.contains(&reference.hash);
         match old {
             Some(old) if is_same_license(old.license_id, self.license_id) => Ok(()),
             Some(_) => Err(Error::rejected("id", ErrorCode::Taken, "This id is taken.")),
             None if draft.record.id.is_some_and(|id| existing.erased.contains(&id)) => {
                 Err(Error::rejected("id", ErrorCode::NotAllowed, "The user with this id was erased."))
             }
-            None if draft.reference_hash.as_ref().is_some_and(is_erased) => {
+            None if draft.reference_hashes.iter().any(is_erased) => {
                 let message = "The user with this external id was erased.";
                 Err(Error::rejected("externalId", ErrorCode::NotAllowed, message))
             }

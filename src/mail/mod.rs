@@ -14,7 +14,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, Iterable};
 
 pub use self::metrics::MailMetrics;
 use crate::audit::Change;
-use crate::auth::server_key::Key;
+use crate::auth::key_ring::KeyRing;
 use crate::auth::{one_time_link, token};
 use crate::db::batch::{self, IfExists};
 use crate::db::{Transaction, rows};
@@ -49,13 +49,17 @@ impl SendError {
 /// Queues the emails that a request causes.
 #[derive(Clone, Copy)]
 pub struct MailQueue<'a> {
-    /// The server key, from which the tokens of links are derived.
-    pub key: &'a Key,
+    /// The server keys, from whose current one the tokens of links are derived.
+    pub keys: &'a KeyRing,
     /// The language of the request.
     pub language: Language,
 }
 
 impl MailQueue<'_> {
+    fn token(&self, seed: &[u8]) -> String {
+        token::from_seed(self.keys.keys().current(), seed)
+    }
+
     /// Queues an invitation with an activation link, which replaces an older one. Does nothing for a user without an email
     /// address.
     pub async fn invite(
@@ -77,7 +81,7 @@ impl MailQueue<'_> {
     ) -> Result<(), Error> {
         let Some(address) = &user.email else { return Ok(()) };
         let seed = token::seed()?;
-        let link = one_time_link::build(user, Purpose::Activation, &token::from_seed(self.key, &seed));
+        let link = one_time_link::build(user, Purpose::Activation, &self.token(&seed));
         let expires_at = time + Purpose::Activation.lives();
         let link = link::Model { is_mailed: true, next_url, expires_at, ..link };
         let mail = new_mail(MailKind::Invitation, Recipient::user(user, address), Some(seed), self.language);
@@ -95,7 +99,7 @@ impl MailQueue<'_> {
         new_email: String,
     ) -> Result<(), Error> {
         let seed = token::seed()?;
-        let link = one_time_link::build(user, Purpose::EmailChange, &token::from_seed(self.key, &seed));
+        let link = one_time_link::build(user, Purpose::EmailChange, &self.token(&seed));
         let recipient = Recipient::user(user, &new_email);
         enqueue(transaction, new_mail(MailKind::EmailConfirmation, recipient, Some(seed), self.language)).await?;
         one_time_link::upsert(transaction, link::Model { is_mailed: true, new_email: Some(new_email), ..link }).await?;
@@ -122,7 +126,7 @@ impl MailQueue<'_> {
             email,
             first_name: new.first_name.clone(),
             last_name: new.last_name.clone(),
-            token_hash: token::hash(&token::from_seed(self.key, &seed)),
+            token_hash: token::hash(&self.token(&seed)),
             next_url,
             expires_at: now() + Purpose::Activation.lives(),
         };

@@ -1,12 +1,14 @@
 //! Prepares an email when it is about to be sent: finds its recipient, and whether it is still needed.
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, SelectStatement};
-use sea_orm::{ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, QueryTrait, RelationTrait};
+use sea_orm::{
+    ColumnTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, RelationTrait,
+};
 
 use crate::access::active_in_valid_license;
 use crate::audit::{self, Entry};
 use crate::auth::credential::lock_if_active;
-use crate::auth::server_key::Key;
+use crate::auth::key_ring::ServerKeys;
 use crate::auth::{one_time_link, token};
 use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
@@ -41,10 +43,10 @@ pub struct Link {
     pub token: String,
 }
 
-/// Prepares emails, with the server key.
+/// Prepares emails, with the server keys.
 pub struct MailPreparer<'a> {
     pub db: &'a Db,
-    pub key: &'a Key,
+    pub keys: &'a ServerKeys,
 }
 
 impl MailPreparer<'_> {
@@ -67,7 +69,7 @@ impl MailPreparer<'_> {
     }
 
     async fn prepare_with_link(&self, mail: mail::Model, purpose: Purpose) -> Result<Option<PreparedMail>, Error> {
-        let token = self.token_of(&mail);
+        let token = self.token_of(&mail).await?;
         if !self.renew(&mail, purpose, &token).await? {
             return Ok(None);
         }
@@ -130,7 +132,8 @@ impl MailPreparer<'_> {
         let transaction = self.db.begin().await?;
         let Some(user) = lock_if_active(&transaction, owner_id).await? else { return Ok(None) };
         let Some(address) = user.email.clone() else { return Ok(None) };
-        let new = one_time_link::build(&user, Purpose::PasswordReset, &self.token_of(&mail));
+        let token = token::from_seed(self.keys.current(), mail.seed.as_deref().unwrap_or_default());
+        let new = one_time_link::build(&user, Purpose::PasswordReset, &token);
         one_time_link::upsert(&transaction, link::Model { is_mailed: true, ..new }).await?;
         let owned = mail::Model { user_id: Some(user.id), address, ..mail.clone() };
         rows::update(&transaction, &mail, owned.clone()).await?;
@@ -163,7 +166,7 @@ impl MailPreparer<'_> {
     }
 
     async fn prepare_confirmation(&self, mail: mail::Model) -> Result<Option<PreparedMail>, Error> {
-        let token = self.token_of(&mail);
+        let token = self.token_of(&mail).await?;
         if !self.renew(&mail, Purpose::EmailChange, &token).await? {
             return Ok(None);
         }
@@ -177,7 +180,7 @@ impl MailPreparer<'_> {
     }
 
     async fn prepare_registration(&self, mail: mail::Model) -> Result<Option<PreparedMail>, Error> {
-        let token = self.token_of(&mail);
+        let token = self.token_of(&mail).await?;
         let renewed = registration::Entity::update_many()
             .col_expr(registration::Column::ExpiresAt, Expr::value(now() + Purpose::Activation.lives()))
             .filter(registration::Column::TokenHash.eq(token::hash(&token)))
@@ -219,8 +222,26 @@ impl MailPreparer<'_> {
         self.prepare_for_user(notification, None).await
     }
 
-    fn token_of(&self, mail: &mail::Model) -> String {
-        token::from_seed(self.key, mail.seed.as_deref().unwrap_or_default())
+    /// Returns the token of the link of an email. It is made with the key with which the link was stored, which may be an old one.
+    async fn token_of(&self, mail: &mail::Model) -> Result<String, Error> {
+        let seed = mail.seed.as_deref().unwrap_or_default();
+        for key in self.keys.others() {
+            let token = token::from_seed(key, seed);
+            if self.is_stored(&token).await? {
+                return Ok(token);
+            }
+        }
+        Ok(token::from_seed(self.keys.current(), seed))
+    }
+
+    async fn is_stored(&self, token: &str) -> Result<bool, Error> {
+        let hash = token::hash(token);
+        let links = link::Entity::find().filter(link::Column::TokenHash.eq(hash.clone())).count(self.db.read()).await?;
+        if links > 0 {
+            return Ok(true);
+        }
+        let of_hash = registration::Column::TokenHash.eq(hash);
+        Ok(registration::Entity::find().filter(of_hash).count(self.db.read()).await? > 0)
     }
 }
 

@@ -21,7 +21,7 @@ use super::metrics::{MailMetrics, MailOutcome};
 use super::prepare::{Link, MailPreparer, PreparedMail};
 use super::template::{self, EmailTemplate};
 use super::transport::{Outgoing, Transport};
-use crate::auth::server_key::Key;
+use crate::auth::key_ring::KeyRing;
 use crate::auth::{one_time_link, token};
 use crate::db::Db;
 use crate::entity::{mail, registration};
@@ -56,7 +56,7 @@ RETURNING *";
 #[derive(Clone)]
 pub struct MailWorker {
     db: Db,
-    key: Arc<Key>,
+    keys: KeyRing,
     public_url: Arc<str>,
     transport: Transport,
     /// The longest time that sending one email may take.
@@ -72,10 +72,9 @@ impl MailWorker {
     /// Creates a worker. The links in its emails begin with `public_url`; `max_send_duration` is the longest time that `transport`
     /// needs for one email.
     #[must_use]
-    pub fn new(db: Db, key: &Key, public_url: &str, transport: Transport, max_send_duration: TimeDelta) -> Self {
-        let (key, public_url) = (Arc::new(key.clone()), public_url.into());
-        let metrics = MailMetrics::default();
-        Self { db, key, public_url, transport, max_send_duration, logs_links: false, metrics, measures_queue: false }
+    pub fn new(db: Db, keys: KeyRing, public_url: &str, transport: Transport, max_send_duration: TimeDelta) -> Self {
+        let (public_url, metrics) = (public_url.into(), MailMetrics::default());
+        Self { db, keys, public_url, transport, max_send_duration, logs_links: false, metrics, measures_queue: false }
     }
 
     /// Also counts in these metrics, and measures the queue.
@@ -171,7 +170,7 @@ impl MailWorker {
     /// Prepares an email from what is committed; `None` if it is no longer needed.
     async fn prepare(&self, mail: &mail::Model) -> Result<Option<PreparedMail>, Error> {
         let db = self.db.for_work();
-        let prepared = MailPreparer { db: &db, key: &self.key }.prepare(mail.clone()).await;
+        let prepared = MailPreparer { db: &db, keys: &self.keys.keys() }.prepare(mail.clone()).await;
         // An email that is not needed because of a change that is lost is still needed.
         db.settle().await?;
         prepared

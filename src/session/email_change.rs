@@ -46,7 +46,7 @@ pub async fn request(
     }
 
     let (transaction, viewer, user) = begin_verified(authenticator.db, viewer, &verified, CURRENT_PASSWORD).await?;
-    let mail_queue = MailQueue { key: authenticator.hasher.key(), language: authenticator.client.language };
+    let mail_queue = MailQueue { keys: authenticator.hasher.key_ring(), language: authenticator.client.language };
     mail_queue.ask_to_confirm(&transaction, &user, new_email).await?;
     audit::commit(transaction, [Entry::new(AuditAction::EmailChangeRequested, &user).by(&viewer)]).await
 }

@@ -100,7 +100,7 @@ impl Authenticator<'_> {
         if let (Some(account), Some(_)) = (&account, &hash) {
             wrong_pins = self.count_pin(account.user.id).await?;
         }
-        let verification = permit.verify_pin(pin, hash.clone()).await?;
+        let verification = permit.verify_pin(pin.clone(), hash.clone()).await?;
         let (account, verified) = match (account, hash) {
             (Some(account), Some(hash)) if verification != Verification::Wrong => (account, hash),
             (account, _) => {
@@ -112,7 +112,11 @@ impl Authenticator<'_> {
             }
         };
         check_active(&account)?;
-        self.begin_session(account.user.id).await?.with_pin(&verified, device_token).await
+        let upgraded = match verification {
+            Verification::Outdated => self.hasher.hash(pin, origin.user_id()).await.ok(),
+            Verification::Right | Verification::Wrong => None,
+        };
+        self.begin_session(account.user.id).await?.with_pin(&verified, upgraded, device_token).await
     }
 
     /// Checks that a signed-in user knows their own password, and returns its hash. Wrong passwords are counted

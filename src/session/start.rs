@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::errors::{address_taken, expired, inactive, invalid_credentials};
 use super::{devices, end_oldest};
 use crate::audit::{self, Change, Entry, difference};
-use crate::auth::credential::{lock_if_active, set_password, store_password};
+use crate::auth::credential::{lock_if_active, set_password, set_pin, store_password};
 use crate::auth::policy::Lifetime;
 use crate::auth::token::{self, TokenKind};
 use crate::auth::{one_time_link, pending_registration};
@@ -133,13 +133,21 @@ impl<'a> SessionStart<'a> {
         self.commit(Redeemed::sign_in(user, Some(device_token))).await
     }
 
-    /// Redeems a PIN by its `verified` hash, on the device of the token.
-    pub(super) async fn with_pin(self, verified: &str, device_token: &str) -> Result<NewSession, Error> {
+    /// Redeems a PIN by its `verified` hash, which `upgraded` replaces, on the device of the token.
+    pub(super) async fn with_pin(
+        self,
+        verified: &str,
+        upgraded: Option<String>,
+        device_token: &str,
+    ) -> Result<NewSession, Error> {
         let user = self.lock_user().await?;
         let current = pin::Entity::find_by_id(user.id).one(&self.transaction).await?;
         let is_still_right = current.is_some_and(|current| current.pin_hash == verified);
         if !is_still_right || !devices::touch(&self.transaction, user.id, device_token).await? {
             return Err(invalid_credentials());
+        }
+        if let Some(upgraded) = upgraded {
+            set_pin(&self.transaction, user.id, Some(upgraded)).await?;
         }
         reset_wrong_pins(&self.transaction, &user).await?;
         self.commit(Redeemed::sign_in(user, None)).await

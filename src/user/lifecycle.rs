@@ -8,7 +8,7 @@ use crate::access::{Action, Viewer};
 use crate::actor;
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{self, RevokedAccess};
-use crate::auth::password::Hasher;
+use crate::auth::password::{Hasher, ReferenceHash};
 use crate::db::batch::{self, IfExists};
 use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
@@ -88,8 +88,8 @@ pub async fn delete(db: &Db, hasher: &Hasher, viewer: &Viewer, id: &str) -> Resu
     };
     rows::insert(&transaction, tombstone).await?;
     if let Some(external_id) = &old.external_id {
-        let hash = hasher.hash_reference(old.license_id, external_id);
-        let reference = erased_reference::Model { hash, license_id: old.license_id };
+        let ReferenceHash { hash, key_id } = hasher.hash_reference(old.license_id, external_id);
+        let reference = erased_reference::Model { hash, license_id: old.license_id, key_id: Some(key_id) };
         batch::insert(&transaction, &[reference], IfExists::Skip).await?;
     }
     user::Entity::delete_by_id(id).exec(&transaction).await?;

@@ -10,6 +10,7 @@ use mailparse::MailHeaderMap;
 use roster::access::{AuthMethod, SignedIn, Viewer};
 use roster::app::App as Application;
 use roster::audit::sealer;
+use roster::auth::key_ring::KeyRing;
 use roster::auth::password::{DEFAULT_MIN_LENGTH, Hasher};
 use roster::auth::policy::{Lifetime, SelfServicePolicy, SignInPolicy};
 use roster::auth::redirect::{AllowedPrefix, NextUrls};
@@ -222,7 +223,7 @@ impl App {
         tokio::spawn(http::serve(app, listener, settings, stopped));
         let sender = sender("Roster <roster@people.example.org>").unwrap();
         let transport = Transport::new(sender, Destination::Folder(dir.path().join(MAIL)));
-        let mail_worker = MailWorker::new(db.clone(), &Key::from(KEY), PUBLIC_URL, transport, TimeDelta::minutes(1));
+        let mail_worker = MailWorker::new(db.clone(), Key::from(KEY).into(), PUBLIC_URL, transport, TimeDelta::minutes(1));
         let client = reqwest::Client::new();
         Self { db, address, license, other_license, client, root, mail_worker, dir, _stop: stop }
     }
@@ -288,8 +289,8 @@ impl App {
             fields.email = Given(format!("{}@example.org", Id::new().0));
         }
         let self_service = SelfServicePolicy { next_urls: next_urls(), registration: None };
-        let key = Key::from(KEY);
-        let mail_queue = MailQueue { key: &key, language: Language::English };
+        let keys = KeyRing::from(Key::from(KEY));
+        let mail_queue = MailQueue { keys: &keys, language: Language::English };
         let input = CreateUserInput {
             first_name: name.to_owned(),
             last_name: "Tester".to_owned(),

@@ -31,12 +31,12 @@ const CHANGES: &str = "query ($after: String, $types: [NodeType!], $first: Int) 
 
 /// The position before everything.
 pub fn beginning() -> String {
-    Position::START.encode(&CursorKey::new(&Key::from(KEY)))
+    Position::START.encode(&CursorKey::new(&Key::from(KEY).into()))
 }
 
 /// What a position means: its text is another one each time.
 fn decoded(position: &str) -> Option<Position> {
-    Position::decode(position, &CursorKey::new(&Key::from(KEY)))
+    Position::decode(position, &CursorKey::new(&Key::from(KEY).into()))
 }
 
 /// The changes with what their positions mean.

@@ -6,7 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::hash::PasswordHash;
+use crate::auth::key_ring::ServerKeys;
 use crate::auth::server_key::Key;
+
+/// The part of a hash that tells that it was made with a server key; the key's ID follows.
+pub const KEY_MARK: &str = ",keyid=";
 
 /// A password hash of another system that can be verified at sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +49,20 @@ pub fn format_counts(families: &BTreeMap<&'static str, u64>) -> Option<String> {
     (!counts.is_empty()).then(|| counts.join(", "))
 }
 
-/// Returns whether a hash was made by Roster with another server key than this one. No secret matches it here.
+/// Returns whether a hash was made by Roster with another server key than these. No secret matches it here.
 #[must_use]
-pub fn is_of_other_key(hash: &str, key: &Key) -> bool {
-    is_keyed(hash) && !hash.contains(&format!(",keyid={}", STANDARD_NO_PAD.encode(key.id())))
+pub fn is_of_other_key(hash: &str, keys: &ServerKeys) -> bool {
+    is_keyed(hash) && !keys.all().any(|key| hash.contains(&mark_of(key)))
+}
+
+/// Returns the part of a hash that tells that it was made with a key.
+#[must_use]
+pub fn mark_of(key: &Key) -> String {
+    format!("{KEY_MARK}{}", STANDARD_NO_PAD.encode(key.id()))
 }
 
 /// Returns whether a hash was made by Roster, with the server key; hashes of other systems were not.
 #[must_use]
 pub fn is_keyed(hash: &str) -> bool {
-    hash.contains(",keyid=")
+    hash.contains(KEY_MARK)
 }

@@ -18,11 +18,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::hash::PasswordHash;
-pub use self::imported::{Imported, format_counts, is_keyed, is_of_other_key, parse_imported, weakness};
+pub use self::imported::{
+    Imported, KEY_MARK, format_counts, is_keyed, is_of_other_key, mark_of, parse_imported, weakness,
+};
 pub use self::metrics::{HashLoad, HashMetrics};
 pub use self::normal::normalize;
 use self::pool::Pool;
-use crate::auth::server_key::Key;
+pub use self::pseudonym::ReferenceHash;
+use crate::auth::key_ring::{KeyRing, ServerKeys};
 use crate::background;
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
@@ -51,7 +54,7 @@ fn thread_count() -> usize {
 /// Computes and verifies the hashes of passwords and PINs, a few at a time; cheap to clone.
 #[derive(Clone)]
 pub struct Hasher {
-    key: Arc<Key>,
+    keys: KeyRing,
     min_length: usize,
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
@@ -98,11 +101,11 @@ pub enum Verification {
 }
 
 impl Hasher {
-    /// Creates a hasher with a key, which accepts new passwords of at least `min_length` characters.
+    /// Creates a hasher with server keys, which accepts new passwords of at least `min_length` characters.
     #[must_use]
-    pub fn new(key: Key, min_length: usize) -> Self {
+    pub fn new(keys: impl Into<KeyRing>, min_length: usize) -> Self {
         Self {
-            key: Arc::new(key),
+            keys: keys.into(),
             min_length,
             running: Arc::new(Semaphore::new(thread_count())),
             admitted: Arc::new(Semaphore::new(MAX_ADMITTED)),
@@ -112,10 +115,16 @@ impl Hasher {
         }
     }
 
-    /// Returns the key that goes into every hash.
+    /// Returns the server keys that are in use now.
     #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.key
+    pub fn keys(&self) -> Arc<ServerKeys> {
+        self.keys.keys()
+    }
+
+    /// Returns the server keys, as they change while a key is being replaced.
+    #[must_use]
+    pub const fn key_ring(&self) -> &KeyRing {
+        &self.keys
     }
 
     /// Returns the fewest characters of a new password.
@@ -219,7 +228,7 @@ impl HashPermit {
     /// # Errors
     /// `Internal` if the hash cannot be computed.
     pub async fn verify(self, password: String, hash: Option<String>) -> Result<Verification, Error> {
-        self.run(move |key| verify(key, &normal::forms(&password), hash.as_deref())).await
+        self.run(move |keys| verify(keys, &normal::forms(&password), hash.as_deref())).await
     }
 
     /// Verifies a PIN against a hash, as [`HashPermit::verify`], but only in the form in which it was given.
@@ -227,11 +236,11 @@ impl HashPermit {
     /// # Errors
     /// `Internal` if the hash cannot be computed.
     pub async fn verify_pin(self, pin: String, hash: Option<String>) -> Result<Verification, Error> {
-        self.run(move |key| verify(key, &normal::single_form(pin), hash.as_deref())).await
+        self.run(move |keys| verify(keys, &normal::single_form(pin), hash.as_deref())).await
     }
 
     async fn hash(self, secret: String) -> Result<String, Error> {
-        self.run(move |key| hash::create(key, normalize(&secret).as_bytes())).await
+        self.run(move |keys| hash::create(keys.current(), normalize(&secret).as_bytes())).await
     }
 
     async fn check_strength(self, password: String, known_words: Vec<String>) -> Result<bool, Error> {
@@ -245,13 +254,13 @@ impl HashPermit {
     /// Runs one job on the hashing threads.
     async fn run<T: Send + 'static>(
         self,
-        work: impl FnOnce(&Key) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&ServerKeys) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let Self { hasher, permits } = self;
-        let (key, metrics) = (Arc::clone(&hasher.key), hasher.metrics.clone());
+        let (keys, metrics) = (hasher.keys(), hasher.metrics.clone());
         let job = move || {
             let begun = Instant::now();
-            let result = work(&key);
+            let result = work(&keys);
             metrics.computed(begun.elapsed());
             // Not earlier: if the client disconnects, its hash is still being computed.
             drop(permits);
@@ -262,21 +271,21 @@ impl HashPermit {
 }
 
 /// Computes one hash for each form of a wrong secret, whatever is wrong; one for a secret that is too long to have any form.
-fn verify(key: &Key, forms: &[String], hash: Option<&str>) -> Result<Verification, Error> {
+fn verify(keys: &ServerKeys, forms: &[String], hash: Option<&str>) -> Result<Verification, Error> {
     let placeholder = [String::new()];
     let (forms, hash) = if forms.is_empty() { (&placeholder[..], None) } else { (forms, hash) };
     let stored = match hash.map(|hash| PasswordHash::parse(hash).map_err(|error| error.message(hash))) {
         Some(Ok(stored)) => stored,
         Some(Err(error)) => {
             tracing::warn!(error, "a stored password hash cannot be used");
-            PasswordHash::dummy(key)?
+            PasswordHash::dummy(keys.current())?
         }
-        None => PasswordHash::dummy(key)?,
+        None => PasswordHash::dummy(keys.current())?,
     };
     for (index, form) in forms.iter().enumerate() {
-        if stored.matches(form.as_bytes(), key)? {
+        if stored.matches(form.as_bytes(), keys)? {
             // The first form is the one that is hashed today.
-            let is_current = index == 0 && stored.is_current(key);
+            let is_current = index == 0 && stored.is_current(keys.current());
             return Ok(if is_current { Verification::Right } else { Verification::Outdated });
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::auth::server_key::Key;
 
 fn hasher() -> Hasher {
     Hasher::new(Key::from([7; 32]), DEFAULT_MIN_LENGTH.into())

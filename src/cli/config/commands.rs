@@ -40,6 +40,9 @@ pub enum Command {
     /// Verify the audit trail.
     #[command(subcommand)]
     Audit(Audit),
+    /// Replace the server key, also while servers run.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Back up the directory to a file, also while a server runs.
     Backup(Backup),
     /// Restore a backup where no database is, or verify one.
@@ -126,6 +129,27 @@ pub struct DocumentsWithdraw {
     /// Name of a set, of which all documents are withdrawn.
     #[arg(long, value_name = "NAME")]
     pub set: Option<String>,
+}
+
+/// Replace the server key.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Print a new key, for --key or --key-file. Changes nothing.
+    Generate,
+    /// Make new hashes with another key, which is added to the key file. The current one becomes the old one, and still verifies.
+    /// Asks the servers that run first: nothing changes until all of them have the other key.
+    Rotate,
+    /// Retire the old key, once nothing needs it. Nothing is verified with it any more, and it is removed from the key file.
+    Retire(KeyRetire),
+}
+
+/// Options of `roster key retire`.
+#[derive(Debug, Args)]
+pub struct KeyRetire {
+    /// Retire the key even if something needs it, such as after it was leaked. What needs it is lost: deleted, or not valid any
+    /// more.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Options of `roster backup`.

@@ -15,10 +15,11 @@ use super::mail::Mail;
 use super::secret::Secret;
 use super::tls::TlsSettings;
 use super::urls::public_url;
+use crate::auth::key_ring::KeyRing;
 use crate::auth::password::{self, Hasher};
 use crate::auth::policy::{Lifetime, SignInPolicy};
 use crate::auth::redirect::AllowedPrefix;
-use crate::auth::server_key::{self, Key};
+use crate::auth::server_key::{self, HeldKeys};
 use crate::{db, http};
 
 /// The default address that the server listens on.
@@ -129,12 +130,13 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_PASSWORD_LENGTH", default_value_t = password::DEFAULT_MIN_LENGTH, global = true, value_name = "N",
           value_parser = clap::value_parser!(u8).range(8..=64))]
     pub password_length: u8,
-    /// Server key, which goes into every password hash: 32 bytes in base64. [default: the content of the key file]
+    /// Server key, which goes into every password hash: 32 bytes in base64. While it is being replaced, several keys, separated
+    /// by commas. [default: the content of the key file]
     #[arg(long, env = "ROSTER_KEY", global = true, value_name = "BASE64", value_parser = Secret::value(key_text),
           hide_env_values = true, allow_hyphen_values = true)]
-    pub key: Option<Key>,
-    /// File of the server key. Created if missing. Back it up as well as the database; instances that share a database need
-    /// the same key. [default: roster.key in the data directory]
+    pub key: Option<HeldKeys>,
+    /// File of the server key, or of several, one in each line. Created if missing. Back it up as well as the database; instances
+    /// that share a database need the same keys. [default: roster.key in the data directory]
     #[arg(long, env = "ROSTER_KEY_FILE", global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
     #[command(flatten)]
@@ -171,11 +173,11 @@ impl Settings {
         self.database_url.as_deref().or(self.database_url_in_file.as_deref())
     }
 
-    /// Returns the source of the server key: the setting, the file that is set, or the file in the data directory.
+    /// Returns the source of the server keys: the setting, the file that is set, or the file in the data directory.
     #[must_use]
     pub fn key_source(&self, default_dir: &str) -> server_key::Source {
         match (&self.key, &self.key_file) {
-            (Some(key), _) => server_key::Source::Setting(key.clone()),
+            (Some(keys), _) => server_key::Source::Setting(keys.clone()),
             (None, Some(file)) => server_key::Source::File(file.clone()),
             (None, None) => server_key::Source::File(self.data_dir(default_dir).join("roster.key")),
         }
@@ -187,10 +189,10 @@ impl Settings {
         self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir))
     }
 
-    /// Returns the password hasher with a server key.
+    /// Returns the password hasher with server keys.
     #[must_use]
-    pub fn hasher(&self, key: Key) -> Hasher {
-        Hasher::new(key, self.password_length.into())
+    pub fn hasher(&self, keys: impl Into<KeyRing>) -> Hasher {
+        Hasher::new(keys, self.password_length.into())
     }
 
     /// Returns the maximum number of open connections from one network address.
@@ -237,8 +239,8 @@ fn database_url(text: &str) -> Result<String, String> {
     db::check_url(text)
 }
 
-fn key_text(text: &str) -> Result<Key, String> {
-    Key::parse(text).ok_or_else(|| "expected 32 bytes in base64".to_owned())
+fn key_text(text: &str) -> Result<HeldKeys, String> {
+    HeldKeys::parse(text).ok_or_else(|| "expected 32 bytes in base64".to_owned())
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

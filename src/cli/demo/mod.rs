@@ -7,8 +7,9 @@ use sea_orm::{EntityTrait, PaginatorTrait};
 
 use self::hospital::Tenant;
 use crate::auth::credential::store_password;
-use crate::auth::password::Hasher;
+use crate::auth::password::{Hasher, Verification};
 use crate::auth::policy::Lifetime;
+use crate::auth::server_key::Key;
 use crate::auth::token;
 use crate::cli::bulk;
 use crate::client::Client;
@@ -121,7 +122,9 @@ pub async fn sign_in(db: &Db, hasher: &Hasher, seed: u64, lifetime: Lifetime) ->
 
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 async fn ensure_password(db: &Db, hasher: &Hasher, user_id: Id) -> Result<(), Error> {
-    if credential::Entity::find_by_id(user_id).one(db.read()).await?.is_some() {
+    if let Some(stored) = credential::Entity::find_by_id(user_id).one(db.read()).await?
+        && !has_old_password(hasher, &stored.password_hash).await?
+    {
         return Ok(());
     }
     let hash = hasher.hash(password(hasher), None).await?;
@@ -130,11 +133,26 @@ async fn ensure_password(db: &Db, hasher: &Hasher, user_id: Id) -> Result<(), Er
     Ok(transaction.commit().await?)
 }
 
+/// Returns whether a hash is that of the first password by a server key that was replaced.
+async fn has_old_password(hasher: &Hasher, hash: &str) -> Result<bool, Error> {
+    for key in hasher.keys().others() {
+        let permit = hasher.acquire_permit(None).await?;
+        if permit.verify(password_of(key), Some(hash.to_owned())).await? != Verification::Wrong {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Returns the first password of the viewers: different for each server key, and the same at each start.
 #[must_use]
 pub fn password(hasher: &Hasher) -> String {
+    password_of(hasher.keys().current())
+}
+
+fn password_of(key: &Key) -> String {
     const LENGTH: usize = 20;
-    let token = token::from_seed(hasher.key(), b"password of the viewers of the demo");
+    let token = token::from_seed(key, b"password of the viewers of the demo");
     token.chars().rev().take(LENGTH).collect()
 }
 

@@ -152,7 +152,7 @@ impl CountAndPosition {
     async fn position(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
         located(ctx, async {
             let position = self.position.ok_or_else(|| Error::internal("a selected position was not read"))?;
-            Ok(position.encode(ctx.cursor_key()?))
+            Ok(position.encode(&ctx.cursor_key()?))
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! Cursors: the position of a row in one list, encrypted and authenticated with the server key.
+//! Cursors: the position of a row in one list, encrypted and authenticated with a server key.
 //!
 //! A cursor of another list, or one that the server did not issue, is detected. The content cannot be read, because a position
 //! may tell how many rows exist that the viewer does not see. The authentication code of the position is also the initialization
@@ -12,14 +12,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac;
 use sea_orm::Value;
 
+use crate::auth::key_ring::ServerKeys;
 use crate::auth::server_key::{Key, hmac_sha256};
 
 /// The length of the authentication code in a cursor, in bytes.
 const CODE_LENGTH: usize = 12;
 
-/// The key for the cursors of all lists.
+/// The keys for the cursors of all lists.
 #[derive(Clone)]
-pub struct CursorKey([u8; 32]);
+pub struct CursorKey {
+    /// The key of new cursors.
+    current: [u8; 32],
+    /// The keys of cursors that were issued before the server key was replaced.
+    others: Vec<[u8; 32]>,
+}
 
 /// The key for the cursors of one list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -36,23 +42,33 @@ pub struct Cursor {
 }
 
 impl CursorKey {
-    /// Derives the key for cursors from a server key; servers with the same server key accept each other's cursors.
+    /// Derives the keys for cursors from the server keys; servers with the same server keys accept each other's cursors.
     #[must_use]
-    pub fn new(key: &Key) -> Self {
-        Self(key.of_cursors())
+    pub fn new(keys: &ServerKeys) -> Self {
+        Self { current: keys.current().of_cursors(), others: keys.others().iter().map(Key::of_cursors).collect() }
     }
 
-    /// Derives the key for the cursors of the list with this name.
+    /// Derives the key for new cursors of the list with this name.
     #[must_use]
     pub fn of_list(&self, list: &str) -> ListFingerprint {
-        ListFingerprint(hmac_sha256(&self.0, list.as_bytes()).finalize().into_bytes().into())
+        ListFingerprint::new(&self.current, list)
+    }
+
+    /// Returns the position in a cursor of the list with this name, whichever key it was issued with; `None` for any other text.
+    #[must_use]
+    pub fn decode(&self, list: &str, cursor: &str) -> Option<Position> {
+        let keys = std::iter::once(&self.current).chain(&self.others);
+        keys.map(|key| ListFingerprint::new(key, list)).find_map(|list| list.decode(cursor))
     }
 }
 
 impl ListFingerprint {
+    fn new(key: &[u8; 32], list: &str) -> Self {
+        Self(hmac_sha256(key, list.as_bytes()).finalize().into_bytes().into())
+    }
+
     /// Returns the position in a cursor of this list; `None` for any other text.
-    #[must_use]
-    pub fn decode(&self, cursor: &str) -> Option<Position> {
+    fn decode(&self, cursor: &str) -> Option<Position> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (code, encrypted) = bytes.split_at_checked(CODE_LENGTH)?;
         let position: Vec<u8> = encrypted.iter().zip(self.keystream(code)).map(|(byte, mask)| byte ^ mask).collect();
@@ -81,7 +97,7 @@ impl ListFingerprint {
 impl CursorType for Cursor {
     type Error = Infallible;
 
-    /// Not used: [`ListFingerprint::decode`] checks whether a cursor belongs to the requested list.
+    /// Not used: [`CursorKey::decode`] checks whether a cursor belongs to the requested list.
     fn decode_cursor(_: &str) -> Result<Self, Infallible> {
         Ok(Self { list: ListFingerprint::default(), position: Vec::new() })
     }

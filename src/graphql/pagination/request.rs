@@ -48,11 +48,10 @@ impl PageRequest {
                 None
             }
         };
-        let cursors = key.of_list(list_name);
         let (first, last) = (size("first", args.first), size("last", args.last));
         let mut position = |name: &str, given: Option<String>| {
             let given = given?;
-            let position = cursors.decode(&given);
+            let position = key.decode(list_name, &given);
             if position.is_none() {
                 errors.push(format!("{name}: must be a cursor of this list, with the same filter and order."));
             }
@@ -66,7 +65,7 @@ impl PageRequest {
             return Err(Error::BadInput(errors.join(" ")));
         }
         Ok(Self {
-            list: cursors,
+            list: key.of_list(list_name),
             size: first.or(last).unwrap_or(DEFAULT_PAGE_SIZE),
             is_backward: args.last.is_some(),
             after,

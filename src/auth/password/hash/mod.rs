@@ -26,6 +26,7 @@ use self::pbkdf2::Pbkdf2;
 use self::phc::{Argon2Hash, ScryptHash};
 use self::phpass::Phpass;
 pub use self::unreadable::Unreadable;
+use crate::auth::key_ring::ServerKeys;
 use crate::auth::server_key::Key;
 use crate::error::Error;
 
@@ -124,10 +125,10 @@ impl PasswordHash {
     ///
     /// # Errors
     /// `Internal` if the system provides no memory.
-    pub fn matches(&self, secret: &[u8], key: &Key) -> Result<bool, Error> {
+    pub fn matches(&self, secret: &[u8], keys: &ServerKeys) -> Result<bool, Error> {
         log_computation();
         match self {
-            Self::Argon2(hash) => hash.matches(secret, key),
+            Self::Argon2(hash) => hash.matches(secret, keys),
             Self::Scrypt(hash) => hash.matches(secret),
             Self::Pbkdf2(hash) => Ok(hash.matches(secret)),
             Self::Bcrypt(hash) => hash.matches(secret),

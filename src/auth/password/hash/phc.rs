@@ -6,6 +6,7 @@ use subtle::ConstantTimeEq;
 
 use super::encoding::{base64, fields, number};
 use super::{MAX_MEMORY, MAX_PASSED_OVER, MAX_SALT_LENGTH, PasswordHash, Unreadable, bounded};
+use crate::auth::key_ring::ServerKeys;
 use crate::auth::server_key::Key;
 use crate::error::Error;
 
@@ -34,13 +35,12 @@ impl Argon2Hash {
         Self { algorithm: Algorithm::Argon2id, version: Version::V0x13, params, salt, output }
     }
 
-    pub(super) fn matches(&self, secret: &[u8], key: &Key) -> Result<bool, Error> {
+    pub(super) fn matches(&self, secret: &[u8], keys: &ServerKeys) -> Result<bool, Error> {
         let mut output = vec![0; self.output.len()];
         let params = self.params.clone();
-        let argon = if params.keyid() == key.id() {
-            Argon2::new_with_secret(key.as_bytes(), self.algorithm, self.version, params)
-        } else {
-            Ok(Argon2::new(self.algorithm, self.version, params))
+        let argon = match keys.with_id(params.keyid()) {
+            Some(key) => Argon2::new_with_secret(key.as_bytes(), self.algorithm, self.version, params),
+            None => Ok(Argon2::new(self.algorithm, self.version, params)),
         };
         argon
             .and_then(|argon| argon.hash_password_into(secret, &self.salt, &mut output))

@@ -8,7 +8,10 @@ fn key() -> Key {
 }
 
 fn matches(hash: &str, secret: &[u8]) -> bool {
-    PasswordHash::parse(hash).unwrap_or_else(|error| panic!("{hash}: {error:?}")).matches(secret, &key()).unwrap()
+    PasswordHash::parse(hash)
+        .unwrap_or_else(|error| panic!("{hash}: {error:?}"))
+        .matches(secret, &key().into())
+        .unwrap()
 }
 
 #[test]
@@ -142,11 +145,13 @@ fn a_new_hash_matches_its_secret_only_with_its_key() {
     assert!(PasswordHash::parse(&hash).unwrap().is_current(&key()));
     let other = Key::from([8; 32]);
     let stored = PasswordHash::parse(&hash).unwrap();
-    assert!(!stored.matches(SECRET, &other).unwrap() && !stored.is_current(&other));
+    assert!(!stored.matches(SECRET, &other.clone().into()).unwrap() && !stored.is_current(&other));
+    let both = ServerKeys::new(other, vec![key()]);
+    assert!(stored.matches(SECRET, &both).unwrap() && !stored.matches(b"letmein", &both).unwrap());
     let keyid = hash.split("keyid=").nth(1).unwrap().split('$').next().unwrap();
     let unmarked = hash.replace(&format!(",keyid={keyid}"), "");
     assert!(!matches(&unmarked, SECRET), "the key counts, not its mark");
-    assert!(!PasswordHash::dummy(&key()).unwrap().matches(SECRET, &key()).unwrap());
+    assert!(!PasswordHash::dummy(&key()).unwrap().matches(SECRET, &key().into()).unwrap());
 }
 
 #[test]

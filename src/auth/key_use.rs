@@ -1,0 +1,133 @@
+//! What still needs the server key that was replaced.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::password::{KEY_MARK, mark_of};
+use super::server_key::Key;
+use crate::db::Transaction;
+use crate::entity::mail::MailKind;
+use crate::entity::{credential, erased_reference, mail, pin, user};
+use crate::error::Error;
+use crate::scalar::{Id, now};
+
+/// The time for which clients may keep cursors, positions and URLs, as long as a session.
+const KEPT_BY_CLIENTS: TimeDelta = TimeDelta::days(30);
+/// The time after which every server has noticed that the key was replaced.
+const NOTICED: TimeDelta = TimeDelta::minutes(1);
+
+/// A server key that was the current one, and only verifies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldKey {
+    /// In hexadecimal.
+    pub fingerprint: String,
+    /// The time at which it was replaced.
+    pub since: DateTime<Utc>,
+}
+
+/// What still needs the old server key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The passwords of users who have not signed in with them since.
+    pub passwords: u64,
+    /// The PINs of users who have not signed in with them since.
+    pub pins: u64,
+    /// The emails with a link that were queued before, and are not sent yet.
+    pub mails: u64,
+    /// The external ids of erased users, by which imports recognize them.
+    pub erased_references: u64,
+    /// The time until which clients may have cursors and positions from before, if that is in the future.
+    pub clients_until: Option<DateTime<Utc>>,
+}
+
+impl KeyUse {
+    /// Returns whether anything needs the old key.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        self.clients_until.is_some() || self.lost().next().is_some()
+    }
+
+    /// Returns the numbers of what is lost without the old key, by kind; without those that are zero.
+    pub fn lost(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let counts = [
+            ("passwords", self.passwords),
+            ("pins", self.pins),
+            ("queuedEmails", self.mails),
+            ("erasedExternalIds", self.erased_references),
+        ];
+        counts.into_iter().filter(|(_, count)| *count > 0)
+    }
+
+    /// Returns what needs the old key, a line for each kind, with what happens to it without the key.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let counts = [
+            (self.passwords, "passwords, of users who have not signed in since: they need a new one, by email"),
+            (self.pins, "PINs, of users who have not signed in with them since: they need to set a new one"),
+            (self.mails, "queued emails with a link, which is not sent"),
+            (self.erased_references, "external ids of erased users: an import of them creates these users again"),
+        ];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let clients = self.clients_until.map(|until| {
+            let until = until.format("%Y-%m-%d %H:%M UTC");
+            format!("cursors and positions that clients keep, until {until}: they have to read from the beginning")
+        });
+        counts.map(|(count, what)| format!("{count} {what}")).chain(clients).collect()
+    }
+}
+
+/// Counts what needs the old key.
+pub async fn count(db: &impl ConnectionTrait, current: &Key, old: &OldKey) -> Result<KeyUse, Error> {
+    let until = old.since + KEPT_BY_CLIENTS;
+    Ok(KeyUse {
+        passwords: credential::Entity::find()
+            .filter(is_of_old_key(credential::Column::PasswordHash, current))
+            .count(db)
+            .await?,
+        pins: pin::Entity::find().filter(is_of_old_key(pin::Column::PinHash, current)).count(db).await?,
+        mails: mail::Entity::find().filter(has_old_link(old)).count(db).await?,
+        erased_references: erased_reference::Entity::find().filter(has_old_hash(current)).count(db).await?,
+        clients_until: (until > now()).then_some(until),
+    })
+}
+
+/// Deletes what needs the old key, so that a copy of the key verifies nothing any more.
+pub(super) async fn discard(transaction: &Transaction, current: &Key) -> Result<(), Error> {
+    let passwords = is_of_old_key(credential::Column::PasswordHash, current);
+    credential::Entity::delete_many().filter(passwords).exec(transaction).await?;
+    let pins = || is_of_old_key(pin::Column::PinHash, current);
+    let owners = pin::Entity::find().select_only().column(pin::Column::UserId).filter(pins()).into_query();
+    user::Entity::update_many()
+        .col_expr(user::Column::HasPin, Expr::value(false))
+        .filter(user::Column::Id.in_subquery(owners))
+        .exec(transaction)
+        .await?;
+    pin::Entity::delete_many().filter(pins()).exec(transaction).await?;
+    erased_reference::Entity::delete_many().filter(has_old_hash(current)).exec(transaction).await?;
+    Ok(())
+}
+
+/// Returns the condition for hashes that were made with another key than the current one.
+fn is_of_old_key(hash: impl ColumnTrait, current: &Key) -> Condition {
+    let mark = mark_of(current);
+    Condition::all().add(hash.like(format!("%{KEY_MARK}%"))).add(hash.not_like(format!("%{mark}%")))
+}
+
+/// Returns the condition for emails whose link was stored before the old key was replaced. Their IDs, UUIDv7, tell when they were
+/// queued.
+fn has_old_link(old: &OldKey) -> Condition {
+    let until = old.since + NOTICED;
+    let seconds = u64::try_from(until.timestamp()).unwrap_or_default();
+    let first_after = Id(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, until.timestamp_subsec_nanos())));
+    let has_link =
+        Condition::any().add(mail::Column::UserId.is_not_null()).add(mail::Column::Kind.eq(MailKind::Registration));
+    Condition::all().add(mail::Column::Seed.is_not_null()).add(mail::Column::Id.lt(first_after)).add(has_link)
+}
+
+/// Returns the condition for the external ids of erased users that were not hashed with the current key.
+fn has_old_hash(current: &Key) -> Condition {
+    let key_id = erased_reference::Column::KeyId;
+    Condition::any().add(key_id.is_null()).add(key_id.ne(hex::encode(current.id())))
+}
