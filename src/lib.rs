@@ -16,7 +16,7 @@
 //! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one; [`export`]: rows as
 //!   JSON, and the file with everything about a user
 //! - [`attribute_values`]: the values of custom attributes; [`search_index`]: users by their names and addresses, in memory
-//! - [`auth`]: passwords and the formats of their hashes, tokens, one-time links, throttling, redirects, the server key
+//! - [`auth`]: passwords and the formats of their hashes, tokens, one-time links, throttling, redirects, the server keys
 //! - [`audit`]: the ledger that every change is committed with, a verifiable hash chain
 //! - [`actor`]: begins each mutation's transaction with the viewer locked and read again; [`avatar`]: processes and stores images
 //! - [`access`]: every decision on who may see and change what, and the action of each root field; [`login`]: usernames and email

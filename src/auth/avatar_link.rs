@@ -122,6 +122,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::auth::key_ring::ServerKeys;
 
     #[test]
     fn a_url_shows_one_picture_to_one_viewer_for_some_minutes() {
@@ -143,6 +144,9 @@ mod tests {
 
         assert_eq!(links.verify(Id::new(), query, now), None, "another user");
         assert_eq!(of_key(8).verify(user, query, now), None, "another key");
+        let rotated = ServerKeys::new(Key::from([8; 32]), vec![Key::from([7; 32])]);
+        let rotated = AvatarLinks::new(rotated.into(), links.public_url.clone());
+        assert!(rotated.verify(user, query, now).is_some(), "the old key");
         for (from, to) in [
             ("v=abc", "v=abd"),
             ("session-", "key-"),

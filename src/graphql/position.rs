@@ -91,6 +91,7 @@ impl RequestPosition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::key_ring::ServerKeys;
     use crate::auth::server_key::Key;
 
     #[test]
@@ -100,6 +101,8 @@ mod tests {
             let text = position.encode(&key);
             assert_eq!(Position::decode(&text, &key), Some(position));
             assert_eq!(Position::decode(&text, &CursorKey::new(&Key::from([8_u8; 32]).into())), None);
+            let rotated = ServerKeys::new(Key::from([8; 32]), vec![Key::from([7; 32])]);
+            assert_eq!(Position::decode(&text, &CursorKey::new(&rotated)), Some(position));
             assert_eq!(text.len(), Position::START.encode(&key).len(), "{text}");
             assert_ne!(text, position.encode(&key));
         }

@@ -223,7 +223,8 @@ impl App {
         tokio::spawn(http::serve(app, listener, settings, stopped));
         let sender = sender("Roster <roster@people.example.org>").unwrap();
         let transport = Transport::new(sender, Destination::Folder(dir.path().join(MAIL)));
-        let mail_worker = MailWorker::new(db.clone(), Key::from(KEY).into(), PUBLIC_URL, transport, TimeDelta::minutes(1));
+        let mail_worker =
+            MailWorker::new(db.clone(), Key::from(KEY).into(), PUBLIC_URL, transport, TimeDelta::minutes(1));
         let client = reqwest::Client::new();
         Self { db, address, license, other_license, client, root, mail_worker, dir, _stop: stop }
     }

@@ -186,6 +186,29 @@ in_every_sandbox! {
         assert!(restored.out.contains("Before the start, put the server key with the fingerprint"), "{restored:?}");
     }
 
+    async fn a_backup_from_before_a_rotation_needs_the_old_key(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let file = back_up(&sandbox, "a.tar").await;
+        fs::copy(sandbox.path("roster-data/roster.key"), sandbox.path("old.key")).unwrap();
+        let rotated = sandbox.run(&["key", "rotate"]).await;
+        assert_eq!(rotated.code, 0, "{rotated:?}");
+        let during = back_up(&sandbox, "during.tar").await;
+        let both = another(&sandbox).await;
+        assert_eq!(both.run(&["restore", &during]).await.code, 0);
+        both.serve(&[]).await.sign_in(ADMIN).await;
+        let retired = sandbox.run(&["key", "retire", "--force"]).await;
+        assert_eq!(retired.code, 0, "{retired:?}");
+        let other = another(&sandbox).await;
+        for file in [&file, &during] {
+            let refused = other.run(&["restore", file]).await;
+            assert!(refused.code == 2 && refused.err.contains("the backup needs the server key"), "{refused:?}");
+        }
+        fs::copy(sandbox.path("old.key"), other.path("roster-data/roster.key")).unwrap();
+        let restored = other.run(&["restore", &file]).await;
+        assert_eq!(restored.code, 0, "{restored:?}");
+        other.serve(&[]).await.sign_in(ADMIN).await;
+    }
+
     async fn a_backup_is_verified_in_a_temporary_place(sandbox: Sandbox) {
         let sandbox = sandbox.with_admin().await;
         let file = back_up(&sandbox, "a.tar").await;

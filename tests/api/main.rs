@@ -54,6 +54,7 @@ mod instances;
 mod institutions;
 mod invite;
 mod key;
+mod key_rotation;
 mod layout;
 mod licenses;
 mod lists;
