@@ -19,7 +19,10 @@ export interface RosterOptions {
   readonly token?: string | undefined;
   /** The storage of the tokens of a sign-in. Defaults to the memory of the program, with `token`. */
   readonly storage?: TokenStorage | undefined;
-  /** Called once when the session has ended. The requests that it kept waiting are sent again as the new session. */
+  /**
+   * Called once when the session has ended. The requests that it kept waiting are sent again as the new session, so it
+   * must sign in the same user.
+   */
   readonly renew?: Renew | undefined;
   /** Called when the user is signed out: by `signOut`, or because the session has ended and is not renewed. */
   readonly onSignedOut?: (() => void) | undefined;
@@ -113,10 +116,16 @@ export class Roster {
 
   /**
    * Sends a request as the signed-in user, and once more if the session was renewed meanwhile. Other clients, such as
-   * urql and Apollo Client, take it as their `fetch`.
+   * urql and Apollo Client, take it as their `fetch`. Requests to other origins than that of the server are sent
+   * without the token and the headers of the client.
    */
   readonly fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
+    if (!this.#isOfServer(input)) {
+      return (this.#options.fetch ?? globalThis.fetch)(input, init);
+    }
     const token = await this.#session.token();
+    // A body can be read only once.
+    const again = input instanceof Request ? input.clone() : input;
     const response = await this.#fetch(input, init, token);
     if (response.status !== 401 || token === null) {
       return response;
@@ -126,7 +135,7 @@ export class Roster {
       return response;
     }
     await response.body?.cancel();
-    return this.#fetch(input, init, fresh);
+    return this.#fetch(again, init, fresh);
   };
 
   /** Follows a subscription. Resumes after the last event, without a gap, whenever the connection breaks off. */
@@ -189,7 +198,22 @@ export class Roster {
     if (init.body instanceof FormData) {
       headers.set('GraphQL-Require-Preflight', '1');
     }
-    return (this.#options.fetch ?? globalThis.fetch)(input, { ...init, headers });
+    // The server redirects no request. Whoever does would get what it contains, such as a password.
+    return (this.#options.fetch ?? globalThis.fetch)(input, { redirect: 'error', ...init, headers });
+  }
+
+  #isOfServer(input: RequestInfo | URL): boolean {
+    const origin = originOf(input instanceof Request ? input.url : String(input));
+    return origin !== null && origin === originOf(this.endpoint);
+  }
+}
+
+/** The origin of an address, which may be relative to that of the page. Null if it has none. */
+function originOf(address: string): string | null {
+  try {
+    return new URL(address, globalThis.location?.href).origin;
+  } catch {
+    return null;
   }
 }
 

@@ -32,12 +32,18 @@ export function memoryStorage(token: string | null = null): TokenStorage {
 /** Keeps tokens in `sessionStorage`, or another storage of browsers. */
 export function webStorage(storage: Pick<Storage, 'getItem' | 'setItem'>, key = 'roster'): TokenStorage {
   return {
-    get: () => JSON.parse(storage.getItem(key) ?? 'null') as Tokens | null,
+    get: () => {
+      try {
+        return JSON.parse(storage.getItem(key) ?? 'null') as Tokens | null;
+      } catch {
+        return null; // not written by this client
+      }
+    },
     set: (tokens) => storage.setItem(key, JSON.stringify(tokens)),
   };
 }
 
-/** Returns the input of a new sign-in, such as a PIN that the user is asked for. Null if the user does not sign in. */
+/** Returns what the same user needs to sign in again, such as a PIN that they are asked for. Null if they do not sign in. */
 export type Renew = (tokens: Tokens) => Promise<LoginInput | null> | LoginInput | null;
 
 /** Signs in, and returns the tokens. Null if the sign-in was refused. */
@@ -46,6 +52,8 @@ export type SignIn = (input: LoginInput) => Promise<Tokens | null>;
 /** The session of the client, which is renewed once for all requests that find it ended. */
 export class Session {
   #renewal: Promise<string | null> | null = null;
+  /** The token of the last renewal, and those that it has replaced. */
+  #renewed: { readonly token: string; readonly replaced: ReadonlySet<string> } | null = null;
 
   constructor(
     private readonly storage: TokenStorage,
@@ -65,13 +73,16 @@ export class Session {
     return hasExpired ? this.replace(token) : token;
   }
 
-  /** Returns the token that replaces one that the server refused. Null if there is none: the session has ended. */
+  /**
+   * Returns the token that replaces one that the server refused. Null if there is none: the session has ended, and who
+   * has signed in since may be another user.
+   */
   async replace(refused: string): Promise<string | null> {
     const { token } = this.tokens;
     if (token !== refused) {
-      return token;
+      return token !== null && this.#replacedBy(token).has(refused) ? token : null;
     }
-    this.#renewal ??= this.#renewed().finally(() => {
+    this.#renewal ??= this.#renew(refused).finally(() => {
       this.#renewal = null;
     });
     return this.#renewal;
@@ -88,14 +99,19 @@ export class Session {
     this.onEnd?.();
   }
 
-  async #renewed(): Promise<string | null> {
-    const before = this.tokens;
-    const input = (await this.renew?.(before)) ?? null;
+  /** The tokens that renewals have replaced by this one. */
+  #replacedBy(token: string): ReadonlySet<string> {
+    return this.#renewed?.token === token ? this.#renewed.replaced : new Set();
+  }
+
+  async #renew(ended: string): Promise<string | null> {
+    const input = (await this.renew?.(this.tokens)) ?? null;
     const tokens = input && (await this.signIn(input));
-    if (this.tokens.token !== before.token) {
-      return this.tokens.token; // signed in or out meanwhile
+    if (this.tokens.token !== ended) {
+      return null; // signed in or out meanwhile
     }
-    if (tokens) {
+    if (tokens?.token) {
+      this.#renewed = { token: tokens.token, replaced: new Set([...this.#replacedBy(ended), ended]) };
       this.keep(tokens);
       return tokens.token;
     }

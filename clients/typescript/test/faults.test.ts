@@ -163,4 +163,108 @@ test('a browser keeps the tokens in its storage', () => {
   const tokens = { token: 'ros_a', expiresAt: null, deviceToken: null };
   storage.set(tokens);
   assert.deepEqual([storage.get(), [...items.keys()]], [tokens, ['roster']]);
+  items.set('roster', '{');
+  assert.equal(storage.get(), null);
+});
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const REFUSED = JSON.stringify({ errors: [{ message: 'Sign in.', extensions: { code: 'UNAUTHENTICATED' } }] });
+
+const signedInAs = (token: string) => {
+  const login = { success: true, message: '', errors: [], token, deviceToken: null, expiresAt: null, user: null };
+  return JSON.stringify({ data: { login } });
+};
+
+test('only the server gets the token and the headers of the client', async () => {
+  const seen: unknown[] = [];
+  const listener: RequestListener = ({ headers, url }, response) => {
+    seen.push([url, headers.authorization, headers['x-app']]);
+    response.end();
+  };
+  await withServer(listener, async (url) => {
+    await withServer(listener, async (other) => {
+      const roster = new Roster({ url, token: 'ros_a', headers: { 'X-App': 'finder' } });
+      await roster.fetch(`${url}/avatars/1`);
+      await roster.fetch(new Request(`${url}/avatars/2`));
+      await roster.fetch(`${other}/3`);
+      await roster.fetch(new URL(`${other}/4`));
+      await roster.fetch(new Request(`${other}/5`));
+    });
+  });
+  const without = ['/3', '/4', '/5'].map((path) => [path, undefined, undefined]);
+  const sent = ['/avatars/1', '/avatars/2'].map((path) => [path, 'Bearer ros_a', 'finder']);
+  assert.deepEqual(seen, [...sent, ...without]);
+});
+
+test('a password does not follow a redirection', async () => {
+  await withServer(
+    () => assert.fail('nothing is sent'),
+    async (other) => {
+      await withServer(
+        (_request, response) => response.writeHead(307, { location: `${other}/graphql` }).end(),
+        async (url) => {
+          await assert.rejects(new Roster({ url }).signIn({ login: 'fern', password: 'velvet' }), TypeError);
+        },
+      );
+    },
+  );
+});
+
+test('a request of a former user is not sent again as the one who has signed in since', async () => {
+  const sent: unknown[] = [];
+  let answer = () => {};
+  const answered = new Promise<void>((resolve) => (answer = resolve));
+  await withServer(
+    async ({ headers: { authorization } }, response) => {
+      if (authorization === undefined) {
+        response.writeHead(200, JSON_TYPE).end(signedInAs('ros_b'));
+      } else {
+        sent.push(authorization);
+        await answered;
+        response.writeHead(401, JSON_TYPE).end(REFUSED);
+      }
+    },
+    async (url) => {
+      const roster = new Roster({ url, token: 'ros_a' });
+      const refused = assert.rejects(
+        roster.request(ViewerDocument),
+        (error) => error instanceof RosterError && error.code === 'UNAUTHENTICATED',
+      );
+      assert.equal((await roster.signIn({ login: 'bo', password: 'velvet' })).success, true);
+      answer();
+      await refused;
+      assert.deepEqual(sent, ['Bearer ros_a']);
+      assert.equal(roster.tokens.token, 'ros_b');
+    },
+  );
+});
+
+test('a request is whole when it is sent again as the renewed session', async () => {
+  const sent: unknown[] = [];
+  const tokens = ['ros_b', 'ros_c'];
+  await withServer(
+    async (request, response) => {
+      let body = '';
+      for await (const part of request) {
+        body += String(part);
+      }
+      const { authorization } = request.headers;
+      if (authorization === undefined) {
+        response.writeHead(200, JSON_TYPE).end(signedInAs(tokens.shift() ?? ''));
+        return;
+      }
+      sent.push([authorization, request.headers['content-type'], body]);
+      const isCurrent = authorization === 'Bearer ros_c';
+      response.writeHead(isCurrent ? 200 : 401, JSON_TYPE).end(isCurrent ? '{"data":{"viewer":null}}' : REFUSED);
+    },
+    async (url) => {
+      const roster = new Roster({ url, token: 'ros_a', renew: () => ({ login: 'fern', password: 'velvet' }) });
+      const body = '{"query":"{ viewer { id } }"}';
+      const request = () => new Request(roster.endpoint, { method: 'POST', headers: JSON_TYPE, body });
+      assert.equal((await roster.fetch(request())).status, 401, 'the new session has ended, too');
+      assert.equal((await roster.fetch(request())).status, 200);
+      const expected = ['ros_a', 'ros_b', 'ros_b', 'ros_c'].map((token) => [`Bearer ${token}`, JSON_TYPE['content-type'], body]);
+      assert.deepEqual(sent, expected);
+    },
+  );
 });
