@@ -16,6 +16,9 @@ use crate::{avatars, clients, node};
 const FILES: [(&str, &str); 3] =
     [("/index.html", "text/html"), ("/dist/main.js", "text/javascript"), ("/dist/main.css", "text/css")];
 
+/// The server in the page of the example.
+const SERVER: &str = "http://127.0.0.1:8000";
+
 fn path(file: &str) -> PathBuf {
     node::path("examples/react-urql").join(file.trim_start_matches('/'))
 }
@@ -29,26 +32,26 @@ fn is_built() -> bool {
     is_built
 }
 
-/// Serves the files of the example, and returns their origin.
-async fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
+/// Serves the files of the example, with the address of a server in the page.
+fn serve(listener: TcpListener, server: String) {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(respond(stream));
+            tokio::spawn(respond(stream, server.clone()));
         }
     });
-    origin
 }
 
-async fn respond(mut stream: TcpStream) {
+async fn respond(mut stream: TcpStream, server: String) {
     let mut request = [0; 4096];
     let Ok(length) = stream.read(&mut request).await else { return };
     let request = String::from_utf8_lossy(&request[..length]).into_owned();
     let Some((file, media_type)) = FILES.iter().find(|(file, _)| request.starts_with(&format!("GET {file}"))) else {
         return;
     };
-    let body = fs::read(path(file)).unwrap();
+    let mut body = fs::read(path(file)).unwrap();
+    if *media_type == "text/html" {
+        body = String::from_utf8(body).unwrap().replace(SERVER, &server).into_bytes();
+    }
     let length = body.len();
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
@@ -96,14 +99,17 @@ async fn the_example_finds_and_edits_people_who_change_meanwhile() {
         return;
     }
     let Some(browser) = Browser::start().await else { return };
-    let origin = serve().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
     let sandbox = Sandbox::on_sqlite().with_admin().await;
     let server = sandbox.serve(&["--allowed-origins", &origin]).await;
+    serve(listener, server.url(""));
     let root = server.sign_in(ADMIN).await;
     for number in 0..30 {
         create(&root, &format!("User{number}")).await;
     }
-    browser.open(&format!("{origin}/index.html?server={}", server.url(""))).await;
+    // A link to the page does not choose the server that gets the password.
+    browser.open(&format!("{origin}/index.html?server=http://192.0.2.1")).await;
     sign_in(&browser).await;
 
     browser.see("#count", "20 of 31").await;

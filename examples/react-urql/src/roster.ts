@@ -3,7 +3,8 @@ import { cacheConfig, forwardSubscription } from '@roster/client/urql';
 import { cacheExchange } from '@urql/exchange-graphcache';
 import { Client, fetchExchange, subscriptionExchange } from 'urql';
 
-const url = new URLSearchParams(location.search).get('server') ?? 'http://127.0.0.1:8000';
+// Never from the address of the page: who writes a link to it would choose who gets the password and the token.
+const url = document.querySelector<HTMLMetaElement>('meta[name=roster]')!.content;
 
 export const roster = new Roster({
   url,
