@@ -70,13 +70,15 @@ pub async fn invite(
 ) -> Result<u64, Error> {
     let transaction = db.begin().await?;
     let ids = candidates.iter().map(|user| user.id);
-    let users = user::Entity::find()
-        .filter(one_of(transaction.get_database_backend(), user::Column::Id, ids))
+    let of_ids = one_of(transaction.get_database_backend(), user::Column::Id, ids);
+    let found = user::Entity::find().filter(of_ids).order_by_asc(user::Column::Id);
+    let locked = found.clone().select_only().column(user::Column::Id).lock_exclusive();
+    locked.into_tuple::<Id>().all(&transaction).await?;
+    // Only a statement that begins after the locks sees who was invited before them.
+    let users = found
         .filter(user::Column::IsActive.eq(true))
         .filter(user::Column::Email.is_not_null())
         .filter(invitation::not_invited())
-        .order_by_asc(user::Column::Id)
-        .lock_exclusive()
         .all(&transaction)
         .await?;
     for user in &users {

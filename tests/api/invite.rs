@@ -1,11 +1,18 @@
 //! `roster invite`: everybody who was never invited.
 
+use async_graphql::MaybeUndefined::Undefined;
 use chrono::TimeDelta;
+use roster::auth::server_key::Key;
 use roster::entity::audit_event::{self, AuditAction};
 use roster::entity::mail;
+use roster::entity::user::UserFields;
+use roster::i18n::language::Language;
+use roster::mail::MailQueue;
+use roster::user::never_invited::{self, SendingTimes};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _};
 use serde_json::json;
 
+use crate::app::{App, KEY};
 use crate::process::Sandbox;
 
 async fn with_users(sandbox: Sandbox) -> Sandbox {
@@ -66,5 +73,24 @@ in_every_sandbox! {
         assert!(output.code == 2 && output.err.contains("--never-invited"), "{output:?}");
         let unknown = sandbox.with_admin().await.run(&["invite", "--never-invited", "--language", "xx"]).await;
         assert!(unknown.code == 2 && unknown.err.contains("expected one of en, fr, it"), "{unknown:?}");
+    }
+}
+
+on_every_database! {
+    async fn concurrent_commands_invite_each_user_once(app: App) {
+        for name in ["Ann", "Bo", "Cy"] {
+            app.create(name, app.license, UserFields::default(), Undefined).await;
+        }
+        let candidates = never_invited::candidates(&app.db, app.license, None).await.unwrap();
+        let (key, count) = (Key::from(KEY), candidates.len() as u64);
+        assert!(count >= 3, "{candidates:?}");
+        let queue = MailQueue { key: &key, language: Language::English };
+        let invite = async || {
+            let mut times = SendingTimes::new(60);
+            never_invited::invite(&app.db, queue, &candidates, &mut times).await.unwrap()
+        };
+        let (first, second, third) = tokio::join!(invite(), invite(), invite());
+        assert_eq!([first, second, third].iter().sum::<u64>(), count, "{first} {second} {third}");
+        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), count);
     }
 }
