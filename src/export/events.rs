@@ -1,7 +1,7 @@
 //! The audit events in the file of a user: those about the user, and those of what the user did to other objects.
 
 use sea_orm::sea_query::Condition;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde_json::{Value, json};
 
 use super::ExportReader;
@@ -16,6 +16,8 @@ use crate::scalar::Id;
 const MAX_EVENTS: usize = 1_000;
 /// The maximum length of their changes, in bytes.
 const MAX_CHANGES_LENGTH: usize = 1024 * 1024;
+/// The number of events that are read at once for a response. The changes of a single one may be as long as two requests.
+const PAGE: usize = 100;
 
 /// Returns the events about a user. Other users who acted are not named: their data is not the user's.
 pub(super) async fn about_user(
@@ -82,26 +84,33 @@ struct EventList {
 impl EventList {
     /// Reads the events that the reader sees: as many as a response can hold, or all of them for the operator.
     async fn read(db: &impl ConnectionTrait, reader: ExportReader<'_>, of_user: Condition) -> Result<Self, Error> {
-        let limit = match reader {
-            ExportReader::Operator => None,
-            ExportReader::Viewer(_) => Some(MAX_EVENTS),
-        };
         let visible = reader.visible(Viewer::visible_audit_events);
         let found = audit_event::Entity::find().filter(of_user).filter(visible);
         let found = found.order_by_desc(audit_event::Column::Seq);
-        let one_more = limit.and_then(|limit| u64::try_from(limit + 1).ok());
-        let mut events = found.limit(one_more).all(db).await?;
-        let number = events.len();
-        if let Some(limit) = limit {
-            let mut length = 0;
-            let is_within = |event: &audit_event::Model| {
-                length += event.changes.as_ref().map_or(0, String::len);
-                length <= MAX_CHANGES_LENGTH
-            };
-            events = events.into_iter().take(limit).take_while(is_within).collect();
+        match reader {
+            ExportReader::Operator => Ok(Self { events: found.all(db).await?, is_complete: true }),
+            ExportReader::Viewer(_) => Self::read_latest(db, found).await,
         }
-        let is_complete = events.len() == number;
-        Ok(Self { events, is_complete })
+    }
+
+    /// Reads as many events as a response can hold.
+    async fn read_latest(db: &impl ConnectionTrait, found: Select<audit_event::Entity>) -> Result<Self, Error> {
+        let (mut events, mut length) = (Vec::<audit_event::Model>::new(), 0);
+        loop {
+            let earlier = events.last().map(|event| audit_event::Column::Seq.lt(event.seq));
+            let page = found.clone().filter(Condition::all().add_option(earlier)).limit(PAGE as u64).all(db).await?;
+            let is_last = page.len() < PAGE;
+            for event in page {
+                length += event.changes.as_ref().map_or(0, String::len);
+                if events.len() == MAX_EVENTS || length > MAX_CHANGES_LENGTH {
+                    return Ok(Self { events, is_complete: false });
+                }
+                events.push(event);
+            }
+            if is_last {
+                return Ok(Self { events, is_complete: true });
+            }
+        }
     }
 
     fn into_json(self, of_event: impl Fn(&audit_event::Model) -> Result<Value, Error>) -> Result<Value, Error> {

@@ -166,6 +166,25 @@ on_every_database! {
         assert_eq!((&of_user["auditEvents"]["isComplete"], &of_user["actions"]["events"]), (&json!(true), &json!([])));
     }
 
+    async fn an_export_has_the_latest_events_that_fit_into_a_response(app: App) {
+        let (chief, user) = (app.license_admin().await, app.user().await);
+        chief.mutate("defineAttribute", "", json!({ "name": "note", "label": "Note", "kind": "STRING" })).await;
+        // Two of them are more than eight thousand bytes, and a hundred and forty events more than a response holds.
+        let notes: Vec<String> = (100..240).map(|number| "\u{20000}".repeat(990) + &number.to_string()).collect();
+        for note in &notes {
+            let attributes = json!([{ "name": "note", "value": note }]);
+            let updated = chief.mutate("updateUser", "", json!({ "id": user.id(), "attributes": attributes })).await;
+            assert_eq!(updated["success"], json!(true), "{updated:#}");
+        }
+        let file = export(&chief, &user.id()).await;
+        assert_eq!(file["auditEvents"]["isComplete"], json!(false));
+        let events = file["auditEvents"]["events"].as_array().unwrap();
+        let updates = events.iter().filter(|event| event["action"] == json!("USER_UPDATED"));
+        let found: Vec<&str> = updates.map(|event| event["changes"][0]["after"].as_str().unwrap()).collect();
+        assert!((101..140).contains(&found.len()), "{}", found.len());
+        assert!(found.iter().eq(notes.iter().rev().take(found.len())), "the latest first, and none left out");
+    }
+
     async fn an_export_has_only_what_its_viewer_sees(app: App) {
         let ann = user_with_everything(&app).await;
         let chief = app.license_admin().await;

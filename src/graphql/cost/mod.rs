@@ -38,6 +38,8 @@ const MUTATION: usize = 500;
 const PER_PARENT: usize = 5;
 /// Cost of a page of changes, for which up to 1,000 events are read.
 const CHANGES: usize = 1_000;
+/// Cost of the export of everything about a user, for which up to 2,000 events are read.
+const EXPORT: usize = 2_500;
 /// Cost of a key that is resolved to a user.
 const KEY: usize = 5;
 /// Cost of a field in the result of an introspection query. The usual introspection of tools becomes expensive by that: nothing
@@ -240,6 +242,7 @@ impl<'a> Walk<'a> {
             ("Query", "changes") => CHANGES,
             ("Query", _) | ("UserConnection", "position") => STATEMENT,
             ("Mutation", "importUsers") => MUTATION + rows(self.argument(field, "input").as_ref()).saturating_mul(ROW),
+            ("Mutation", "exportUser") => EXPORT,
             ("Mutation", _) => MUTATION,
             (_, "totalCount" | "totalCountIsExact") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),
             // A position in a list is looked up among all rows of the list.

@@ -119,6 +119,13 @@ fn a_change_of_a_user_costs_the_same_in_both_subscriptions() {
 }
 
 #[test]
+fn an_export_of_a_user_costs_more_than_other_mutations() {
+    let export = cost("mutation { exportUser(input: { id: \"x\" }) { export } }", serde_json::json!({}));
+    assert_eq!(export, 2 + EXPORT, "the payload and the file");
+    assert!(export > 2 * CHANGES, "events about the user, and of what the user did");
+}
+
+#[test]
 fn arguments_that_determine_the_length_of_a_list_count() {
     let nodes = |count: usize| {
         cost("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", serde_json::json!({ "ids": vec!["x"; count] }))
