@@ -115,6 +115,20 @@ async fn probes_ask_for_paths_that_exist() {
 }
 
 #[test]
+fn no_secret_is_given_as_a_variable() {
+    let variable = "ROSTER_KEY|ROSTER_PASSPHRASE|ROSTER_SMTP_URL|DATABASE_URL|POSTGRES_PASSWORD";
+    let given = Regex::new(&format!(r"(?m)(?:^\s*|name: |Environment=|ENV )(?:{variable})(?:[:=].*)?$")).unwrap();
+    assert!(
+        given.is_match("    DATABASE_URL: postgres://roster") && !given.is_match("    DATABASE_URL_FILE: /run/url")
+    );
+    for file in files() {
+        let text = fs::read_to_string(&file).unwrap();
+        let found: Vec<&str> = given.find_iter(&text).map(|found| found.as_str()).collect();
+        assert!(found.is_empty(), "{}: {found:?}", file.display());
+    }
+}
+
+#[test]
 fn secrets_of_compose_are_declared() {
     let Some(documents) = yaml(&deploy("compose.yaml")) else { return };
     let compose = &documents[0];
