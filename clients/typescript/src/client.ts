@@ -153,17 +153,22 @@ export class Roster {
     options: SubscriptionOptions = {},
   ): AsyncGenerator<SubscriptionEvent<Data>, void, void> {
     const body = bodyOf(query, variables);
-    let token: string | null = null;
+    let token: string | null | undefined;
     const open = async (position: string | null, signal: AbortSignal) => {
+      const former: string | null = token === undefined ? this.tokens.token : token;
+      if (!this.#session.continues(former)) {
+        throw signedOut();
+      }
+      token = former;
       const request = post(body, 'text/event-stream');
       if (position !== null) {
         request.headers.set('Last-Event-ID', position);
       }
       const response = await this.fetch(this.endpoint, { ...request, signal });
-      token = this.tokens.token;
+      token = this.#session.continues(former) ? this.tokens.token : former;
       return response;
     };
-    const reauthenticate = async () => token !== null && (await this.#session.replace(token)) !== null;
+    const reauthenticate = async () => typeof token === 'string' && (await this.#session.replace(token)) !== null;
     return follow(open, reauthenticate, options);
   }
 
@@ -206,6 +211,12 @@ export class Roster {
     const origin = originOf(input instanceof Request ? input.url : String(input));
     return origin !== null && origin === originOf(this.endpoint);
   }
+}
+
+/** The error of a subscription whose user has signed out. Who has signed in since may be another user. */
+function signedOut(): RosterError {
+  const error = { message: 'The user has signed out.', extensions: { code: 'UNAUTHENTICATED' } };
+  return new RosterError([error], { status: 401, requestId: null, retryAfter: null });
 }
 
 /** The origin of an address, which may be relative to that of the page. Null if it has none. */

@@ -80,12 +80,18 @@ export class Session {
   async replace(refused: string): Promise<string | null> {
     const { token } = this.tokens;
     if (token !== refused) {
-      return token !== null && this.#replacedBy(token).has(refused) ? token : null;
+      return this.continues(refused) ? token : null;
     }
     this.#renewal ??= this.#renew(refused).finally(() => {
       this.#renewal = null;
     });
     return this.#renewal;
+  }
+
+  /** Whether the current session is that of a token, or a renewal of it. Null is the token of nobody. */
+  continues(former: string | null): boolean {
+    const { token } = this.tokens;
+    return token === former || (token !== null && former !== null && this.#replacedBy(token).has(former));
   }
 
   /** Keeps the tokens of a sign-in. One with a PIN has no new token for the device. */

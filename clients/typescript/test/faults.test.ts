@@ -268,3 +268,27 @@ test('a request is whole when it is sent again as the renewed session', async ()
     },
   );
 });
+
+test('a subscription of a former user does not resume as the one who has signed in since', async () => {
+  const sent: unknown[] = [];
+  let roster: Roster;
+  await withServer(
+    async ({ headers: { authorization } }, response) => {
+      if (authorization === undefined) {
+        response.writeHead(200, JSON_TYPE).end(signedInAs('ros_b'));
+        return;
+      }
+      sent.push(authorization);
+      response.writeHead(200, STREAM).write(next(1, 'a'));
+      assert.equal((await roster.signIn({ login: 'bo', password: 'velvet' })).success, true);
+      response.end();
+    },
+    async (url) => {
+      roster = new Roster({ url, token: 'ros_a' });
+      const changes = roster.changes({ retryDelay: () => 0 });
+      assert.equal((await changes.next()).value?.nodeId, 'a');
+      await assert.rejects(changes.next(), (error) => error instanceof RosterError && error.code === 'UNAUTHENTICATED');
+      assert.deepEqual(sent, ['Bearer ros_a']);
+    },
+  );
+});
