@@ -89,12 +89,12 @@ impl EventList {
         let found = found.order_by_desc(audit_event::Column::Seq);
         match reader {
             ExportReader::Operator => Ok(Self { events: found.all(db).await?, is_complete: true }),
-            ExportReader::Viewer(_) => Self::read_latest(db, found).await,
+            ExportReader::Viewer(_) => Self::read_latest(db, &found).await,
         }
     }
 
     /// Reads as many events as a response can hold.
-    async fn read_latest(db: &impl ConnectionTrait, found: Select<audit_event::Entity>) -> Result<Self, Error> {
+    async fn read_latest(db: &impl ConnectionTrait, found: &Select<audit_event::Entity>) -> Result<Self, Error> {
         let (mut events, mut length) = (Vec::<audit_event::Model>::new(), 0);
         loop {
             let earlier = events.last().map(|event| audit_event::Column::Seq.lt(event.seq));

@@ -169,7 +169,7 @@ on_every_database! {
     async fn an_export_has_the_latest_events_that_fit_into_a_response(app: App) {
         let (chief, user) = (app.license_admin().await, app.user().await);
         chief.mutate("defineAttribute", "", json!({ "name": "note", "label": "Note", "kind": "STRING" })).await;
-        // Two of them are more than eight thousand bytes, and a hundred and forty events more than a response holds.
+        // Two of them are almost eight thousand bytes, and the changes of a hundred and forty events more than a response holds.
         let notes: Vec<String> = (100..240).map(|number| "\u{20000}".repeat(990) + &number.to_string()).collect();
         for note in &notes {
             let attributes = json!([{ "name": "note", "value": note }]);
