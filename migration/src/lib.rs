@@ -106,6 +106,11 @@ const HISTORY: &[Step] = &[
         postgres: include_str!("m20261130_000022_totals/postgres.sql"),
     },
     Step {
+        name: "m20261130_000023_external_references",
+        sqlite: include_str!("m20261130_000023_external_references/sqlite.sql"),
+        postgres: include_str!("m20261130_000023_external_references/postgres.sql"),
+    },
+    Step {
         name: "m20261130_000024_server_keys",
         sqlite: include_str!("m20261130_000024_server_keys/sqlite.sql"),
         postgres: include_str!("m20261130_000024_server_keys/postgres.sql"),

@@ -88,6 +88,18 @@ impl Viewer {
             || !matches!(self.scope(Action::ChangeMembers), Scope::Nothing | Scope::Own)
     }
 
+    /// Checks that the viewer may set the external references of groups, by which imports find them; `is_given` is whether an input
+    /// does so.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn may_reference_groups(&self, is_given: bool) -> Result<(), Error> {
+        if !is_given || self.administers_groups() {
+            return Ok(());
+        }
+        forbidden("Only administrators, and users with the right isGroupAdmin, may set externalReferences.")
+    }
+
     /// Checks that the viewer may change and delete an institution; `is_granted` is whether access to it was granted to the
     /// viewer.
     ///

@@ -22,7 +22,7 @@ use crate::actor::Actor;
 use crate::db::Transaction;
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::entity::subject::Subject;
-use crate::entity::user;
+use crate::entity::{external_reference, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
 
@@ -70,7 +70,8 @@ pub fn difference<M: Subject>(old: &M, new: &M) -> Vec<Change> {
         if before == after {
             return None;
         }
-        Some(Change { field: M::recorded_as(&column)?, before: json_of(before), after: json_of(after) })
+        let json = |stored| json_of(stored).map(|value| external_reference::decoded(column.as_str(), value));
+        Some(Change { field: M::recorded_as(&column)?, before: json(before), after: json(after) })
     });
     changed.collect()
 }

@@ -83,7 +83,7 @@ fn progress_of(source: &Source, message: &'static str) -> io::Result<ProgressBar
 }
 
 fn options(import: &Import, source: &Source, hasher: Hasher) -> Options {
-    let leavers = || Leavers { max_percent: import.max_leavers, prefix: source.external_id_prefix() };
+    let leavers = || Leavers { max_percent: import.max_leavers, source: source.source_of_users() };
     Options {
         channel: Channel::File,
         hasher: Some(hasher),
@@ -164,7 +164,7 @@ fn open_source(import: &Import) -> anyhow::Result<Source> {
     if let (Some(mapping), Some(source)) = (&mut mapping, &import.source) {
         mapping.source.clone_from(source);
     }
-    Ok(Source::new(input, mapping, formats))
+    Ok(Source::new(input, mapping, formats).named(import.source.clone()))
 }
 
 fn print_mapping(import: &Import) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use serde::Deserialize;
 
+use super::external_reference::{self, ExternalReferenceInput, StoredReferences};
 use crate::scalar::{Id, now};
 use crate::text;
 use crate::validation::{Validator, rule};
@@ -25,11 +26,13 @@ pub struct Model {
     pub name_key: String,
     /// The group's purpose.
     pub description: Option<String>,
+    #[graphql(skip)]
+    pub external_references: Option<StoredReferences>,
     /// The date and time when the group was created.
     pub created_at: DateTime<Utc>,
-    /// The date and time when the name or description of the group last changed.
+    /// The date and time when a field of the group last changed. Changes to its members do not count.
     pub modified_at: DateTime<Utc>,
-    /// The version of the group, which increases with every change to its name or description.
+    /// The version of the group, which increases with every change to a field. Changes to its members do not count.
     pub version: i32,
 }
 
@@ -44,6 +47,7 @@ impl ActiveModelBehavior for ActiveModel {}
 pub struct GroupFields {
     pub name: MaybeUndefined<String>,
     pub description: MaybeUndefined<String>,
+    pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
 }
 
 impl Model {
@@ -57,6 +61,7 @@ impl Model {
             name: String::new(),
             name_key: String::new(),
             description: None,
+            external_references: None,
             created_at: now,
             modified_at: now,
             version: 1,
@@ -65,9 +70,10 @@ impl Model {
 
     /// Applies the given values to the row. Adds errors to `validator`.
     pub fn apply(&mut self, fields: GroupFields, validator: &mut Validator) {
-        let GroupFields { name, description } = fields;
+        let GroupFields { name, description, external_references } = fields;
         validator.required("name", name, &mut self.name, rule::text(100));
         validator.text("description", description, &mut self.description, rule::lines(1_000));
+        external_reference::apply(external_references, &mut self.external_references, validator);
         self.name_key = text::fold(&self.name);
     }
 }

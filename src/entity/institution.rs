@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use serde::Deserialize;
 
+use super::external_reference::{self, ExternalReferenceInput, StoredReferences};
 use crate::scalar::{Id, now};
 use crate::text;
 use crate::validation::{Validator, rule};
@@ -60,6 +61,8 @@ pub struct Model {
     pub num_beds: Option<i32>,
     /// The institution's ID in another system. Unique within the license.
     pub external_id: Option<String>,
+    #[graphql(skip)]
+    pub external_references: Option<StoredReferences>,
     /// The date and time when the institution was created.
     pub created_at: DateTime<Utc>,
     /// The date and time when the institution last changed.
@@ -93,6 +96,10 @@ pub struct InstitutionFields {
     pub num_beds: MaybeUndefined<i32>,
     /// The institution's ID in another system. At most 250 characters. Unique within the license (`TAKEN` otherwise).
     pub external_id: MaybeUndefined<String>,
+    /// The institution's IDs in other systems that have a name here. At most 20, one for each source. Each is unique among
+    /// the institutions of the license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list
+    /// or null removes all.
+    pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
 }
 
 /// The required fields of an institution in an input.
@@ -124,6 +131,7 @@ impl Model {
             email: None,
             num_beds: None,
             external_id: None,
+            external_references: None,
             created_at: now,
             modified_at: now,
             version: 1,
@@ -133,7 +141,7 @@ impl Model {
     /// Applies the given values to the row. Adds errors to `validator`.
     pub fn apply(&mut self, core: InstitutionCore, fields: InstitutionFields, validator: &mut Validator) {
         let InstitutionCore { name, kind, country } = core;
-        let InstitutionFields { state, city, address, postcode, phone, email, num_beds, external_id } = fields;
+        let InstitutionFields { state, city, address, postcode, phone, email, num_beds, .. } = fields;
         validator.required("name", name, &mut self.name, rule::text(200));
         validator.value("kind", kind, &mut self.kind);
         validator.required("country", country, &mut self.country, rule::country);
@@ -144,7 +152,8 @@ impl Model {
         validator.text("phone", phone, &mut self.phone, rule::phone);
         validator.text("email", email, &mut self.email, rule::email(250));
         validator.optional("numBeds", num_beds, &mut self.num_beds, rule::between(0, 100_000));
-        validator.text("externalId", external_id, &mut self.external_id, rule::text(250));
+        validator.text("externalId", fields.external_id, &mut self.external_id, rule::text(250));
+        external_reference::apply(fields.external_references, &mut self.external_references, validator);
         self.name_key = text::fold(&self.name);
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::related::ExportedUser;
 use crate::entity::user::RIGHTS;
-use crate::entity::{attribute_definition, avatar, membership, site_access};
+use crate::entity::{attribute_definition, avatar, external_reference, membership, site_access};
 use crate::scalar::Id;
 use crate::text;
 
@@ -20,7 +20,11 @@ use crate::text;
 pub fn of_row<M: ModelTrait>(row: &M) -> Map<String, Value> {
     let columns = <M::Entity as EntityTrait>::Column::iter();
     let exported = columns.filter(|column| !column.as_str().ends_with("_key") && column.as_str() != "license_id");
-    exported.filter_map(|column| Some((text::camel(column.as_str()), json_of(row.get(column))?))).collect()
+    let member = |column: <M::Entity as EntityTrait>::Column| {
+        let value = json_of(row.get(column))?;
+        Some((text::camel(column.as_str()), external_reference::decoded(column.as_str(), value)))
+    };
+    exported.filter_map(member).collect()
 }
 
 fn json_of(stored: Stored) -> Option<Value> {

@@ -1,19 +1,24 @@
 //! Input objects of the mutations of groups.
 
+use crate::entity::external_reference::ExternalReferenceInput;
 use crate::entity::membership::GroupRole;
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createGroup`. `description` can be absent or blank, but not null (`NULL_NOT_ALLOWED`).
+/// Input of `createGroup`. `description` and `externalReferences` can be absent or blank, but not null
+/// (`NULL_NOT_ALLOWED`).
 #[derive(InputObject)]
 pub struct CreateGroupInput {
     /// The group's name. At most 100 characters. Must not be blank.
     pub name: String,
     /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,
+    /// The group's IDs in other systems that have a name here. At most 20, one for each source. Each is unique among the
+    /// groups of the license (`TAKEN` otherwise). Administrators and users with the right `isGroupAdmin` only.
+    pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
 }
 
-/// Input of `updateGroup`. Absent fields stay unchanged. Null and blank text clear `description`. For `name`, null is
-/// an error (`NULL_NOT_ALLOWED`), as is blank text (`REQUIRED`).
+/// Input of `updateGroup`. Absent fields stay unchanged. Null and blank text clear `description`, and null removes all
+/// `externalReferences`. For `name`, null is an error (`NULL_NOT_ALLOWED`), as is blank text (`REQUIRED`).
 #[derive(InputObject)]
 pub struct UpdateGroupInput {
     /// The ID of the group to update.
@@ -25,6 +30,10 @@ pub struct UpdateGroupInput {
     pub name: MaybeUndefined<String>,
     /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,
+    /// The group's IDs in other systems that have a name here. At most 20, one for each source. Each is unique among the
+    /// groups of the license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list or null removes
+    /// all. Administrators and users with the right `isGroupAdmin` only.
+    pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
     /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` then
     /// states whether the mutation would succeed. Defaults to `false`.
     #[graphql(default = false)]

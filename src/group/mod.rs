@@ -15,12 +15,14 @@ use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::group::GroupFields;
 use crate::entity::membership::{GroupRole, MAX_GROUPS_OF_A_USER, MAX_GROUPS_OWNED_BY_A_USER};
-use crate::entity::{group, membership, user, versioned};
+use crate::entity::{external_reference, group, group_reference, membership, user, versioned};
 use crate::error::{Error, ErrorCode};
 use crate::graphql::payload::{UpdateOptions, Updated};
 use crate::ownership;
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
+
+const TAKEN: &str = "An external reference is taken.";
 
 /// Creates a group in the viewer's license, with the viewer as its owner.
 ///
@@ -32,12 +34,15 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     let blank = group::Model::empty(Id::new(), signed_in.license_id);
     let mut new = blank.clone();
     new.apply(fields, &mut validator);
+    let has_references = validator.given().contains(&external_reference::FIELD);
+    viewer.may_reference_groups(has_references)?;
     validator.finish()?;
     let (transaction, viewer, own) = actor::begin_on_oneself(db, viewer).await?;
     viewer.may(Action::CreateGroup)?;
+    viewer.may_reference_groups(has_references)?;
     check_group_limit(&transaction, own.id, "name").await?;
     check_quota(&transaction, &viewer, own.id, "name").await?;
-    rows::insert(&transaction, new.clone()).await?;
+    rows::insert(&transaction, new.clone()).await.map_err(Error::taken(external_reference::FIELD, TAKEN))?;
     let owner = membership::Model { user_id: own.id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
     rows::insert(&transaction, owner).await?;
     let event = Entry::new(AuditAction::GroupCreated, &new).by(&viewer).with(difference(&blank, &new));
@@ -45,24 +50,29 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     Ok(new)
 }
 
-/// Updates a group's name and description. An absent value stays unchanged; null clears it.
+/// Updates a group's name, description and external references. An absent value stays unchanged; null clears it.
 ///
 /// # Errors
 /// `Rejected` with every error of the input; `Forbidden`.
 pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result<Updated<group::Model>, Error> {
-    let UpdateGroupInput { id, expected_version, name, description, dry_run } = input;
+    let UpdateGroupInput { id, expected_version, name, description, external_references, dry_run } = input;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     let old = lock_to_change(&transaction, &viewer, &id).await?;
     let mut validator = Validator::changing();
     let mut new = old.clone();
-    new.apply(GroupFields { name, description }, &mut validator);
+    new.apply(GroupFields { name, description, external_references }, &mut validator);
+    viewer.may_reference_groups(validator.given().contains(&external_reference::FIELD))?;
+    if dry_run && group_reference::is_taken(&transaction, &new).await? {
+        validator.add_error(external_reference::FIELD, ErrorCode::Taken, TAKEN);
+    }
     validator.finish()?;
     let options = UpdateOptions { expected_version, dry_run };
     if let Some(unsaved) = Updated::without_saving(&old, &new, options) {
         return Ok(unsaved);
     }
     let event = Entry::new(AuditAction::GroupUpdated, &new).by(&viewer).with(difference(&old, &new));
-    let new = versioned::save(&transaction, &old, new).await?;
+    let saved = versioned::save(&transaction, &old, new).await;
+    let new = saved.map_err(Error::taken(external_reference::FIELD, TAKEN))?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Saved(new))
 }

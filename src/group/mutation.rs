@@ -37,7 +37,8 @@ impl GroupMutation {
         #[graphql(desc = "The group.")] input: CreateGroupInput,
     ) -> NullableField<GroupPayload> {
         authorized(ctx, async {
-            let fields = GroupFields { name: MaybeUndefined::Value(input.name), description: input.description };
+            let CreateGroupInput { name, description, external_references } = input;
+            let fields = GroupFields { name: MaybeUndefined::Value(name), description, external_references };
             let outcome = super::create(ctx.db()?, ctx.viewer()?, fields).await;
             GroupPayload::of(outcome, |group| {
                 GroupPayload::done(format!("The group {} was created.", group.name), Some(group))

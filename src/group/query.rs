@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::RequiresAction;
+use crate::budget::ListItem;
+use crate::entity::external_reference::{self, ExternalReference};
 use crate::entity::list_total::{self, CountedList};
 use crate::entity::membership::GroupRole;
 use crate::entity::{group, user};
@@ -92,6 +94,11 @@ impl GroupQuery {
 
 #[ComplexObject]
 impl group::Model {
+    /// The group's IDs in other systems that have a name here, sorted by source. At most 20.
+    async fn external_references(&self) -> Vec<ListItem<ExternalReference>> {
+        ListItem::list(external_reference::list(self.external_references.as_ref()))
+    }
+
     /// The group's members, sorted by last name, first name and ID. Inactive users are omitted.
     async fn members(
         &self,

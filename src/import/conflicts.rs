@@ -6,7 +6,7 @@ use super::importer::Importer;
 use super::record::UserRecord;
 use super::seen::Claim;
 use crate::access::is_same_license;
-use crate::entity::user;
+use crate::entity::{external_reference, user};
 use crate::error::ErrorCode;
 use crate::scalar::Id;
 use crate::validation::Validator;
@@ -43,6 +43,15 @@ impl Importer<'_> {
         let holder = holder.map(|user| self.describe(user.id, existing));
         if let Some(holder) = holder.or_else(|| self.describe_row(earlier)) {
             validator.add_error("externalId", ErrorCode::Taken, format!("This external id is taken by {holder}."));
+        }
+        for reference in external_reference::list(row.external_references.as_ref()) {
+            let holder = existing.with_reference(&reference).filter(|holder| holder.id != row.id);
+            let earlier = self.seen.claim_reference(&reference, claim);
+            let holder = holder.map(|user| self.describe(user.id, existing));
+            if let Some(holder) = holder.or_else(|| self.describe_row(earlier)) {
+                let message = format!("The reference {} is taken by {holder}.", reference.text());
+                validator.add_error(external_reference::FIELD, ErrorCode::Taken, message);
+            }
         }
     }
 
@@ -84,6 +93,8 @@ pub(super) fn check_identity(
             "This external id belongs to {} {} ({}), whose username and email address are both different. {advice}",
             old.first_name, old.last_name, old.id.0
         );
-        validator.add_error("externalId", ErrorCode::NotAllowed, message);
+        let has_external_id = record.fields.external_id.is_value();
+        let field = if has_external_id { "externalId" } else { external_reference::FIELD };
+        validator.add_error(field, ErrorCode::NotAllowed, message);
     }
 }

@@ -8,6 +8,7 @@ use super::record::{History, UserRecord};
 use super::secrets::Prepared;
 use crate::access::{is_active_license_admin, is_active_superuser};
 use crate::auth::password::{self, Imported, ReferenceHash};
+use crate::entity::external_reference::{self, ExternalReference};
 use crate::entity::user;
 use crate::error::ErrorCode;
 use crate::scalar::Id;
@@ -29,7 +30,9 @@ pub(super) struct Draft {
     pub(super) email_keys: Vec<String>,
     pub(super) username_keys: Vec<String>,
     pub(super) password: Option<Imported>,
-    /// The hashes of the external id by which erased users are known: one for each server key.
+    /// The ids in other systems that the record gives.
+    pub(super) references: Vec<ExternalReference>,
+    /// The hashes of the external id and of the references, by which erased users are known: one for each server key.
     pub(super) reference_hashes: Vec<ReferenceHash>,
     /// The PIN and the picture, once they are made.
     pub(super) prepared: Prepared,
@@ -51,6 +54,7 @@ impl Draft {
             faults,
             email_keys: login_keys(user.email.as_deref()),
             username_keys: login_keys(user.username.as_deref()),
+            references: external_reference::list(user.external_references.as_ref()),
             record,
             user,
             validator,

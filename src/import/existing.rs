@@ -12,7 +12,8 @@ use crate::access::{is_same_license, of_license};
 use crate::attribute_values::{self, Definitions, Values};
 use crate::db::conditions::{any_of, one_of};
 use crate::db::{Db, Transaction};
-use crate::entity::{credential, erased_reference, membership, site_access, tombstone, user};
+use crate::entity::external_reference::{self, ExternalReference};
+use crate::entity::{credential, erased_reference, membership, site_access, tombstone, user, user_reference};
 use crate::error::Error;
 use crate::login;
 use crate::scalar::Id;
@@ -23,6 +24,7 @@ pub(super) struct ExistingRows {
     users: Vec<user::Model>,
     by_id: HashMap<Id, usize>,
     by_external_id: HashMap<String, usize>,
+    by_reference: HashMap<ExternalReference, usize>,
     by_email: HashMap<String, usize>,
     by_username: HashMap<String, usize>,
     /// The owners of usernames and email addresses.
@@ -36,7 +38,7 @@ pub(super) struct ExistingRows {
     pub(super) attribute_values: BTreeMap<Id, Values>,
     /// Erased users. An older file that has their ids must not bring them back.
     pub(super) erased: HashSet<Id>,
-    /// The hashes of their external ids.
+    /// The hashes of their external ids and references.
     pub(super) erased_references: HashSet<String>,
     /// The fields that were edited here.
     pub(super) edits: Edits,
@@ -161,6 +163,8 @@ impl ExistingRows {
         self.by_id.insert(user.id, index);
         if is_same_license(user.license_id, license_id) {
             self.by_external_id.extend(user.external_id.clone().map(|id| (id, index)));
+            let references = external_reference::list(user.external_references.as_ref());
+            self.by_reference.extend(references.into_iter().map(|reference| (reference, index)));
         }
         self.by_email.extend(user.email_key.clone().map(|key| (key, index)));
         self.by_username.extend(user.username_key.clone().map(|key| (key, index)));
@@ -181,22 +185,38 @@ impl ExistingRows {
         self.at(&self.by_external_id, external_id)
     }
 
-    /// Returns the user that a draft identifies: by id, then by external id, and else by email address or username in the license.
-    /// A draft with an external id is a user with the same login only if that user has no external id yet.
+    /// Returns the user of the license who has a reference.
+    pub(super) fn with_reference(&self, reference: &ExternalReference) -> Option<&user::Model> {
+        self.users.get(*self.by_reference.get(reference)?)
+    }
+
+    /// Returns the user that a draft identifies: by id, then by external id or a reference, and else by email address or username in
+    /// the license. A draft with ids of other systems is a user with the same login only if that user has no ids of these systems
+    /// yet.
     pub(super) fn find(&self, draft: &Draft, license_id: Id) -> Option<&user::Model> {
         let id = draft.record.id;
         let external_id = draft.user.external_id.as_deref();
+        let has_external_id = external_id.is_some() || !draft.references.is_empty();
         let by_id = id.and_then(|id| self.with_id(id));
         let by_login = || {
             let with_login = |indexes, keys: &[String]| keys.iter().find_map(|key| self.at(indexes, Some(key)));
             let found = with_login(&self.by_email, &draft.email_keys);
             let found = found.or_else(|| with_login(&self.by_username, &draft.username_keys));
             let is_own = |user: &user::Model| is_same_license(user.license_id, license_id);
-            let is_adopted = |user: &user::Model| user.external_id.is_none() && is_own(user);
-            found.filter(|user| if external_id.is_some() { is_adopted(user) } else { id.is_none() && is_own(user) })
+            let is_adopted = |user: &user::Model| is_free(user, draft) && is_own(user);
+            found.filter(|user| if has_external_id { is_adopted(user) } else { id.is_none() && is_own(user) })
         };
-        by_id.or_else(|| self.with_external_id(external_id)).or_else(by_login)
+        let by_reference = || draft.references.iter().find_map(|reference| self.with_reference(reference));
+        by_id.or_else(|| self.with_external_id(external_id)).or_else(by_reference).or_else(by_login)
     }
+}
+
+/// Returns whether a user has no ids yet of the systems whose ids a draft gives.
+fn is_free(user: &user::Model, draft: &Draft) -> bool {
+    let own = external_reference::list(user.external_references.as_ref());
+    let has_source = |source: &str| own.iter().any(|reference| reference.source == source);
+    let is_external_id_free = draft.user.external_id.is_none() || user.external_id.is_none();
+    is_external_id_free && !draft.references.iter().any(|reference| has_source(&reference.source))
 }
 
 /// Returns the ids of the users that the drafts of a request identify.
@@ -213,7 +233,7 @@ pub(super) async fn find_ids(db: &impl ConnectionTrait, license_id: Id, drafts: 
 
 /// Returns the conditions for the users that drafts identify or may conflict with, each with one key, so that it uses its index.
 /// A request concerns only users of the license.
-fn conditions(backend: DatabaseBackend, license_id: Id, drafts: &[Draft], channel: Channel) -> [Condition; 4] {
+fn conditions(backend: DatabaseBackend, license_id: Id, drafts: &[Draft], channel: Channel) -> Vec<Condition> {
     let ids = drafts.iter().filter_map(|draft| draft.record.id);
     let external_ids = drafts.iter().filter_map(|draft| draft.user.external_id.clone()).collect();
     let emails = drafts.iter().flat_map(|draft| &draft.email_keys).cloned().collect();
@@ -223,10 +243,24 @@ fn conditions(backend: DatabaseBackend, license_id: Id, drafts: &[Draft], channe
         let is_request = channel == Channel::Request;
         Condition::all().add(key).add_option(is_request.then(of_license))
     };
-    [
+    let by_reference = ids_by_source(drafts).into_iter().map(|(source, ids)| {
+        let has_one = user_reference::with_one_of(backend, license_id, source, ids);
+        Condition::all().add(has_one).add(of_license())
+    });
+    let others = [
         limited(one_of(backend, user::Column::Id, ids)),
         Condition::all().add(any_of::<String>(backend, user::Column::ExternalId, external_ids)).add(of_license()),
         limited(any_of::<String>(backend, user::Column::EmailKey, emails)),
         limited(any_of::<String>(backend, user::Column::UsernameKey, usernames)),
-    ]
+    ];
+    others.into_iter().chain(by_reference).collect()
+}
+
+/// Returns the ids of the drafts in other systems, by source.
+fn ids_by_source(drafts: &[Draft]) -> BTreeMap<&str, Vec<String>> {
+    let mut ids: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for reference in drafts.iter().flat_map(|draft| &draft.references) {
+        ids.entry(&reference.source).or_default().push(reference.id.clone());
+    }
+    ids
 }

@@ -19,6 +19,7 @@ use crate::access::of_license;
 use crate::attribute_values::Definitions;
 use crate::avatar::ImageProcessor;
 use crate::db::{Db, Transaction};
+use crate::entity::external_reference::StoredReferences;
 use crate::entity::{group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
@@ -209,31 +210,32 @@ impl<'a> Importer<'a> {
 }
 
 async fn institutions(db: &Db, license_id: Id) -> Result<NameIndex, Error> {
-    let rows: Vec<(Id, String, Option<String>)> = institution::Entity::find()
+    use institution::Column;
+    let rows: Vec<(Id, String, Option<String>, Option<StoredReferences>)> = institution::Entity::find()
         .select_only()
-        .columns([institution::Column::Id, institution::Column::Name, institution::Column::ExternalId])
+        .columns([Column::Id, Column::Name, Column::ExternalId, Column::ExternalReferences])
         .filter(of_license(institution::Column::LicenseId, license_id))
         .into_tuple()
         .all(db.read())
         .await?;
     let mut index = NameIndex::default();
-    for (id, name, external_id) in rows {
-        index.add(id, &name, external_id.as_deref());
+    for (id, name, external_id, references) in rows {
+        index.add(id, &name, external_id.as_deref(), references.as_ref());
     }
     Ok(index)
 }
 
 async fn groups(db: &Db, license_id: Id) -> Result<NameIndex, Error> {
-    let rows: Vec<(Id, String)> = group::Entity::find()
+    let rows: Vec<(Id, String, Option<StoredReferences>)> = group::Entity::find()
         .select_only()
-        .columns([group::Column::Id, group::Column::Name])
+        .columns([group::Column::Id, group::Column::Name, group::Column::ExternalReferences])
         .filter(of_license(group::Column::LicenseId, license_id))
         .into_tuple()
         .all(db.read())
         .await?;
     let mut index = NameIndex::default();
-    for (id, name) in rows {
-        index.add(id, &name, None);
+    for (id, name, references) in rows {
+        index.add(id, &name, None, references.as_ref());
     }
     Ok(index)
 }

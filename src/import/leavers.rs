@@ -9,6 +9,7 @@ use super::record::RecordKind;
 use super::users::ImportedUser;
 use crate::access::{is_active_license_admin, is_active_superuser, of_license};
 use crate::db::conditions::one_of;
+use crate::entity::external_reference::{self, ID_SEPARATOR};
 use crate::entity::user;
 use crate::error::Error;
 use crate::scalar::Id;
@@ -58,10 +59,7 @@ impl Importer<'_> {
             let users = users.all(self.db.read()).await?;
             let Some(last) = users.last() else { return Ok((missing, active)) };
             after = Some(last.id);
-            let of_source = |user: &&user::Model| match &leavers.prefix {
-                Some(prefix) => user.external_id.as_ref().is_some_and(|id| id.starts_with(prefix)),
-                None => true,
-            };
+            let of_source = |user: &&user::Model| leavers.source.as_deref().is_none_or(|source| is_of(user, source));
             for user in users.iter().filter(of_source) {
                 active += 1;
                 let stays = is_active_superuser(user) || is_active_license_admin(user);
@@ -85,4 +83,12 @@ impl Importer<'_> {
         }
         batch.write(transaction).await
     }
+}
+
+/// Returns whether a user has an id of a source: a reference, or an external id that begins with its name.
+fn is_of(user: &user::Model, source: &str) -> bool {
+    let references = external_reference::list(user.external_references.as_ref());
+    let external_id = user.external_id.as_ref().and_then(|id| id.split_once(ID_SEPARATOR));
+    references.iter().any(|reference| reference.source == source)
+        || external_id.is_some_and(|(prefix, _)| prefix == source)
 }

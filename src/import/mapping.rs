@@ -15,6 +15,7 @@ use super::origin::{Columns, Fault};
 use super::parse::put;
 use super::record::RecordKind;
 use super::values::{Formats, parse_zone};
+use crate::entity::external_reference::FIELD;
 use crate::scalar::Id;
 
 /// A system whose exports have a built-in mapping.
@@ -147,10 +148,11 @@ impl Mapping {
         Ok(Formats { time_zone: given.time_zone.or(own), dates: [given.dates, self.date_formats.clone()].concat() })
     }
 
-    /// Returns the prefix of the external ids of users, if they have one.
-    pub(super) fn external_id_prefix(&self) -> Option<String> {
-        let rule = self.user.as_ref()?.fields.get("externalId")?;
-        rule.has_source().then(|| format!("{}:", self.source))
+    /// Returns the source of the ids of users, if they are told apart by it.
+    pub(super) fn source_of_users(&self) -> Option<String> {
+        let fields = &self.user.as_ref()?.fields;
+        let mut rules = [FIELD, "externalId"].into_iter().filter_map(|field| fields.get(field));
+        rules.any(FieldRule::has_source).then(|| self.source.clone())
     }
 
     fn sections(&self) -> impl Iterator<Item = (RecordKind, &Section)> {
@@ -244,7 +246,7 @@ impl MappedRow {
     fn set(&mut self, field: &str, rule: &FieldRule, environment: &Environment<'_>) {
         let (column, value) = rule.find(environment.row);
         self.columns.extend(column.map(|column| (field.to_owned(), column.to_owned())));
-        match rule.value(value, environment) {
+        match rule.value(field, value, environment) {
             Ok(Value::Null) => {}
             Ok(value) => put(&mut self.object, field, value),
             Err(message) => self.faults.push(Fault::new(field, message)),

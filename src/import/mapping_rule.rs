@@ -10,6 +10,7 @@ use super::fields::FieldType;
 use super::keycloak;
 use super::mapping_value::{each, lookup, picture, rdn, text_of};
 use super::values::Formats;
+use crate::entity::external_reference::FIELD;
 use crate::scalar::Id;
 
 /// A rule: the column, or a table with more.
@@ -37,7 +38,8 @@ pub(super) struct Rule {
     #[serde(default)]
     codes: BTreeMap<String, Value>,
     convert: Option<Conversion>,
-    /// Whether the name of the source is put before the value, so that it differs from the ids of other systems.
+    /// Whether the value is an id of the source: for `externalReferences`, it becomes a reference; for other fields, the name of the
+    /// source is put before it.
     #[serde(default)]
     with_source: bool,
     /// The kind of object whose UUID is derived from the source and the value.
@@ -98,7 +100,7 @@ impl FieldRule {
         first.into_iter().chain(more).map(String::as_str)
     }
 
-    /// Returns whether values begin with the name of the source.
+    /// Returns whether values are ids of the source.
     pub(super) fn has_source(&self) -> bool {
         matches!(self, Self::Rule(rule) if rule.with_source)
     }
@@ -111,9 +113,19 @@ impl FieldRule {
     }
 
     /// Returns the value of the field; null if it is not known.
-    pub(super) fn value(&self, value: Option<&Value>, environment: &Environment<'_>) -> Result<Value, String> {
+    pub(super) fn value(
+        &self,
+        field: &str,
+        value: Option<&Value>,
+        environment: &Environment<'_>,
+    ) -> Result<Value, String> {
         match self {
             Self::Column(_) => Ok(value.cloned().unwrap_or_default()),
+            Self::Rule(rule) if rule.with_source && field == FIELD => {
+                let id = Rule { with_source: false, ..Rule::clone(rule) }.value(value, environment)?;
+                let reference = |id: String| json!([{ "source": environment.source, "id": id }]);
+                Ok(text_of(&id).map(reference).unwrap_or_default())
+            }
             Self::Rule(rule) => rule.value(value, environment),
         }
     }

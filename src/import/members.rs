@@ -14,6 +14,7 @@ use super::record::{
 };
 use super::values::Formats;
 use crate::entity::attribute_definition::AttributeKind;
+use crate::entity::external_reference::{FIELD, ID_SEPARATOR};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::InstitutionFields;
 use crate::entity::membership::GroupRole;
@@ -82,12 +83,14 @@ impl<'a> Members<'a> {
         record.core.name = self.nullable("name");
         record.core.kind = self.nullable("kind");
         record.core.country = self.nullable("country");
+        self.read_references();
         record.fields = self.all_other::<InstitutionFields>();
         record
     }
 
     pub(super) fn group(&mut self) -> GroupRecord {
         let (id, history) = (self.take("id"), self.history());
+        self.read_references();
         GroupRecord { id, history, fields: self.all_other::<GroupFields>() }
     }
 
@@ -137,7 +140,27 @@ impl<'a> Members<'a> {
         if let Some(Value::Object(rights)) = self.rest.get_mut("adminRights") {
             rights.retain(|_, value| !value.is_null());
         }
+        self.read_references();
         self.all_other::<UserFields>()
+    }
+
+    /// Replaces a text such as `hr:7;most:1` by the references that it lists. A blank text is not known.
+    fn read_references(&mut self) {
+        let Some(Value::String(text)) = self.rest.get(FIELD) else { return };
+        let parts = text.split(LIST_SEPARATOR).map(str::trim).filter(|part| !part.is_empty());
+        let reference = |part: &str| {
+            let (source, id) = part.split_once(ID_SEPARATOR)?;
+            Some(serde_json::json!({ "source": source, "id": id }))
+        };
+        let references: Option<Vec<Value>> = parts.map(reference).collect();
+        match references {
+            Some(references) if references.is_empty() => drop(self.rest.remove(FIELD)),
+            Some(references) => drop(self.rest.insert(FIELD.to_owned(), references.into())),
+            None => {
+                self.rest.remove(FIELD);
+                self.faults.push(Fault::new(FIELD, "expected references such as hr:7;most:1"));
+            }
+        }
     }
 
     fn history(&mut self) -> History {

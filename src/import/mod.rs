@@ -104,8 +104,8 @@ pub struct Options {
 pub struct Leavers {
     /// The maximum share of the active users, in percent.
     pub max_percent: u64,
-    /// The prefix of the external ids of the users that the file contains. By default, it contains all users of the license.
-    pub prefix: Option<String>,
+    /// The system whose users the file contains. By default, it contains all users of the license.
+    pub source: Option<String>,
 }
 
 /// An import of a file into a license.

@@ -18,10 +18,12 @@ use crate::db::conditions::one_of;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::subject::Subject;
 use crate::entity::versioned::Versioned;
-use crate::entity::{group, institution};
+use crate::entity::{external_reference, group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
 use crate::validation::{Validator, rule};
+
+const REFERENCE_TAKEN: &str = "An external reference is taken.";
 
 /// A row before and after the import. The audit event of a new row lists the differences from `empty`.
 struct ImportedRow<M> {
@@ -60,12 +62,15 @@ impl Importer<'_> {
     }
 
     /// Returns the ids that may identify the institution of a record: its own, then those of the existing institutions with its
-    /// external id and with its name.
+    /// external id or one of its references, and with its name.
     fn ids_of_institution(&self, record: &InstitutionRecord) -> [Option<Id>; 3] {
         let external_id = record.fields.external_id.as_opt_ref().flatten().map(|id| id.trim());
         let name = record.core.name.as_opt_ref().flatten().map(|name| name.trim());
         let by_external_id = external_id.and_then(|id| self.institutions.by_external_id.get(id).copied());
+        let references = &record.fields.external_references;
+        let by_external_id = by_external_id.or_else(|| self.institutions.find_by_references(references));
         let by_name = name.filter(|_| external_id.is_none()).and_then(|name| self.institutions.find(name).ok());
+        let by_name = by_name.filter(|id| self.institutions.is_free(*id, references));
         [record.id, by_external_id, by_name]
     }
 
@@ -92,12 +97,20 @@ impl Importer<'_> {
             row.modified_at = modified_at.unwrap_or(row.modified_at);
             row.version = version.unwrap_or(row.version);
         }
-        if by_external_id.is_some_and(|id| id != row.id) {
+        if row
+            .external_id
+            .as_ref()
+            .and_then(|id| self.institutions.by_external_id.get(id))
+            .is_some_and(|id| *id != row.id)
+        {
             validator.add_error("externalId", ErrorCode::Taken, "This external id is taken.");
+        }
+        if self.institutions.is_taken(row.id, row.external_references.as_ref()) {
+            validator.add_error(external_reference::FIELD, ErrorCode::Taken, REFERENCE_TAKEN);
         }
         self.check_first_mention(RecordKind::Institution, row.id, line, &mut validator);
         validator.finish()?;
-        self.institutions.add(row.id, &row.name, row.external_id.as_deref());
+        self.institutions.add(row.id, &row.name, row.external_id.as_deref(), row.external_references.as_ref());
         Ok(ImportedRow { old, empty, row })
     }
 
@@ -122,11 +135,18 @@ impl Importer<'_> {
         changes.write(transaction).await
     }
 
-    /// Returns the id that identifies the group of a record: its own, or that of the existing group with its name.
+    /// Returns the id that identifies the group of a record: its own, or that of the existing group with one of its references or
+    /// with its name.
     fn id_of_group(&self, record: &GroupRecord) -> Result<Option<Id>, String> {
+        let own = record.id.filter(|id| self.groups.ids.contains(id));
+        let known = own.or_else(|| self.groups.find_by_references(&record.fields.external_references));
+        if known.is_some() {
+            return Ok(known);
+        }
         let name = record.fields.name.as_opt_ref().flatten().filter(|_| record.id.is_none());
         let by_name = name.map(|name| self.groups.find_by_name(name.trim())).transpose()?;
-        Ok(record.id.or(by_name.flatten()))
+        let by_name = by_name.flatten().filter(|id| self.groups.is_free(*id, &record.fields.external_references));
+        Ok(record.id.or(by_name))
     }
 
     fn validate_group(
@@ -151,9 +171,12 @@ impl Importer<'_> {
             row.modified_at = modified_at.unwrap_or(row.modified_at);
             row.version = version.unwrap_or(row.version);
         }
+        if self.groups.is_taken(row.id, row.external_references.as_ref()) {
+            validator.add_error(external_reference::FIELD, ErrorCode::Taken, REFERENCE_TAKEN);
+        }
         self.check_first_mention(RecordKind::Group, row.id, line, &mut validator);
         validator.finish()?;
-        self.groups.add(row.id, &row.name, None);
+        self.groups.add(row.id, &row.name, None, row.external_references.as_ref());
         Ok(ImportedRow { old, empty, row })
     }
 

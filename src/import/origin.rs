@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::fields;
+use crate::entity::external_reference::FIELD;
 use crate::error::MutationError;
 use crate::text;
 
@@ -65,9 +66,11 @@ impl Origin {
 
     /// Returns the id that the row has in its file, if it can be told.
     pub(super) fn old_id(&self) -> String {
+        let (_, reference) = self.find(FIELD);
         let (_, external_id) = self.find("externalId");
         let (_, id) = self.find("id");
-        external_id.or(id).map(|value| shown(&value)).unwrap_or_default()
+        let reference = reference.filter(|value| !value.is_array());
+        reference.or(external_id).or(id).map(|value| shown(&value)).unwrap_or_default()
     }
 }
 

@@ -12,6 +12,7 @@ use super::members::Members;
 use super::origin::{Columns, Fault, Origin};
 use super::record::{Record, RecordKind};
 use super::values::Formats;
+use crate::entity::external_reference::FIELD;
 use crate::scalar::Id;
 
 /// The member of a row with an event of the audit trail, which an export may have and an import leaves out.
@@ -33,6 +34,8 @@ pub(super) struct RowParser {
     shape: Shape,
     formats: Formats,
     license_id: Id,
+    /// The name of the system that external ids are from. By default, they are those of the default source.
+    source: Option<String>,
     /// The groups and institutions that rows of users have created, by id or else by name.
     created: HashSet<(RecordKind, String)>,
     /// How often columns and kinds of rows were not imported.
@@ -61,7 +64,12 @@ impl ParsedRow {
 
 impl RowParser {
     pub(super) fn new(shape: Shape, formats: Formats, license_id: Id) -> Self {
-        Self { shape, formats, license_id, created: HashSet::new(), ignored: BTreeMap::new() }
+        Self { shape, formats, license_id, source: None, created: HashSet::new(), ignored: BTreeMap::new() }
+    }
+
+    /// Returns a parser that takes external ids for those of a system with this name.
+    pub(super) fn of_source(self, source: Option<String>) -> Self {
+        Self { source, ..self }
     }
 
     /// Returns how often columns and kinds of rows were not imported since the last call.
@@ -77,7 +85,8 @@ impl RowParser {
             Err(message) => return ParsedRow::invalid(origin, vec![Fault::of_row(message)]),
         };
         let values = match own_record(values) {
-            Ok((kind, object)) => {
+            Ok((kind, mut object)) => {
+                self.name_source(&mut object, None);
                 let (record, faults) = parse_object(kind, object, &self.formats);
                 return ParsedRow { origin, records: vec![record], faults };
             }
@@ -106,6 +115,7 @@ impl RowParser {
                 unknown.push(Fault::new(column, message));
             }
         }
+        self.name_source(&mut object, Some(&mut columns));
         let (record, faults) = parse_object(RecordKind::User, object, &self.formats);
         origin.mapped = Some((Arc::new(values), Arc::new(columns)));
         ParsedRow { origin, records: vec![record], faults: [unknown, faults].concat() }
@@ -123,7 +133,8 @@ impl RowParser {
             *self.ignored.entry(kind).or_default() += 1;
             return ParsedRow::invalid(origin, Vec::new());
         };
-        let MappedRow { kind, object, columns, created, faults, ignored } = mapped;
+        let MappedRow { kind, mut object, mut columns, created, faults, ignored } = mapped;
+        self.name_source(&mut object, Some(&mut columns));
         for column in ignored {
             *self.ignored.entry(column).or_default() += 1;
         }
@@ -138,6 +149,25 @@ impl RowParser {
         let (record, own_faults) = parse_object(kind, object, &self.formats);
         records.push(record);
         ParsedRow { origin, records, faults: [faults, own_faults].concat() }
+    }
+}
+
+impl RowParser {
+    /// Makes the external id of an object a reference to the source, if that has a name.
+    fn name_source(&self, object: &mut Map<String, Value>, columns: Option<&mut Columns>) {
+        const EXTERNAL_ID: &str = "externalId";
+        let Some(source) = &self.source else { return };
+        let Some(id) = object.remove(EXTERNAL_ID) else { return };
+        let reference = serde_json::json!({ "source": source, "id": id });
+        match object.get_mut(FIELD) {
+            Some(Value::Array(references)) => references.push(reference),
+            _ => drop(object.insert(FIELD.to_owned(), Value::Array(vec![reference]))),
+        }
+        if let Some(columns) = columns
+            && let Some(column) = columns.remove(EXTERNAL_ID)
+        {
+            columns.insert(FIELD.to_owned(), column);
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl Importer<'_> {
         let (mut found, mut named) = <(Memberships, HashSet<Id>)>::default();
         // The last of several roles in one group counts.
         for reference in record.groups.iter().rev() {
-            match self.groups.find(&reference.group) {
+            match self.groups.find_by_any(&reference.group) {
                 Err(message) => validator.add_error("groups", ErrorCode::NotFound, message),
                 Ok(group_id) if !named.insert(group_id) => {}
                 Ok(group_id) => {

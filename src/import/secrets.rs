@@ -14,6 +14,7 @@ use super::record::AvatarRecord;
 use super::users::ImportedUser;
 use crate::auth::password::{Imported, is_keyed, is_of_other_key, parse_imported};
 use crate::avatar::{self, MAX_FILE_SIZE, Picture};
+use crate::entity::external_reference::ExternalReference;
 use crate::entity::user;
 use crate::error::Error;
 use crate::validation::rule;
@@ -141,13 +142,14 @@ impl Importer<'_> {
         read().map_err(|error| format!("The file cannot be read: {error}."))
     }
 
-    /// Hashes the external ids of drafts.
+    /// Hashes the external ids and references of drafts.
     pub(super) fn hash_references(&self, drafts: &mut [Draft]) {
         let Some(hasher) = &self.options.hasher else { return };
         for draft in drafts {
-            let external_id = draft.user.external_id.as_deref();
-            let hashes = external_id.map(|id| hasher.hashes_of_reference(self.license_id, id));
-            draft.reference_hashes = hashes.unwrap_or_default();
+            let references = draft.references.iter().map(ExternalReference::text);
+            let texts = references.chain(draft.user.external_id.clone());
+            draft.reference_hashes =
+                texts.flat_map(|text| hasher.hashes_of_reference(self.license_id, &text)).collect();
         }
     }
 

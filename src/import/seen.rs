@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::record::RecordKind;
+use crate::entity::external_reference::ExternalReference;
 use crate::entity::user;
 use crate::scalar::Id;
 
@@ -13,6 +14,7 @@ pub(super) struct SeenKeys {
     lines: HashMap<(RecordKind, Id), u64>,
     logins: HashMap<String, Claim>,
     external_ids: HashMap<String, Claim>,
+    references: HashMap<String, Claim>,
 }
 
 /// The use of a value.
@@ -49,10 +51,16 @@ impl SeenKeys {
         claim_value(&mut self.external_ids, user.external_id.as_deref(), claim)
     }
 
+    /// Returns the line of another user of the file who has the reference already; otherwise reserves it for this one.
+    pub(super) fn claim_reference(&mut self, reference: &ExternalReference, claim: Claim) -> Option<u64> {
+        claim_value(&mut self.references, Some(&reference.text()), claim)
+    }
+
     /// Forgets the values of the users up to a chunk.
     pub(super) fn forget(&mut self, chunk: u64) {
         self.logins.retain(|_, claim| claim.chunk > chunk);
         self.external_ids.retain(|_, claim| claim.chunk > chunk);
+        self.references.retain(|_, claim| claim.chunk > chunk);
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Source {
     input: Input,
     shape: Shape,
     formats: Formats,
+    /// The name that was given to the system whose ids the file has.
+    name: Option<String>,
 }
 
 impl Source {
@@ -27,7 +29,13 @@ impl Source {
             None if input.format() == Format::Ndjson => Shape::Own,
             None => Shape::ByName,
         };
-        Self { input, shape, formats }
+        Self { input, shape, formats, name: None }
+    }
+
+    /// Returns the source with a name: the ids in the file are those of a system with this name.
+    #[must_use]
+    pub fn named(self, name: Option<String>) -> Self {
+        Self { name, ..self }
     }
 
     /// Returns the size of the file in bytes.
@@ -46,13 +54,14 @@ impl Source {
         }
     }
 
-    /// Returns the prefix of the external ids of the file's users, if they have one.
+    /// Returns the name of the system whose ids the file's users have, if it has one.
     #[must_use]
-    pub fn external_id_prefix(&self) -> Option<String> {
-        match &self.shape {
-            Shape::Mapped(mapping) => mapping.external_id_prefix(),
+    pub fn source_of_users(&self) -> Option<String> {
+        let of_mapping = || match &self.shape {
+            Shape::Mapped(mapping) => mapping.source_of_users(),
             Shape::Own | Shape::ByName => None,
-        }
+        };
+        self.name.clone().or_else(of_mapping)
     }
 
     /// Returns the forms of dates and times.
@@ -67,6 +76,7 @@ impl Source {
     }
 
     pub(super) fn rows(&self, license_id: Id) -> io::Result<impl Iterator<Item = io::Result<ReadRow>> + Send + use<>> {
-        Ok(parsed(self.input.rows()?, RowParser::new(self.shape.clone(), self.formats.clone(), license_id)))
+        let parser = RowParser::new(self.shape.clone(), self.formats.clone(), license_id);
+        Ok(parsed(self.input.rows()?, parser.of_source(self.name.clone())))
     }
 }

@@ -14,7 +14,7 @@ use super::{Channel, Options};
 use crate::access::is_same_license;
 use crate::attribute_values::{self, AttributeChanges, AttributeInputItem};
 use crate::auth::password::{Imported, ReferenceHash};
-use crate::entity::user;
+use crate::entity::{external_reference, user};
 use crate::error::{Error, ErrorCode};
 use crate::validation::Validator;
 
@@ -175,7 +175,9 @@ impl Importer<'_> {
             }
             None if draft.reference_hashes.iter().any(is_erased) => {
                 let message = "The user with this external id was erased.";
-                Err(Error::rejected("externalId", ErrorCode::NotAllowed, message))
+                let has_external_id = draft.user.external_id.is_some();
+                let field = if has_external_id { "externalId" } else { external_reference::FIELD };
+                Err(Error::rejected(field, ErrorCode::NotAllowed, message))
             }
             None => Ok(()),
         }

@@ -4,7 +4,7 @@ pub mod input;
 pub mod mutation;
 pub mod query;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, SqlErr};
 
 use self::input::UpdateInstitutionInput;
 use crate::access::{Action, Viewer, of_license};
@@ -13,13 +13,14 @@ use crate::audit::{self, Entry, difference};
 use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::institution::{self, InstitutionCore, InstitutionFields};
-use crate::entity::{site_access, user, versioned};
+use crate::entity::{external_reference, institution_reference, site_access, user, versioned};
 use crate::error::{Error, ErrorCode};
 use crate::graphql::payload::{UpdateOptions, Updated};
 use crate::scalar::Id;
 use crate::validation::Validator;
 
 const TAKEN: &str = "This external ID is taken.";
+const REFERENCE_TAKEN: &str = "An external reference is taken.";
 
 /// Creates an institution in the viewer's license.
 ///
@@ -36,13 +37,13 @@ pub async fn create(
     let blank = institution::Model::empty(Id::new(), viewer.signed_in()?.license_id);
     let mut new = blank.clone();
     new.apply(core, fields, &mut validator);
-    if validator.has_errors() && is_taken(db.read(), &new).await? {
-        validator.add_error("externalId", ErrorCode::Taken, TAKEN);
+    if validator.has_errors() {
+        collect_conflicts(db.read(), &new, &mut validator).await?;
     }
     validator.finish()?;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     viewer.may(Action::CreateInstitution)?;
-    rows::insert(&transaction, new.clone()).await.map_err(Error::taken("externalId", TAKEN))?;
+    rows::insert(&transaction, new.clone()).await.map_err(map_unique_violation)?;
     let event = Entry::new(AuditAction::InstitutionCreated, &new).by(&viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -63,8 +64,8 @@ pub async fn update(
     let mut validator = Validator::changing();
     let mut new = old.clone();
     new.apply(InstitutionCore { name, kind, country }, fields, &mut validator);
-    if (validator.has_errors() || dry_run) && is_taken(&transaction, &new).await? {
-        validator.add_error("externalId", ErrorCode::Taken, TAKEN);
+    if validator.has_errors() || dry_run {
+        collect_conflicts(&transaction, &new, &mut validator).await?;
     }
     validator.finish()?;
     let options = UpdateOptions { expected_version, dry_run };
@@ -72,7 +73,7 @@ pub async fn update(
         return Ok(unsaved);
     }
     let event = Entry::new(AuditAction::InstitutionUpdated, &new).by(&viewer).with(difference(&old, &new));
-    let new = versioned::save(&transaction, &old, new).await.map_err(Error::taken("externalId", TAKEN))?;
+    let new = versioned::save(&transaction, &old, new).await.map_err(map_unique_violation)?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Saved(new))
 }
@@ -108,12 +109,35 @@ async fn lock_to_change(transaction: &Transaction, viewer: &Actor, id: &str) -> 
     Ok(institution)
 }
 
-/// Whether the external ID violates the unique constraint. Called only for a dry run, or to report it with other errors.
-async fn is_taken(db: &impl ConnectionTrait, new: &institution::Model) -> Result<bool, Error> {
-    let Some(external_id) = &new.external_id else { return Ok(false) };
-    let others = institution::Entity::find()
-        .filter(of_license(institution::Column::LicenseId, new.license_id))
-        .filter(institution::Column::ExternalId.eq(external_id))
-        .filter(institution::Column::Id.ne(new.id));
-    Ok(others.count(db).await? > 0)
+/// Turns a violated unique constraint into an error that names the field.
+fn map_unique_violation(error: DbErr) -> Error {
+    let is_reference = matches!(
+        error.sql_err(),
+        Some(SqlErr::UniqueConstraintViolation(constraint)) if constraint.contains("institution_references")
+    );
+    if is_reference {
+        return Error::rejected(external_reference::FIELD, ErrorCode::Taken, REFERENCE_TAKEN);
+    }
+    Error::taken("externalId", TAKEN)(error)
+}
+
+/// Adds an error for each unique value that another institution has. Called only for a dry run, or to report them with other errors.
+async fn collect_conflicts(
+    db: &impl ConnectionTrait,
+    new: &institution::Model,
+    validator: &mut Validator,
+) -> Result<(), Error> {
+    if let Some(external_id) = &new.external_id {
+        let others = institution::Entity::find()
+            .filter(of_license(institution::Column::LicenseId, new.license_id))
+            .filter(institution::Column::ExternalId.eq(external_id))
+            .filter(institution::Column::Id.ne(new.id));
+        if others.count(db).await? > 0 {
+            validator.add_error("externalId", ErrorCode::Taken, TAKEN);
+        }
+    }
+    if institution_reference::is_taken(db, new).await? {
+        validator.add_error(external_reference::FIELD, ErrorCode::Taken, REFERENCE_TAKEN);
+    }
+    Ok(())
 }

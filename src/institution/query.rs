@@ -6,6 +6,8 @@ use async_graphql::{ComplexObject, Context, ID, Object, Result};
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::RequiresAction;
+use crate::budget::ListItem;
+use crate::entity::external_reference::{self, ExternalReference};
 use crate::entity::list_total::{self, CountedList};
 use crate::entity::{institution, license, user};
 use crate::error::{Error, located};
@@ -71,6 +73,11 @@ impl institution::Model {
             Some(city) => format!("{} / {city}", self.name),
             None => self.name.clone(),
         }
+    }
+
+    /// The institution's IDs in other systems that have a name here, sorted by source. At most 20.
+    async fn external_references(&self) -> Vec<ListItem<ExternalReference>> {
+        ListItem::list(external_reference::list(self.external_references.as_ref()))
     }
 
     /// The license that the institution belongs to.

@@ -1,12 +1,12 @@
 //! Checks of a user against the rest of the directory: whether the institution exists, and whether another user has the same
-//! username, email address or external ID.
+//! username, email address, external ID or external reference.
 
 use sea_orm::sea_query::{Condition, IntoCondition};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, SqlErr};
 
 use crate::access::of_license;
 use crate::db::Db;
-use crate::entity::{institution, user};
+use crate::entity::{external_reference, institution, user, user_reference};
 use crate::error::{Error, ErrorCode};
 use crate::login;
 use crate::validation::Validator;
@@ -100,6 +100,28 @@ pub(super) async fn collect_conflicts(
         let Some(key) = key else { continue };
         if user::Entity::find().filter(key).filter(user::Column::Id.ne(new.id)).one(db).await?.is_some() {
             validator.add_error(field, ErrorCode::Taken, format!("This {what} is taken."));
+        }
+    }
+    collect_taken_references(db, old, new, validator).await
+}
+
+/// Adds an error for each external reference that is new to the user and that another user has.
+async fn collect_taken_references(
+    db: &impl ConnectionTrait,
+    old: Option<&user::Model>,
+    new: &user::Model,
+    validator: &mut Validator,
+) -> Result<(), Error> {
+    let before = external_reference::list(old.and_then(|old| old.external_references.as_ref()));
+    for reference in external_reference::list(new.external_references.as_ref()) {
+        if before.contains(&reference) {
+            continue;
+        }
+        let (license_id, source, id) = (new.license_id, reference.source.clone(), reference.id.clone());
+        let holder = user_reference::Entity::find_by_id((license_id, source, id)).one(db).await?;
+        if holder.is_some_and(|holder| holder.user_id != new.id) {
+            let message = format!("The reference {} is taken.", reference.text());
+            validator.add_error(external_reference::FIELD, ErrorCode::Taken, message);
         }
     }
     Ok(())

@@ -41,6 +41,8 @@ pub struct UserFilter {
     pub mobile: MaybeUndefined<StringFilter>,
     /// The user's ID in another system. Case is ignored only for the letters A to Z. Private: administrators only.
     pub external_id: MaybeUndefined<StringFilter>,
+    /// The user's ID in another system that has a name, in the viewer's license. Private: administrators only.
+    pub external_reference: MaybeUndefined<ExternalReferenceFilter>,
     /// The user's ORCID iD, as it was given.
     pub orcid_id: MaybeUndefined<StringFilter>,
     /// The URL of the user's website. Case is ignored only for the letters A to Z.
@@ -76,6 +78,15 @@ pub struct UserFilter {
     pub site: MaybeUndefined<IdFilter>,
     /// The value of a custom attribute of the viewer's license. Administrators only.
     pub attribute: MaybeUndefined<AttributeFilter>,
+}
+
+/// A filter for users by their IDs in another system.
+#[derive(Clone, Debug, InputObject)]
+pub struct ExternalReferenceFilter {
+    /// The name of the other system.
+    pub source: String,
+    /// The user's ID in that system. By default, users with any ID in it match.
+    pub id: MaybeUndefined<String>,
 }
 
 /// A filter for users by the value of a custom attribute.

@@ -1,6 +1,7 @@
 //! Compilation of user filters to SQL conditions.
 
 mod ids;
+mod references;
 mod texts;
 
 use std::sync::Arc;
@@ -155,6 +156,7 @@ impl FilterCompiler<'_> {
     /// Returns the condition of a filter's own fields, without the filters in it.
     fn compile_fields(&mut self, mut filter: UserFilter, path: &str) -> Result<PartCondition, Error> {
         let (attribute, invitation) = (std::mem::take(&mut filter.attribute), std::mem::take(&mut filter.invitation));
+        let reference = std::mem::take(&mut filter.external_reference);
         let parts = [
             self.texts(path, &mut filter)?,
             self.ids(path, &mut filter)?,
@@ -163,6 +165,7 @@ impl FilterCompiler<'_> {
             self.choices(path, filter)?,
             self.attribute(path, attribute)?,
             self.invitation(path, invitation)?,
+            self.reference(path, reference)?,
         ];
         let is_selective = parts.iter().any(|part| part.is_selective);
         let condition = parts.into_iter().fold(Condition::all(), |all, part| all.add(part.condition));

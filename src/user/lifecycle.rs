@@ -12,6 +12,7 @@ use crate::auth::password::{Hasher, ReferenceHash};
 use crate::db::batch::{self, IfExists};
 use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
+use crate::entity::external_reference::{self, ExternalReference};
 use crate::entity::{erased_reference, group, tombstone, user, versioned};
 use crate::error::Error;
 use crate::ownership::{self, Cause, PassedOn};
@@ -69,8 +70,8 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
 }
 
 /// Erases a user: the row with everything that depends on it, and what the audit trail says about the user. A tombstone keeps the
-/// ID, the license, the time, and the user who erased them; a keyed hash of the external ID keeps imports from bringing them back.
-/// Groups of which the user is the last owner get another one.
+/// ID, the license, the time, and the user who erased them; keyed hashes of the external ID and of the external references keep
+/// imports from bringing them back. Groups of which the user is the last owner get another one.
 ///
 /// # Errors
 /// `Rejected` for an unknown ID and for the last administrator; `Forbidden`.
@@ -87,11 +88,7 @@ pub async fn delete(db: &Db, hasher: &Hasher, viewer: &Viewer, id: &str) -> Resu
         deleted_by: Some(viewer.signed_in()?.user_id),
     };
     rows::insert(&transaction, tombstone).await?;
-    if let Some(external_id) = &old.external_id {
-        let ReferenceHash { hash, key_id } = hasher.hash_reference(old.license_id, external_id);
-        let reference = erased_reference::Model { hash, license_id: old.license_id, key_id: Some(key_id) };
-        batch::insert(&transaction, &[reference], IfExists::Skip).await?;
-    }
+    batch::insert(&transaction, &erased_references(hasher, &old), IfExists::Skip).await?;
     user::Entity::delete_by_id(id).exec(&transaction).await?;
     let was_active = audit::erase(&transaction, &old).await?;
     let never_active = (!was_active).then(|| Change::of(audit::WAS_ACTIVE, Some(false.into()), None));
@@ -102,4 +99,15 @@ pub async fn delete(db: &Db, hasher: &Hasher, viewer: &Viewer, id: &str) -> Resu
         tracing::warn!(?error, "erased data is still in the write-ahead log");
     }
     Ok(Erased { id, groups_passed_on: passed_on.groups })
+}
+
+/// Returns the rows by which imports know that a user was erased: a hash of the external ID, and one of each external reference.
+fn erased_references(hasher: &Hasher, user: &user::Model) -> Vec<erased_reference::Model> {
+    let references = external_reference::list(user.external_references.as_ref());
+    let texts = references.iter().map(ExternalReference::text).chain(user.external_id.clone());
+    let row = |text: String| {
+        let ReferenceHash { hash, key_id } = hasher.hash_reference(user.license_id, &text);
+        erased_reference::Model { hash, license_id: user.license_id, key_id: Some(key_id) }
+    };
+    texts.map(row).collect()
 }

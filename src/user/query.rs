@@ -13,6 +13,7 @@ use super::user_by::UserBy;
 use crate::access::{Action, RequiresAction, SitesOf, UserPermissions, Viewer, sites_of};
 use crate::budget::ListItem;
 use crate::entity::attribute_value::Attribute;
+use crate::entity::external_reference::{self, ExternalReference};
 use crate::entity::list_total::{self, CountedList};
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
@@ -45,7 +46,10 @@ impl UserQuery {
     async fn user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The ID, username, email address or external ID that identifies the user.")] by: UserBy,
+        #[graphql(
+            desc = "The ID, username, email address, external ID or external reference that identifies the user."
+        )]
+        by: UserBy,
     ) -> NullableField<user::Model> {
         authorized(ctx, async { Ok(by.find(ctx).await?) }).await
     }
@@ -119,6 +123,13 @@ impl user::Model {
     /// administrator.
     async fn external_id(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
         Ok(private(self, ctx, self.external_id.as_deref())?)
+    }
+
+    /// The user's IDs in other systems that have a name here, sorted by source. At most 20. Private: null unless the viewer
+    /// is the user or an administrator.
+    async fn external_references(&self, ctx: &Context<'_>) -> Result<Option<Vec<ListItem<ExternalReference>>>> {
+        let references = ListItem::list(external_reference::list(self.external_references.as_ref()));
+        Ok(private(self, ctx, Some(references))?)
     }
 
     /// The date and time of the user's last sign-in. Private: null unless the viewer is the user or an administrator.

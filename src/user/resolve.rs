@@ -10,7 +10,7 @@ use crate::access::{RequiresAction, Viewer, is_same_license, of_license};
 use crate::budget::ListItem;
 use crate::db::Db;
 use crate::db::conditions::{any_of, no_index_hint, one_of};
-use crate::entity::user;
+use crate::entity::{external_reference, user, user_reference};
 use crate::error::Error;
 use crate::graphql::context::ContextExt;
 use crate::graphql::projection::{Columns, Projectable};
@@ -50,16 +50,24 @@ pub struct ResolveQuery;
 #[Object]
 impl ResolveQuery {
     /// Resolves each key to a user, in the order of the input. A key is an ID, a username, an email address or, for
-    /// administrators, an `externalId` of the viewer's license. Keys of different kinds can be mixed. At most 1,000 keys.
-    /// Administrators also find inactive users.
+    /// administrators, an `externalId` of the viewer's license. With `source`, every key is the ID in that system. Keys of
+    /// different kinds can be mixed. At most 1,000 keys. Administrators also find inactive users.
     #[graphql(guard = "RequiresAction")]
     async fn resolve_users(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The keys to resolve. At most 1,000 keys of at most 250 characters each.")] keys: Vec<String>,
+        #[graphql(
+            desc = "The name of the other system whose IDs the keys are: those in `externalReferences`. Private: administrators only."
+        )]
+        source: Option<String>,
     ) -> Result<Vec<ListItem<ResolvedUser>>> {
         check(&keys)?;
-        let found = MatchedUsers::find(ctx.db()?, ctx.viewer()?, &keys, &ctx.selected_fields()?.columns()).await?;
+        let (db, viewer, columns) = (ctx.db()?, ctx.viewer()?, ctx.selected_fields()?.columns());
+        let found = match &source {
+            None => MatchedUsers::find(db, viewer, &keys, &columns).await?,
+            Some(source) => MatchedUsers::find_by_reference(db, viewer, &keys, source.trim(), &columns).await?,
+        };
         Ok(ListItem::list(keys.into_iter().map(|key| found.of(key))))
     }
 }
@@ -89,11 +97,14 @@ impl Forms {
 }
 
 /// The users that match at least one of the keys.
+#[derive(Default)]
 struct MatchedUsers {
     users: HashMap<Id, user::Model>,
     by_username: HashMap<String, Id>,
     by_email: HashMap<String, Id>,
     by_external_id: HashMap<String, Id>,
+    /// Whether the keys are only IDs in another system.
+    is_of_source: bool,
 }
 
 impl MatchedUsers {
@@ -109,12 +120,7 @@ impl MatchedUsers {
             .filter(any_key(db, &forms, by_external_id.then_some(license_id)))
             .filter(no_index_hint(viewer.visible_users()));
         let blank = user::Entity::placeholder();
-        let mut meant = Self {
-            users: HashMap::new(),
-            by_username: HashMap::new(),
-            by_email: HashMap::new(),
-            by_external_id: HashMap::new(),
-        };
+        let mut meant = Self::default();
         for row in db.read().query_all(&QueryTrait::into_query(select)).await? {
             let user = columns.read(&row, &blank)?;
             meant.by_username.extend(user.username_key.clone().map(|key| (key, user.id)));
@@ -127,9 +133,40 @@ impl MatchedUsers {
         Ok(meant)
     }
 
+    /// Finds the users by their IDs in another system, with one statement.
+    async fn find_by_reference(
+        db: &Db,
+        viewer: &Viewer,
+        keys: &[String],
+        source: &str,
+        shown: &Columns<user::Entity>,
+    ) -> Result<Self, Error> {
+        viewer.may_filter(user::Column::ExternalReferences)?;
+        let license_id = viewer.signed_in()?.license_id;
+        let columns = shown.with([user::Column::ExternalReferences].into_iter());
+        let ids: Vec<String> = keys.iter().map(|key| key.trim().to_owned()).collect();
+        let mut meant = Self { is_of_source: true, ..Self::default() };
+        if ids.is_empty() {
+            return Ok(meant);
+        }
+        let select = columns
+            .narrow(user::Entity::find())
+            .filter(user_reference::with_one_of(db.read().get_database_backend(), license_id, source, ids))
+            .filter(no_index_hint(viewer.visible_users()));
+        let blank = user::Entity::placeholder();
+        for row in db.read().query_all(&QueryTrait::into_query(select)).await? {
+            let user = columns.read(&row, &blank)?;
+            let references = external_reference::list(user.external_references.as_ref());
+            let of_source = references.into_iter().find(|reference| reference.source == source);
+            meant.by_external_id.extend(of_source.map(|reference| (reference.id, user.id)));
+            meant.users.insert(user.id, user);
+        }
+        Ok(meant)
+    }
+
     fn of(&self, key: String) -> ResolvedUser {
         let forms = Forms::of(&key);
-        let by_id = forms.id.filter(|id| self.users.contains_key(id));
+        let by_id = forms.id.filter(|id| !self.is_of_source && self.users.contains_key(id));
         let ids: HashSet<Id> = [
             by_id,
             self.by_username.get(&forms.login).copied(),

@@ -2,10 +2,11 @@
 
 use async_graphql::{Context, ID, OneofObject};
 use sea_orm::sea_query::ExprTrait;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::access::of_license;
-use crate::entity::user;
+use crate::entity::external_reference::ExternalReferenceKey;
+use crate::entity::{user, user_reference};
 use crate::error::Error;
 use crate::graphql::context::ContextExt;
 use crate::graphql::loader::UserById;
@@ -23,6 +24,8 @@ pub enum UserBy {
     Email(String),
     /// The user's ID in another system, within the viewer's license. At most 250 characters. Private: administrators only.
     ExternalId(String),
+    /// The user's ID in another system that has a name, within the viewer's license. Private: administrators only.
+    ExternalReference(ExternalReferenceKey),
 }
 
 impl UserBy {
@@ -31,7 +34,7 @@ impl UserBy {
     /// # Errors
     /// `BadInput` for an invalid ID or a text that is too long; `Forbidden` for an external ID.
     pub async fn find(self, ctx: &Context<'_>) -> Result<Option<user::Model>, Error> {
-        let viewer = ctx.viewer()?;
+        let (db, viewer) = (ctx.db()?.read(), ctx.viewer()?);
         let condition = match self {
             Self::Id(id) => return ctx.loaders()?.load_one(UserById(Id::given("by.id", &id)?)).await,
             Self::Username(name) => user::Column::UsernameKey.eq(text::canonical_login(checked("by.username", &name)?)),
@@ -41,8 +44,15 @@ impl UserBy {
                 let of_license = of_license(user::Column::LicenseId, viewer.signed_in()?.license_id);
                 user::Column::ExternalId.eq(checked("by.externalId", &id)?).and(of_license)
             }
+            Self::ExternalReference(ExternalReferenceKey { source, id }) => {
+                viewer.may_filter(user::Column::ExternalReferences)?;
+                let id = checked("by.externalReference.id", &id)?.to_owned();
+                let source = checked("by.externalReference.source", &source)?;
+                let license_id = viewer.signed_in()?.license_id;
+                user_reference::with_one_of(db.get_database_backend(), license_id, source, vec![id])
+            }
         };
-        let found = user::Entity::find().filter(condition).filter(viewer.visible_users()).one(ctx.db()?.read()).await;
+        let found = user::Entity::find().filter(condition).filter(viewer.visible_users()).one(db).await;
         Ok(found?)
     }
 }

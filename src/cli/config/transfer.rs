@@ -31,7 +31,8 @@ pub struct Import {
     /// Print the mapping of --from and exit.
     #[arg(long, requires = "from")]
     pub print_mapping: bool,
-    /// Name of the system, which distinguishes its ids from those of other systems. [default: that of the mapping]
+    /// Name of the system whose ids the file has: users are matched by their external references to it. [default: that of the
+    /// mapping]
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
     /// Zone of times without an offset from UTC, such as Europe/Rome.

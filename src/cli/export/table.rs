@@ -6,6 +6,7 @@ use sea_orm::{IdenStatic, Iterable};
 use serde_json::{Map, Value};
 
 use super::snapshot::Snapshot;
+use crate::entity::external_reference::ID_SEPARATOR;
 use crate::entity::user::{Column, Privacy, RIGHTS};
 use crate::error::Error;
 use crate::export::{ExportedUser, of_user};
@@ -58,11 +59,14 @@ fn cell(object: &Map<String, Value>, column: &str) -> String {
     }
 }
 
-/// Returns an item of a list: a group with the role in it, or a site.
+/// Returns an item of a list: a group with the role in it, a reference after its source, or a site.
 fn item(item: &Value) -> String {
     let text = |name: &str| item.get(name).and_then(Value::as_str);
-    match (text("group"), text("role")) {
-        (Some(group), Some(role)) => format!("{group}={role}"),
+    if let (Some(group), Some(role)) = (text("group"), text("role")) {
+        return format!("{group}={role}");
+    }
+    match (text("source"), text("id")) {
+        (Some(source), Some(id)) => format!("{source}{ID_SEPARATOR}{id}"),
         _ => text("site").unwrap_or_default().to_owned(),
     }
 }

@@ -17,6 +17,7 @@ pub use self::kinds::{Gender, Role, UserType};
 pub use self::names::UserNames;
 pub use self::privacy::Privacy;
 pub use self::rights::{AdminRights, AdminRightsInput, RANK_COLUMNS, RIGHTS};
+use super::external_reference::{self, ExternalReferenceInput, StoredReferences};
 use crate::scalar::{Date, DateText, Id, Url, now};
 use crate::validation::{Validator, rule};
 
@@ -88,6 +89,8 @@ pub struct Model {
     pub atlas_preference: Option<String>,
     #[graphql(skip)]
     pub external_id: Option<String>,
+    #[graphql(skip)]
+    pub external_references: Option<StoredReferences>,
     #[graphql(skip)]
     pub institution_id: Option<Id>,
     /// The user's role in the directory.
@@ -172,7 +175,9 @@ impl Column {
             | Self::DateJoined
             | Self::ModifiedAt
             | Self::Version => Privacy::Open,
-            Self::Mobile | Self::BirthDate | Self::ExternalId | Self::LastLogin => Privacy::Private,
+            Self::Mobile | Self::BirthDate | Self::ExternalId | Self::ExternalReferences | Self::LastLogin => {
+                Privacy::Private
+            }
             Self::IsSuperuser
             | Self::IsAdmin
             | Self::IsProjectAdmin
@@ -234,6 +239,10 @@ pub struct UserFields {
     /// The user's ID in another system. At most 250 characters. Unique within the license (`TAKEN` otherwise). Visible
     /// only to the user and administrators.
     pub external_id: MaybeUndefined<String>,
+    /// The user's IDs in other systems that have a name here. At most 20, one for each source. Each is unique within the
+    /// license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list or null removes all. Visible
+    /// only to the user and administrators.
+    pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
     /// The ID of the user's institution. The institution must belong to the same license as the user (`NOT_FOUND`
     /// otherwise).
     pub institution_id: MaybeUndefined<async_graphql::ID>,
@@ -277,6 +286,7 @@ impl Model {
         validator.text("orcidId", fields.orcid_id, &mut self.orcid_id, rule::orcid);
         validator.text("atlasPreference", fields.atlas_preference, &mut self.atlas_preference, rule::text(7));
         validator.text("externalId", fields.external_id, &mut self.external_id, rule::text(250));
+        external_reference::apply(fields.external_references, &mut self.external_references, validator);
         validator.optional("institutionId", fields.institution_id, &mut self.institution_id, |id| rule::id(&id));
         validator.value("role", fields.role, &mut self.role);
         // Site access that the former role included ends with that role.

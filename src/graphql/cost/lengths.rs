@@ -3,7 +3,10 @@
 use async_graphql::Value;
 
 /// The assumed length of the lists that are not pages: the maximum if that is a small number, otherwise a usual length.
-const LISTS: [(&str, &str, usize); 12] = [
+const LISTS: [(&str, &str, usize); 15] = [
+    ("User", "externalReferences", 2),
+    ("Group", "externalReferences", 2),
+    ("Institution", "externalReferences", 2),
     ("User", "groups", 5),
     ("User", "groupsOwned", 5),
     ("User", "attributes", 5),
