@@ -24,6 +24,7 @@ fn fields_of(type_name: &str) -> Vec<String> {
         "users" | "members" => format!("{name} {{ totalCount edges {{ cursor node {{ fullName }} }} }}"),
         "adminRights" => "adminRights { isSuperuser isGroupAdmin }".to_owned(),
         "attributes" => "attributes { name label value }".to_owned(),
+        "externalReferences" => "externalReferences { source id }".to_owned(),
         "sessions" | "devices" => format!("{name} {{ id }}"),
         "invitation" => "invitation { state }".to_owned(),
         "viewerCan" => "viewerCan { update setActive delete seePrivate seeAdminRights }".to_owned(),
@@ -69,7 +70,7 @@ on_every_database! {
         }).await;
         let license_admin = app.license_admin().await;
         license_admin.mutate("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "INTEGER" })).await;
-        let badge = json!({ "id": member.id(), "attributes": [{ "name": "badge", "value": 7 }] });
+        let badge = json!({ "id": member.id(), "attributes": [{ "name": "badge", "value": 7 }], "externalReferences": [{ "source": "hr", "id": "7" }] });
         assert_eq!(license_admin.mutate("updateUser", "", badge).await["success"], json!(true));
         let membership = json!({ "groupId": group["group"]["id"], "userId": member.id(), "role": "OWNER" });
         app.superuser().await.mutate("setGroupMember", "", membership).await;

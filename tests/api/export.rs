@@ -28,12 +28,13 @@ fn directory() -> String {
     let lines = [
         json!({ "attribute": { "name": "badge", "label": "Badge", "kind": "INTEGER", "userEditable": true } }),
         json!({ "attribute": { "name": "birthplace", "label": "Birthplace", "kind": "STRING" } }),
-        json!({ "institution": { "name": "Alder Hospital", "kind": "HOSPITAL", "country": "AU", "numBeds": 300, "externalId": "H-1" } }),
+        json!({ "institution": { "name": "Alder Hospital", "kind": "HOSPITAL", "country": "AU", "numBeds": 300, "externalId": "H-1", "externalReferences": [{ "source": "most", "id": 4 }] } }),
         json!({ "institution": { "name": "Cedar House", "kind": "CARE_HOME", "country": "IT" } }),
         json!({ "group": { "name": "Ward 1", "description": "Two\nlines" } }),
-        json!({ "group": { "name": "Choir" } }),
+        json!({ "group": { "name": "Choir", "externalReferences": [{ "source": "hr", "id": "C" }] } }),
         json!({ "user": {
             "id": ANN, "firstName": "Ann", "lastName": "Ångström", "email": "ann@example.org", "username": "ann", "externalId": "P-1",
+            "externalReferences": [{ "source": "most", "id": 17 }, { "source": "hr", "id": "0017" }],
             "institution": "Alder Hospital", "sites": ["H-1", "Cedar House"], "groups": [{ "group": "Ward 1", "role": "OWNER" }, { "group": "Choir" }],
             "passwordHash": OF_DJANGO, "pin": "0042", "dateJoined": "2015-03-04T05:06:07.123456+02:00", "lastLogin": "2020-01-02T03:04:05Z",
             "birthDate": "1980-07-08", "gender": "F", "role": "admin", "adminRights": { "isGroupAdmin": true }, "emailVerified": true,
@@ -119,6 +120,7 @@ in_every_sandbox! {
         assert_eq!((&ann["adminRights"], &ann["lastLogin"]), (&json!({ "isGroupAdmin": true }), &json!("2020-01-02T03:04:05.000000Z")));
         assert_eq!((ann["groups"].as_array().unwrap().len(), ann["sites"].as_array().unwrap().len()), (2, 2));
         assert_eq!(ann["avatar"]["contentType"], json!("image/png"));
+        assert_eq!(ann["externalReferences"], json!([{ "source": "hr", "id": "0017" }, { "source": "most", "id": "17" }]));
         let events = audit_event::Entity::find().filter(audit_event::Column::Action.eq(AuditAction::LicenseExported)).all(sandbox.db().await.read()).await.unwrap();
         assert_eq!(events.len(), 1);
         let changes: Value = serde_json::from_str(events[0].changes.as_deref().unwrap()).unwrap();

@@ -39,6 +39,7 @@ mod durability;
 mod event_streams;
 mod export;
 mod exposition;
+mod external_references;
 mod filters;
 mod foreign_files;
 mod foreign_hashes;

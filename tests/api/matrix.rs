@@ -129,7 +129,7 @@ async fn check_completeness(app: &App, fields: &BTreeSet<&'static str>) {
         assert!(served.iter().any(|served| served == field), "the matrix asks for {field}, which is not served");
     }
     for (of, known) in [
-        ("UserBy", &["id", "username", "email", "externalId"][..]),
+        ("UserBy", &["id", "username", "email", "externalId", "externalReference"][..]),
         ("AdminRightsInput", &RIGHTS[..]),
         ("SetActiveInput", &["id", "active", "reason"][..]),
     ] {
@@ -138,7 +138,7 @@ async fn check_completeness(app: &App, fields: &BTreeSet<&'static str>) {
         }
     }
     let definition = Definition::of_roster();
-    let known = ["includeInactive", "filter", "orderBy", "query", "keys", "first", "after", "last", "before"];
+    let known = ["includeInactive", "filter", "orderBy", "query", "keys", "source", "first", "after", "last", "before"];
     for field in definition.fields("Query").into_iter().filter(|field| innermost(&field.ty.node).contains("User")) {
         for argument in &field.arguments {
             let name = argument.node.name.node.as_str();

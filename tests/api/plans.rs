@@ -94,7 +94,10 @@ async fn no_common_query_scans_a_whole_table() {
         "{ user(by: { username: \"nobody\" }) { id } }".to_owned(),
         "{ user(by: { email: \"nobody@example.org\" }) { id } }".to_owned(),
         "{ user(by: { externalId: \"1\" }) { id } }".to_owned(),
+        "{ user(by: { externalReference: { source: \"hr\", id: \"1\" } }) { id } }".to_owned(),
         "{ resolveUsers(keys: [\"a\", \"b\", \"c\"]) { status user { id } } }".to_owned(),
+        "{ resolveUsers(keys: [\"a\", \"b\", \"c\"], source: \"hr\") { status user { id } } }".to_owned(),
+        "{ users(filter: { externalReference: { source: \"hr\", id: \"1\" } }) { nodes { id } } }".to_owned(),
         format!(
             "{{ users(filter: {{ site: {{ eq: \"{}\" }} }}) {{ nodes {{ id attributes {{ name }} sites {{ nodes {{ id }} }} }} }} }}",
             caller.id()
@@ -129,7 +132,7 @@ async fn writes_find_their_rows_by_indexes() {
     for mutation in mutations {
         for step in plans(&admin, &format!("mutation {{ {mutation} }}")).await {
             let is_of_few_rows =
-                step == "SCAN audit_head" || step.contains("CONSTANT ROW") || step.contains("VALUES CLAUSE");
+                step == "SCAN audit_head" || step.starts_with("SCAN json_each") || step.contains("CONSTANT ROW") || step.contains("VALUES CLAUSE");
             assert!(!step.starts_with("SCAN") || is_of_few_rows, "{mutation}\n{step}");
         }
     }

@@ -248,7 +248,7 @@ on_every_database! {
                 let name = field.node.name.node.to_string();
                 let mut cases = vec![(format!("filter.{name}"), json!({ &name: null }))];
                 let inner = crate::definition::innermost(&field.node.ty.node);
-                if inner.ends_with("Filter") && inner != "UserFilter" && inner != "AttributeFilter" {
+                if inner.ends_with("Filter") && !["UserFilter", "AttributeFilter", "ExternalReferenceFilter"].contains(&inner) {
                     for compared in of(inner).iter().filter(|compared| compared.node.ty.node.nullable) {
                         let compared = compared.node.name.node.to_string();
                         // Not a comparison: null is its default.

@@ -17,10 +17,11 @@ use crate::app::{App, Caller, PASSWORD};
 use crate::avatars;
 
 /// The members of the file, for the tables with rows of users.
-const IN_FILE: [(&str, &str); 10] = [
+const IN_FILE: [(&str, &str); 11] = [
     ("memberships", "/user/groups"),
     ("site_access", "/user/sites"),
     ("attribute_values", "/user/attributes"),
+    ("user_references", "/user/externalReferences"),
     ("avatars", "/user/avatar"),
     ("sessions", "/sessions"),
     ("devices", "/devices"),
@@ -45,6 +46,9 @@ async fn fill(app: &App, id: Id, institution: Id) {
     let mut active = row.clone().into_active_model();
     for column in user::Column::iter() {
         let filled = match row.get(column) {
+            Stored::String(None) if matches!(column, user::Column::ExternalReferences) => {
+                r#"[{"source":"hr","id":"7"}]"#.into()
+            }
             Stored::String(None) => format!("{column:?}").to_lowercase().into(),
             Stored::Uuid(None) => institution.0.into(),
             Stored::ChronoDate(None) => NaiveDate::from_ymd_opt(1980, 7, 8).unwrap().into(),

@@ -120,6 +120,9 @@ pub const NAMES: [&str; 2] = ["firstName", "lastName"];
 /// The private fields that no input sets.
 const PRIVATE_WITHOUT_INPUT: [&str; 1] = ["lastLogin"];
 
+/// The private field that is a list of objects, and the filter by it.
+const PRIVATE_LIST: [&str; 2] = ["externalReferences", "externalReference"];
+
 /// A text that is too long for every field.
 fn long() -> String {
     "x".repeat(300)
@@ -281,7 +284,7 @@ pub fn user_field(name: &str) -> Option<&'static UserField> {
 }
 
 pub fn is_private(name: &str) -> bool {
-    PRIVATE_FIELDS.contains(&name)
+    PRIVATE_FIELDS.contains(&name) || PRIVATE_LIST.contains(&name)
 }
 
 /// The example of each field that has one.
@@ -298,7 +301,7 @@ pub fn to_user_fields(mut values: Map<String, Value>) -> UserFields {
 
 #[test]
 fn the_table_has_each_field_of_an_update_once() {
-    let others = ["id", "expectedVersion", "dryRun", "password", "pin", "attributes"];
+    let others = ["id", "expectedVersion", "dryRun", "password", "pin", "attributes", "externalReferences"];
     let inputs = SCHEMA.input_fields("UpdateUserInput").into_iter().map(|field| field.name.node.as_str());
     let inputs: BTreeSet<&str> = inputs.filter(|name| !others.contains(name)).collect();
     let fields: BTreeSet<&str> = USER_FIELDS.iter().map(|field| field.name).collect();

@@ -75,6 +75,7 @@ fn contradictory(kind: &str) -> Vec<Value> {
         "DateFilter" => vec![json!({ "gt": "9999-01-01" })],
         "DateTimeFilter" => vec![json!({ "gt": "9998-01-01T00:00:00Z" })],
         "Boolean" => vec![json!(true), json!(false)],
+        "ExternalReferenceFilter" => vec![json!({ "source": "nowhere" }), json!({ "source": "hr", "id": "nobody" })],
         "AttributeFilter" => vec![json!({ "name": "badge", "value": "nothing has this value" })],
         _ => vec![json!([])],
     }

@@ -18,7 +18,7 @@ pub const ROOTS: usize = 10;
 /// The fields of a user that every viewer queries.
 pub static SEEN: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "fragment Seen on User {{ id {} sessions {{ id }} invitation {{ state }} attributes {{ name value }} \
+        "fragment Seen on User {{ id {} externalReferences {{ source id }} sessions {{ id }} invitation {{ state }} attributes {{ name value }} \
             adminRights {{ {} }} viewerCan {{ update setActive delete seePrivate seeAdminRights }} }}",
         PRIVATE_FIELDS.join(" "),
         RIGHTS.join(" ")

@@ -32,6 +32,7 @@ fn comparisons() -> Vec<(&'static str, String)> {
     let comparison = |FilterField { name, kind, is_list }: &FilterField| {
         let comparison = match *kind {
             "AttributeFilter" => return None,
+            "ExternalReferenceFilter" => "{ source: \"nowhere\" }".to_owned(),
             "StringFilter" => texts.next().unwrap().to_owned(),
             "IDFilter" | "DateFilter" | "DateTimeFilter" => "{ isNull: true }".to_owned(),
             "Boolean" => "true".to_owned(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::cell::{Cell, Summary};
 use super::oracle::{ATTRIBUTES, Change, DONE, FORBIDDEN, RIGHTS, UNAUTHENTICATED, Viewer};
-use super::seat::{KeyCase, Known, ViewerCase, World};
+use super::seat::{KeyCase, Known, SOURCE, ViewerCase, World};
 use crate::user_fields::PRIVATE_FIELDS;
 
 impl ViewerCase<'_> {
@@ -80,6 +80,9 @@ impl ViewerCase<'_> {
             Some(Ok(())) => "null",
         };
         let rest = format!("(by: {{ externalId: \"{}\" }}) {{ id }}", known.private_text("externalId"));
+        cells.push(Cell::query("user", &rest, &who, by_external_id));
+        let reference = format!("{{ source: \"{SOURCE}\", id: \"{}\" }}", known.private_text("externalId"));
+        let rest = format!("(by: {{ externalReference: {reference} }}) {{ id }}");
         cells.push(Cell::query("user", &rest, &who, by_external_id));
         if let Some(session) = known.session {
             let expected = match self.open("node") {
@@ -243,6 +246,11 @@ pub fn check_user(
         };
         summary.expect(|| what(field), &expected, &seen[field]);
     }
+    let references = match is_shown {
+        true => json!([{ "source": SOURCE, "id": known.private_text("externalId") }]),
+        false => json!(null),
+    };
+    summary.expect(|| what("externalReferences"), &references, &seen["externalReferences"]);
     for (right, held) in RIGHTS.into_iter().zip(target.user.rights) {
         let expected = match () {
             () if viewer.sees_rights(target) => json!(held),

@@ -218,10 +218,21 @@ fn private_values(external_id: String, n: usize) -> Map<String, Value> {
     values
 }
 
+/// The source of the external references of users, whose IDs in it are their external ids.
+pub const SOURCE: &str = "hr";
+
+/// The private fields of a user, with an external reference.
+fn private_fields(external_id: String, n: usize) -> UserFields {
+    let references = json!([{ "source": SOURCE, "id": external_id }]);
+    let mut values = private_values(external_id, n);
+    values.insert("externalReferences".to_owned(), references);
+    to_user_fields(values)
+}
+
 /// The row of a user of the oracle, with values in all private fields.
 pub fn row(license: Id, user: &UserRights, first: &str, last: &str, n: usize) -> user::Model {
     let mut row = crowd::model(license, first, last);
-    let private = to_user_fields(private_values(format!("QX-{n}"), n));
+    let private = private_fields(format!("QX-{n}"), n);
     let fields = UserFields { username: Given(format!("m{n}")), ..user.with_fields(private) };
     let mut validator = Validator::changing();
     row.apply(UserNames::default(), fields, &mut validator);
@@ -282,7 +293,7 @@ pub async fn with_key<'a>(caller: &Caller<'a>, role: Role) -> Caller<'a> {
 
 /// Creates and signs in a viewer, with values in all private fields. Viewers have smaller numbers than targets.
 pub async fn signed_in<'a>(app: &'a App, license: Id, user: &UserRights, n: usize) -> (Caller<'a>, user::Model) {
-    let private = to_user_fields(private_values(format!("V-{n}"), n));
+    let private = private_fields(format!("V-{n}"), n);
     let fields = UserFields {
         username: Given(format!("v{n}")),
         email: Given(format!("v{n}@matrix.example")),

@@ -50,6 +50,7 @@ fn institution(source: Source, license: u32, nth: u32) -> InstitutionRecord {
             email: maybe(&mut rng, 85, |_| format!("desk{number}@sites.example.org")),
             num_beds: if most_beds == 0 { Undefined } else { Value(rng.random_range(most_beds / 10..=most_beds)) },
             external_id: maybe(&mut rng, 80, |_| format!("SITE-{number:05}")),
+            ..InstitutionFields::default()
         },
         ..InstitutionRecord::default()
     }
@@ -82,7 +83,7 @@ fn group(source: Source, license: u32, nth: u32) -> GroupRecord {
         maybe(&mut rng, 75, |_| format!("The {} for {}, all sites.", team.to_lowercase(), unit.to_lowercase()));
     GroupRecord {
         id: Some(source.id(ObjectKind::Group, number.into())),
-        fields: GroupFields { name: Value(name), description },
+        fields: GroupFields { name: Value(name), description, ..GroupFields::default() },
         ..GroupRecord::default()
     }
 }
