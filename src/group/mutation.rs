@@ -47,8 +47,8 @@ impl GroupMutation {
         .await
     }
 
-    /// Updates the name and the description of a group. Owners of the group, administrators, and users with the right
-    /// `isGroupAdmin` only.
+    /// Updates the name, the description and the external references of a group. Owners of the group, administrators, and
+    /// users with the right `isGroupAdmin` only.
     async fn update_group(
         &self,
         ctx: &Context<'_>,

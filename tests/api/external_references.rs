@@ -13,15 +13,15 @@ use crate::process::{ADMIN, CommandOutput, Sandbox};
 const SELECTION: &str = "user { id version externalId externalReferences { source id } }";
 
 async fn create(caller: &Caller<'_>, username: &str, references: Value) -> Value {
-    let input = json!({ "firstName": "Ann", "lastName": "Oak", "username": username, "externalReferences": references });
+    let input =
+        json!({ "firstName": "Ann", "lastName": "Oak", "username": username, "externalReferences": references });
     let payload = caller.mutate("createUser", SELECTION, input).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     payload["user"].clone()
 }
 
 async fn update(caller: &Caller<'_>, id: &Value, references: Value) -> Value {
-    let payload =
-        caller.mutate("updateUser", SELECTION, json!({ "id": id, "externalReferences": references })).await;
+    let payload = caller.mutate("updateUser", SELECTION, json!({ "id": id, "externalReferences": references })).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     payload["user"].clone()
 }

@@ -131,8 +131,10 @@ async fn writes_find_their_rows_by_indexes() {
     ];
     for mutation in mutations {
         for step in plans(&admin, &format!("mutation {{ {mutation} }}")).await {
-            let is_of_few_rows =
-                step == "SCAN audit_head" || step.starts_with("SCAN json_each") || step.contains("CONSTANT ROW") || step.contains("VALUES CLAUSE");
+            let is_of_few_rows = step == "SCAN audit_head"
+                || step.starts_with("SCAN json_each")
+                || step.contains("CONSTANT ROW")
+                || step.contains("VALUES CLAUSE");
             assert!(!step.starts_with("SCAN") || is_of_few_rows, "{mutation}\n{step}");
         }
     }

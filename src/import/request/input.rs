@@ -20,10 +20,11 @@ pub struct ImportUsersInput {
     pub dry_run: bool,
 }
 
-/// A row of `importUsers`: a user. It identifies an existing user of the license by `externalId`, and otherwise by
-/// `email` or `username`. With an `externalId`, it is the user with the same `email` or `username` only if that user has
-/// no `externalId` yet. A row that identifies no user creates one. Absent fields of an existing user stay unchanged.
-/// Null clears an optional value of an existing user, and counts as absent otherwise. Blank text clears a value, too.
+/// A row of `importUsers`: a user. It identifies an existing user of the license by `externalId`, then by
+/// `externalReferences`, and otherwise by `email` or `username`. With IDs in other systems, it is the user with the same
+/// `email` or `username` only if that user has no IDs in these systems yet. A row that identifies no user creates one.
+/// Absent fields of an existing user stay unchanged. Null clears an optional value of an existing user, and counts as
+/// absent otherwise. Blank text clears a value, too.
 #[derive(Clone, InputObject)]
 pub struct ImportUserInput {
     /// The user's first name or names. At most 50 characters. Required for a new user. Must not be blank.

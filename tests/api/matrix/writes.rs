@@ -349,9 +349,9 @@ fn samples_of_field(field: &str, known: &Known, institutions: [Id; 2]) -> Vec<Sa
             };
             [("badge", "\"7\""), ("badge", "null"), ("birthplace", "\"Cork\"")].map(sample).into()
         }
-        "externalReferences" => ["[]", "[{ source: \"most\", id: \"1\" }]"]
-            .map(|value| plain("externalReferences", value))
-            .into(),
+        "externalReferences" => {
+            ["[]", "[{ source: \"most\", id: \"1\" }]"].map(|value| plain("externalReferences", value)).into()
+        }
         _ => {
             let field = user_field(field).unwrap_or_else(|| panic!("{field} is not in the table of fields"));
             if field.grants_rights {
