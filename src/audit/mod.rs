@@ -10,8 +10,8 @@ pub mod verify;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, Iterable, ModelTrait, QueryFilter, QuerySelect,
-    Value as Stored,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter,
+    QuerySelect, Value as Stored,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

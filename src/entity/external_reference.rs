@@ -8,7 +8,7 @@ use async_graphql::{InputObject, SimpleObject};
 use sea_orm::DeriveValueType;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::validation::{Blank, ValidationError, Validator, rule};
 
@@ -17,12 +17,14 @@ const MAX_REFERENCES: usize = 20;
 /// The maximum lengths of the name of a source and of an ID, in characters.
 const MAX_SOURCE_LENGTH: usize = 50;
 const MAX_ID_LENGTH: usize = 250;
-/// The characters that separate the source from the ID, and references from one another, in files.
+/// The character between the source and the ID of a reference in a text.
 pub const ID_SEPARATOR: char = ':';
+/// The character between several references in a text.
 const LIST_SEPARATOR: char = ';';
 
-/// The column with the references of an object, and its field.
+/// The column with the references of an object.
 const COLUMN: &str = "external_references";
+/// The field of the column.
 pub const FIELD: &str = "externalReferences";
 
 /// The ID of an object in another system.
@@ -99,6 +101,21 @@ pub fn decoded(column: &str, value: Value) -> Value {
     }
 }
 
+/// Parses a text such as `hr:7;most:1` into a list as [`decoded`] returns it; `None` if the text is blank.
+///
+/// # Errors
+/// A message for a text of another form.
+pub fn parse_list(text: &str) -> Result<Option<Value>, String> {
+    let parts = text.split(LIST_SEPARATOR).map(str::trim).filter(|part| !part.is_empty());
+    let reference = |part: &str| {
+        let (source, id) = part.split_once(ID_SEPARATOR)?;
+        Some(json!({ "source": source, "id": id }))
+    };
+    let list: Option<Vec<Value>> = parts.map(reference).collect();
+    let list = list.ok_or_else(|| "expected references such as hr:7;most:1".to_owned())?;
+    Ok(if list.is_empty() { None } else { Some(list.into()) })
+}
+
 /// Applies given references to those of an object: sources that are not given keep theirs; an empty list removes all. Adds errors
 /// to `validator`.
 pub fn apply(
@@ -106,7 +123,8 @@ pub fn apply(
     target: &mut Option<StoredReferences>,
     validator: &mut Validator,
 ) {
-    let before = list(target.as_ref()).into_iter().map(|reference| (reference.source, reference.id)).collect();
+    let before = list(target.as_ref()).into_iter().map(|reference| (reference.source, reference.id));
+    let before: BTreeMap<String, String> = before.collect();
     let mut merged = target.take().map(Some);
     validator.optional(FIELD, given, &mut merged, |items| merge(before, items).map(StoredReferences::of));
     *target = merged.flatten();

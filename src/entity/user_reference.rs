@@ -26,6 +26,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Returns the condition for the users of a license with one of several IDs in a source.
+#[must_use]
 pub fn with_one_of(backend: DatabaseBackend, license_id: Id, source: &str, ids: Vec<String>) -> SimpleExpr {
     let mut users = of_source(license_id, source);
     users.and_where(any_of(backend, Column::ExternalId, ids));

@@ -14,7 +14,7 @@ use super::record::{
 };
 use super::values::Formats;
 use crate::entity::attribute_definition::AttributeKind;
-use crate::entity::external_reference::{FIELD, ID_SEPARATOR};
+use crate::entity::external_reference::{FIELD, parse_list};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::InstitutionFields;
 use crate::entity::membership::GroupRole;
@@ -147,19 +147,10 @@ impl<'a> Members<'a> {
     /// Replaces a text such as `hr:7;most:1` by the references that it lists. A blank text is not known.
     fn read_references(&mut self) {
         let Some(Value::String(text)) = self.rest.get(FIELD) else { return };
-        let parts = text.split(LIST_SEPARATOR).map(str::trim).filter(|part| !part.is_empty());
-        let reference = |part: &str| {
-            let (source, id) = part.split_once(ID_SEPARATOR)?;
-            Some(serde_json::json!({ "source": source, "id": id }))
-        };
-        let references: Option<Vec<Value>> = parts.map(reference).collect();
-        match references {
-            Some(references) if references.is_empty() => drop(self.rest.remove(FIELD)),
-            Some(references) => drop(self.rest.insert(FIELD.to_owned(), references.into())),
-            None => {
-                self.rest.remove(FIELD);
-                self.faults.push(Fault::new(FIELD, "expected references such as hr:7;most:1"));
-            }
+        let listed = parse_list(text);
+        self.rest.remove(FIELD);
+        if let Some(Some(references)) = self.found(FIELD, listed) {
+            self.rest.insert(FIELD.to_owned(), references);
         }
     }
 

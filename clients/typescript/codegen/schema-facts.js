@@ -17,7 +17,7 @@ export function plugin(schema) {
           .sort(),
       ]),
   );
-  const embedded = objects.filter((type) => !type.getFields().id).map(({ name }) => name);
+  const embedded = objects.filter((type) => named(type.getFields().id?.type ?? {}) !== 'ID').map(({ name }) => name);
   const connections = types.filter(isObjectType).flatMap((type) =>
     Object.values(type.getFields())
       .filter(({ type: of }) => named(of).endsWith('Connection'))

@@ -1,12 +1,15 @@
 import { ApolloLink, Observable, type InMemoryCacheConfig, type TypePolicies } from '@apollo/client';
 import { print, relayStylePagination } from '@apollo/client/utilities';
 import type { Roster } from './client.js';
-import { connections, lookups, possibleTypes } from './generated/schema.js';
+import { connections, embeddedTypes, lookups, possibleTypes } from './generated/schema.js';
 
 export { possibleTypes };
 
-/** Pages are joined, and an object that is known by its ID is not read again. Objects without an ID need no policy. */
-export const typePolicies: TypePolicies = {};
+/**
+ * Pages are joined, and an object that is known by its ID is not read again. An object without an ID is a part of the object
+ * around it.
+ */
+export const typePolicies: TypePolicies = Object.fromEntries(embeddedTypes.map((type) => [type, { keyFields: false }]));
 for (const { type, field, arguments: keyArguments } of connections) {
   fieldsOf(type)[field] = relayStylePagination(keyArguments.length > 0 && [...keyArguments]);
 }

@@ -47,6 +47,7 @@ export const embeddedTypes = [
   "DeleteUserPayload",
   "EndSessionsPayload",
   "ExportUserPayload",
+  "ExternalReference",
   "FieldChange",
   "GroupConnection",
   "GroupEdge",
