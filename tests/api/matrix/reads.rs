@@ -246,10 +246,8 @@ pub fn check_user(
         };
         summary.expect(|| what(field), &expected, &seen[field]);
     }
-    let references = match is_shown {
-        true => json!([{ "source": SOURCE, "id": known.private_text("externalId") }]),
-        false => json!(null),
-    };
+    let reference = || json!([{ "source": SOURCE, "id": known.private_text("externalId") }]);
+    let references = if is_shown { reference() } else { json!(null) };
     summary.expect(|| what("externalReferences"), &references, &seen["externalReferences"]);
     for (right, held) in RIGHTS.into_iter().zip(target.user.rights) {
         let expected = match () {
