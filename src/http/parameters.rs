@@ -5,8 +5,8 @@ use url::form_urlencoded;
 
 use super::{document_source::GivenDocument, error::HttpError};
 
-/// Maximum number of objects in the JSON of a request, at any depth.
-const MAX_OBJECTS: usize = 1_000;
+/// Maximum number of objects in the JSON of a request, at any depth: room for the rows of an import, with their attributes.
+const MAX_OBJECTS: usize = 4_000;
 /// The prefix by which async-graphql marks an uploaded file in variables; a caller who sends it refers to a file that does not
 /// exist.
 pub const UPLOAD_MARK: &str = "#__graphql_file__:";

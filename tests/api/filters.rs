@@ -619,9 +619,9 @@ on_every_database! {
         let response = admin.execute(&document, json!({ "filter": wide(11) })).await;
         let all_rejected = response["errors"].as_array().unwrap().iter().all(|error| error["message"] == "filter: the filters of a request must contain at most 100 conditions in total.");
         assert!(all_rejected, "{response:#}");
-        let unfolding = (0..3).fold(json!({}), |inner, _| json!({ "and": (vec![inner; 11]) }));
+        let unfolding = (0..4).fold(json!({}), |inner, _| json!({ "and": (vec![inner; 11]) }));
         let (status, response) = admin.post(&json!({ "query": query, "variables": { "filter": unfolding } })).await;
-        assert_eq!((status, &response["errors"][0]["message"]), (400, &json!("The body: must contain at most 1000 objects")));
+        assert_eq!((status, &response["errors"][0]["message"]), (400, &json!("The body: must contain at most 4000 objects")));
         let literal = format!("{{ users(filter: {{ and: [{}] }}) {{ totalCount }} }}", "{}".repeat(5_000));
         assert_eq!(admin.error_code(&literal, json!({})).await, "BAD_USER_INPUT");
         let twice = json!([{ "field": "ROLE" }, { "field": "EMAIL" }, { "field": "ROLE", "direction": "DESC" }]);
