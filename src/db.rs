@@ -5,12 +5,15 @@ mod bulk;
 mod changed;
 pub mod conditions;
 mod counter;
+mod hosts;
 mod pool_status;
 mod postgres;
+mod primary;
 mod reader;
 pub mod rows;
 mod settings;
 mod sqlite;
+mod target;
 mod transaction;
 mod url;
 mod writer;
@@ -18,7 +21,6 @@ mod writer;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::{
     AccessMode, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, IsolationLevel,
@@ -29,6 +31,7 @@ use tokio::sync::{Mutex, watch};
 
 pub use self::changed::{ChangedRows, PendingRows};
 use self::counter::StatementCounter;
+pub use self::hosts::{has_pooler, urls_of_hosts};
 pub use self::pool_status::PoolStatus;
 pub use self::postgres::is_unreachable;
 pub use self::reader::Reader;
@@ -43,6 +46,9 @@ use crate::background;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::share::Requester;
+
+/// The statement that makes a transaction of PostgreSQL a snapshot.
+const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,14 +74,11 @@ impl Db {
     /// `Unavailable` with the reason if the database cannot be reached; `Internal` if its encoding is not UTF-8.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, Error> {
         let (meter, timeouts) = (StatementCounter::default(), settings.timeouts);
+        let (mut primary, mut transaction_settings) = (None, None);
         let (reader, background, mut snapshots, mut writer) = if is_postgres(&settings.url) {
-            let options = PgConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
-            let options = postgres::tuned(options, timeouts);
-            let reader = Reader::postgres(options.clone(), settings.connections, timeouts, meter.clone());
-            let background = Reader::postgres(options, settings.connections.div_ceil(2), timeouts, meter.clone());
-            postgres::check_encoding(&reader).await?;
-            let pool = Database::connect(postgres::pool(settings)).await?;
-            (reader, background, pool.clone(), pool)
+            let connected = postgres::connect(settings, &meter).await?;
+            (primary, transaction_settings) = (connected.primary, connected.transaction_settings);
+            (connected.reader, connected.background, connected.pool.clone(), connected.pool)
         } else {
             if let Some(file) = missing_file(&settings.url) {
                 sqlite::make_file(&file).map_err(Error::internal)?;
@@ -96,7 +99,7 @@ impl Db {
         }
         let readers = [&reader, &background].map(Clone::clone);
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
-        let writer = Writer::new(writer, log, settings);
+        let writer = Writer { primary, transaction_settings, ..Writer::new(writer, log, settings) };
         let (front, sealing_turn, runtime) = (reader.clone(), Arc::default(), Handle::current());
         Ok(Self { reader, front, background, snapshots, writer, meter, sealing_turn, runtime })
     }
@@ -221,6 +224,11 @@ impl Db {
     /// # Errors
     /// `Unavailable` if no connection becomes available in time.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction, Error> {
+        if let Some(settings) = &self.writer.transaction_settings {
+            let snapshot = retry(self.writer.connections, || self.snapshots.begin()).await?;
+            snapshot.execute_unprepared(&format!("{SNAPSHOT}; {settings}")).await?;
+            return Ok(snapshot);
+        }
         let options = || {
             if self.is_postgres() {
                 TransactionOptions {
@@ -236,12 +244,6 @@ impl Db {
             }
         };
         Ok(retry(self.writer.connections, || self.snapshots.begin_with_options(options())).await?)
-    }
-
-    /// Returns the connections of snapshots, on which `startup` reads which migrations have been applied.
-    #[must_use]
-    pub(crate) fn snapshot_pool(&self) -> &DatabaseConnection {
-        &self.snapshots
     }
 
     /// Updates the planner's statistics of our tables. Necessary after many rows were written at once.

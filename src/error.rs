@@ -149,6 +149,16 @@ pub fn is_disconnect(error: &DbErr) -> bool {
     })
 }
 
+/// Returns whether an error means that a transaction of PostgreSQL may only read, as on a standby.
+#[must_use]
+pub fn is_read_only(error: &DbErr) -> bool {
+    let code = match sqlx_error(error) {
+        Some(Sqlx::Database(error)) => error.code(),
+        _ => None,
+    };
+    code.is_some_and(|code| code == "25006")
+}
+
 fn sqlx_error(error: &DbErr) -> Option<&Sqlx> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))

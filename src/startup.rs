@@ -62,7 +62,8 @@ impl Db {
 
     /// Returns the number of pending migrations.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
-        Ok(Migrator::get_pending_migrations_read_only(self.snapshot_pool()).await?.len())
+        let snapshot = self.snapshot().await?;
+        Ok(Migrator::get_pending_migrations_read_only(&snapshot).await?.len())
     }
 }
 

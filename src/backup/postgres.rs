@@ -10,8 +10,11 @@ use super::contents::{self, Contents};
 use super::manifest::Manifest;
 use super::postgres_programs::{connection_string, run, server_command};
 use crate::audit::sealer;
-use crate::db::{DatabaseSettings, Db};
+use crate::db::{self, DatabaseSettings, Db};
 use crate::private_file;
+
+const THROUGH_POOLER: &str = "pg_dump and pg_restore need connections of their own: use the URL of the database itself, not of a \
+                              connection pooler";
 
 /// Keeps the server from ending the snapshot while `pg_dump` reads it.
 const NO_TIMEOUTS: &str = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0";
@@ -29,6 +32,7 @@ LIMIT 1";
 
 /// Dumps the database to a new file, without the rows that no backup has.
 pub(super) async fn dump(database: &DatabaseSettings, to: &Path) -> anyhow::Result<Contents> {
+    ensure!(!db::has_pooler(&database.url), THROUGH_POOLER);
     let db = Db::connect(database).await?;
     // Events in the chain are easier to compare than those in the inbox. The inbox is backed up as well.
     sealer::try_to_seal(&db).await;
@@ -77,6 +81,7 @@ pub(super) async fn check_empty(db: &Db, manifest: &Manifest) -> anyhow::Result<
 
 /// Restores a dump into an empty database, in one transaction.
 pub(super) async fn restore(db: &Db, url: &str, dump: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    ensure!(!db::has_pooler(url), THROUGH_POOLER);
     // It belongs to no schema of the dump. The migrations do the same.
     db.write().execute_unprepared("CREATE EXTENSION IF NOT EXISTS pg_trgm").await?;
     let mut command = server_command("pg_restore", url, server_version(db.write()).await?).await?;

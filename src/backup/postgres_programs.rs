@@ -12,6 +12,8 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::process::Command;
 use url::Url;
 
+use crate::db;
+
 /// The directories in which packages of PostgreSQL have one for each version, such as `/usr/lib/postgresql/17` and `/usr/pgsql-17`,
 /// and what precedes the version.
 const PACKAGES: [(&str, &str); 2] = [("/usr/lib/postgresql", ""), ("/usr", "pgsql-")];
@@ -104,10 +106,19 @@ async fn version_of(program: &Path) -> anyhow::Result<u32> {
     version.unwrap_or_default().parse().with_context(|| format!("no version in {text:?}"))
 }
 
+fn options_of(url: &str) -> anyhow::Result<PgConnectOptions> {
+    PgConnectOptions::from_str(url).context("the URL of the database")
+}
+
 /// Returns the settings of a URL as variables of libpq, for programs of a version.
 fn environment(url: &str, version: u32) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let options = PgConnectOptions::from_str(url).context("the URL of the database")?;
-    let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |dir| dir.display().to_string());
+    let urls = db::urls_of_hosts(url);
+    let hosts = urls.iter().map(|url| options_of(url)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (url, options) = urls.first().zip(hosts.first()).context("the URL of the database has no host")?;
+    let host = |options: &PgConnectOptions| {
+        options.get_socket().map_or_else(|| options.get_host().to_owned(), |dir| dir.display().to_string())
+    };
+    let port = |options: &PgConnectOptions| options.get_port().to_string();
     let ssl_mode = match options.get_ssl_mode() {
         PgSslMode::Disable => "disable",
         PgSslMode::Allow => "allow",
@@ -117,8 +128,9 @@ fn environment(url: &str, version: u32) -> anyhow::Result<Vec<(&'static str, Str
         PgSslMode::VerifyFull => "verify-full",
     };
     let mut variables = vec![
-        ("PGHOST", host),
-        ("PGPORT", options.get_port().to_string()),
+        ("PGHOST", hosts.iter().map(host).collect::<Vec<_>>().join(",")),
+        ("PGPORT", hosts.iter().map(port).collect::<Vec<_>>().join(",")),
+        ("PGTARGETSESSIONATTRS", if hosts.len() > 1 { "read-write" } else { "any" }.to_owned()),
         ("PGUSER", options.get_username().to_owned()),
         ("PGDATABASE", options.get_database().unwrap_or(options.get_username()).to_owned()),
         ("PGSSLMODE", ssl_mode.to_owned()),
@@ -159,7 +171,8 @@ fn credentials(url: &Url) -> anyhow::Result<Vec<(&'static str, String)>> {
 
 /// Returns the name of the database of a URL as a connection string, whatever characters it has.
 pub(super) fn connection_string(url: &str) -> anyhow::Result<String> {
-    let options = PgConnectOptions::from_str(url).context("the URL of the database")?;
+    let urls = db::urls_of_hosts(url);
+    let options = options_of(urls.first().context("the URL of the database has no host")?)?;
     let name = options.get_database().unwrap_or(options.get_username());
     Ok(format!("dbname='{}'", name.replace('\\', "\\\\").replace('\'', "\\'")))
 }

@@ -1,59 +1,162 @@
-//! PostgreSQL: options of the connections, and requirements of the database.
+//! PostgreSQL: connections, their settings, and requirements of the database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sqlx;
-use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseBackend, DbErr, RuntimeErr, Statement};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::{self, Connection};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, RuntimeErr, Statement};
+use tokio::sync::watch;
 
-use super::{DatabaseSettings, DatabaseTimeouts, Reader};
+use super::hosts::{Pooler, Servers};
+use super::primary::Primary;
+use super::target::{Greeter, Greeting, Source, Target};
+use super::{DatabaseSettings, DatabaseTimeouts, Reader, StatementCounter};
 use crate::error::Error;
 
 /// A connection that has been idle for this long is tested before it is used.
 const TESTED_WHEN_IDLE_FOR: Duration = Duration::from_secs(1);
+/// Frequently read pages are in memory, where random access costs no more than sequential access.
+const RANDOM_PAGE_COST: &str = "1.1";
+const DROPPED_SETTINGS: &str = "the settings of the connection do not reach the database, as behind a connection pooler: add \
+                                pooler=session or pooler=transaction to the URL";
 
-pub(super) fn pool(settings: &DatabaseSettings) -> ConnectOptions {
+/// The connections to PostgreSQL.
+pub(super) struct Connected {
+    pub(super) reader: Reader,
+    pub(super) background: Reader,
+    /// The connections for transactions.
+    pub(super) pool: DatabaseConnection,
+    /// Follows the server that accepts writes, if there may be another one.
+    pub(super) primary: Option<Arc<Primary>>,
+    /// The statements with which each transaction begins, after its isolation level.
+    pub(super) transaction_settings: Option<Arc<str>>,
+}
+
+/// Connects to the server of a URL, or to the first one of several that accepts writes.
+pub(super) async fn connect(settings: &DatabaseSettings, meter: &StatementCounter) -> Result<Connected, Error> {
     let timeouts = settings.timeouts;
-    let mut options = ConnectOptions::new(settings.url.clone());
-    options
+    let mut servers = Servers::parse(&settings.url).map_err(Error::internal)?;
+    let pooler = servers.pooler;
+    servers.hosts = servers.hosts.into_iter().map(|options| tuned(options, timeouts, pooler)).collect();
+    let by_session = (pooler == Some(Pooler::Session)).then(|| session_settings(timeouts).into());
+    let greeting = Greeting { settings: by_session, only_writable: servers.only_writable };
+    let transaction_settings: Option<Arc<str>> =
+        (pooler == Some(Pooler::Transaction)).then(|| transaction_settings(timeouts).into());
+
+    let found = Primary::find(servers.hosts, greeting.clone(), timeouts.acquire).await;
+    let (primary, watched) = found.map_err(explain)?;
+    let reader = |most: u32| {
+        let begin = transaction_settings.as_ref().map(|set| format!("BEGIN; {READ_COMMITTED}; {set}").into());
+        let source = Source { target: primary.target(), greeter: Box::new(greeting.clone()), begin };
+        Reader::postgres(source, most, timeouts, meter.clone())
+    };
+    let (reader, background) = (reader(settings.connections), reader(settings.connections.div_ceil(2)));
+    check_encoding(&reader, pooler).await.map_err(explain)?;
+    let pool = pool(settings, &greeting, primary.target());
+    let primary = Arc::new(primary);
+    let is_followed = greeting.only_writable;
+    if is_followed {
+        tokio::spawn(Primary::follow(Arc::downgrade(&primary), pool.clone(), watched));
+    }
+    let pool = DatabaseConnection::from(pool);
+    Ok(Connected { reader, background, pool, primary: is_followed.then_some(primary), transaction_settings })
+}
+
+/// Returns the pool of the connections for transactions.
+fn pool(
+    settings: &DatabaseSettings,
+    greeting: &Greeting,
+    target: watch::Receiver<Target<PgConnectOptions>>,
+) -> sqlx::PgPool {
+    let (greeting, options) = (greeting.clone(), target.borrow().options.clone());
+    PgPoolOptions::new()
         .max_connections(settings.connections)
-        .acquire_timeout(timeouts.acquire)
-        .connect_timeout(timeouts.acquire)
-        .connect_lazy(true)
+        .acquire_timeout(settings.timeouts.acquire)
         .test_before_acquire(false)
-        .test_before_acquire_if_idle_for(TESTED_WHEN_IDLE_FOR)
-        .sqlx_logging(false)
-        .map_sqlx_postgres_opts(move |options| tuned(options, timeouts));
-    options
+        .after_connect(move |connection, _| {
+            let greeting = greeting.clone();
+            Box::pin(async move { greeting.greet(connection).await })
+        })
+        .before_acquire(move |connection, metadata| {
+            let is_current = target.borrow().since.elapsed() >= metadata.age;
+            Box::pin(async move {
+                // A firewall or proxy may have dropped a connection that was idle for longer.
+                if is_current && metadata.idle_for > TESTED_WHEN_IDLE_FOR {
+                    connection.ping().await?;
+                }
+                Ok(is_current)
+            })
+        })
+        .connect_lazy_with(options)
 }
 
-pub(super) fn tuned(options: PgConnectOptions, timeouts: DatabaseTimeouts) -> PgConnectOptions {
-    let statement_timeout = format!("{}ms", timeouts.statement.as_millis());
-    options.application_name("roster").options([
-        ("statement_timeout", statement_timeout.as_str()),
-        ("idle_in_transaction_session_timeout", "10s"),
-        ("timezone", "UTC"),
-        // Transactions choose their locks for this level; with a stricter default of the database they would fail.
-        ("default_transaction_isolation", "read committed"),
-        // Frequently read pages are in memory, where random access costs no more than sequential access.
-        ("random_page_cost", "1.1"),
-    ])
+/// The isolation level for which transactions choose their locks. With a stricter default of the database they would fail.
+pub(super) const READ_COMMITTED: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+fn tuned(options: PgConnectOptions, timeouts: DatabaseTimeouts, pooler: Option<Pooler>) -> PgConnectOptions {
+    let options = options.application_name("roster");
+    match pooler {
+        None => options.options(parameters(timeouts)).options([("default_transaction_isolation", "read committed")]),
+        // A pooler refuses most parameters at the start of a connection.
+        Some(Pooler::Session) => options.extra_float_digits(None::<i8>),
+        Some(Pooler::Transaction) => options.extra_float_digits(None::<i8>).statement_cache_capacity(0),
+    }
 }
 
-/// Checks that the encoding of the database can represent every name.
+/// Returns the settings of each connection or transaction.
+fn parameters(timeouts: DatabaseTimeouts) -> [(&'static str, String); 4] {
+    [
+        ("statement_timeout", format!("{}ms", timeouts.statement.as_millis())),
+        ("idle_in_transaction_session_timeout", "10s".to_owned()),
+        ("timezone", "UTC".to_owned()),
+        ("random_page_cost", RANDOM_PAGE_COST.to_owned()),
+    ]
+}
+
+/// Returns the statements that set the parameters of a session.
+fn session_settings(timeouts: DatabaseTimeouts) -> String {
+    let set = parameters(timeouts).map(|(name, value)| format!("SET {name} = '{value}'"));
+    format!("{}; SET default_transaction_isolation = 'read committed'", set.join("; "))
+}
+
+/// Returns the statements that set the parameters of a transaction.
+fn transaction_settings(timeouts: DatabaseTimeouts) -> String {
+    let set = parameters(timeouts).map(|(name, value)| format!("SET LOCAL {name} = '{value}'"));
+    // Statements that are prepared in a transaction have names, which another client has used on the same connection.
+    format!("{}; DEALLOCATE ALL", set.join("; "))
+}
+
+/// Adds a hint to the error of a connection pooler that refuses the settings of a connection.
+fn explain(error: impl Into<Error>) -> Error {
+    match error.into() {
+        Error::Unavailable(cause) if cause.to_string().contains("unsupported startup parameter") => {
+            Error::internal(format!("{cause}: {DROPPED_SETTINGS}"))
+        }
+        error => error,
+    }
+}
+
+/// Checks that the encoding of the database can represent every name, and that the settings of the connections reach it.
 ///
 /// # Errors
-/// `Internal` for another encoding than UTF-8; `Unavailable` with the reason if the database cannot be reached.
-pub(super) async fn check_encoding(reader: &Reader) -> Result<(), Error> {
-    let shown = Statement::from_string(DatabaseBackend::Postgres, "SELECT current_setting('server_encoding')");
-    let row = reader.query_one_raw(shown).await?;
-    let encoding: String = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
-    if encoding == "UTF8" {
-        return Ok(());
+/// `Internal` for another encoding than UTF-8, or without the settings; `Unavailable` with the reason if the database cannot be
+/// reached.
+async fn check_encoding(reader: &Reader, pooler: Option<Pooler>) -> Result<(), Error> {
+    let shown = "SELECT current_setting('server_encoding'), current_setting('random_page_cost')";
+    let row = reader.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, shown)).await?;
+    let shown: Option<(String, String)> =
+        row.map(|row| Ok::<_, DbErr>((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).transpose()?;
+    let (encoding, cost) = shown.unwrap_or_default();
+    if encoding != "UTF8" {
+        return Err(Error::internal(format!(
+            "the encoding of the database is {encoding}, expected UTF8: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )));
     }
-    Err(Error::internal(format!(
-        "the encoding of the database is {encoding}, expected UTF8: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
-    )))
+    if pooler.is_none() && cost != RANDOM_PAGE_COST {
+        return Err(Error::internal(DROPPED_SETTINGS));
+    }
+    Ok(())
 }
 
 /// Returns whether another attempt to connect may succeed: the database does not respond, or it is starting.

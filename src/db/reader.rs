@@ -8,16 +8,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
+use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sea_orm::sqlx::{self, ConnectOptions};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use self::pool::Connections;
+use super::target::{NoGreeting, Source, Target};
 use super::transaction::SeenGroup;
 use super::{DatabaseTimeouts, PoolStatus, StatementCounter};
 use crate::budget::{Budget, Limit};
@@ -61,18 +62,20 @@ impl Reader {
         timeouts: DatabaseTimeouts,
         meter: StatementCounter,
     ) -> Self {
-        let connections = Connections::new(options.disable_statement_logging(), most, timeouts.acquire);
+        let (_, target) = watch::channel(Target::new(options.disable_statement_logging()));
+        let source = Source { target, greeter: Box::new(NoGreeting), begin: None };
+        let connections = Connections::new(source, most, timeouts.acquire);
         Self::new(Pool::Sqlite(connections), most, timeouts, meter)
     }
 
     /// Returns a reader with up to `most` connections to PostgreSQL, each opened when it is first needed.
     pub(super) fn postgres(
-        options: PgConnectOptions,
+        source: Source<PgConnection>,
         most: u32,
         timeouts: DatabaseTimeouts,
         meter: StatementCounter,
     ) -> Self {
-        let connections = Connections::new(options.disable_statement_logging(), most, timeouts.acquire);
+        let connections = Connections::new(source, most, timeouts.acquire);
         Self::new(Pool::Postgres(connections), most, timeouts, meter)
     }
 

@@ -11,6 +11,7 @@ use sea_orm::{
 use tokio::sync::{oneshot, watch};
 
 use super::changed::ChangedRows;
+use super::primary::Primary;
 
 /// A transaction that may write, as [`Db::begin`](super::Db::begin) returns it. Dropped without a commit, it is rolled back.
 ///
@@ -25,6 +26,8 @@ pub struct Transaction {
     has_failed: AtomicBool,
     /// The rows that transactions change.
     changed: ChangedRows,
+    /// The server of PostgreSQL, to be checked after an error, if there may be another one.
+    primary: Option<Arc<Primary>>,
 }
 
 #[derive(Debug)]
@@ -47,12 +50,17 @@ impl Transaction {
 
     fn of(kind: Kind) -> Self {
         let (unfinished, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { kind, unfinished, has_failed, changed: ChangedRows::default() }
+        Self { kind, unfinished, has_failed, changed: ChangedRows::default(), primary: None }
     }
 
     /// Returns the transaction with the record of the rows that are changed.
     pub(super) fn recording(self, changed: ChangedRows) -> Self {
         Self { changed, ..self }
+    }
+
+    /// Returns the transaction with the server to be checked after an error.
+    pub(super) fn on(self, primary: Option<Arc<Primary>>) -> Self {
+        Self { primary, ..self }
     }
 
     /// Returns the record of the rows that are changed. They are recorded after the commit.
@@ -73,7 +81,7 @@ impl Transaction {
         }
         match self.kind {
             Kind::Own(inner, commits) => {
-                inner.commit().await?;
+                inner.commit().await.inspect_err(|error| doubt(self.primary.as_deref(), error))?;
                 commits.send_modify(|commits| *commits += 1);
                 Ok(())
             }
@@ -113,10 +121,14 @@ impl Transaction {
         }
         self.unfinished.fetch_add(1, Ordering::Relaxed);
         let outcome = statement.await;
-        if outcome.is_ok() {
-            self.unfinished.fetch_sub(1, Ordering::Relaxed);
-        } else {
-            self.has_failed.store(true, Ordering::Relaxed);
+        match &outcome {
+            Ok(_) => {
+                self.unfinished.fetch_sub(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                self.has_failed.store(true, Ordering::Relaxed);
+                doubt(self.primary.as_deref(), error);
+            }
         }
         outcome
     }
@@ -142,6 +154,13 @@ impl ConnectionTrait for Transaction {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.track(self.inner().query_all_raw(statement)).await
+    }
+}
+
+/// Has the server checked after an error.
+fn doubt(primary: Option<&Primary>, error: &DbErr) {
+    if let Some(primary) = primary {
+        primary.doubt(error);
     }
 }
 

@@ -7,20 +7,24 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use url::Url;
 
-/// The supported parameters of a PostgreSQL URL, by the names of libpq (PostgreSQL's manual, section 34.1.2).
-const PARAMETERS: [&str; 13] = [
+use super::hosts::{HostList, POOLER, POOLERS, TARGET_SESSION_ATTRS, TARGETS, has_pooler, urls_of_hosts};
+
+/// The supported parameters of a PostgreSQL URL, by the names of libpq (PostgreSQL's manual, section 34.1.2), and our own.
+const PARAMETERS: [&str; 15] = [
     "application_name",
     "dbname",
     "host",
     "hostaddr",
     "options",
     "password",
+    POOLER,
     "port",
     "sslcert",
     "sslkey",
     "sslmode",
     "sslrootcert",
     "statement-cache-capacity",
+    TARGET_SESSION_ATTRS,
     "user",
 ];
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
@@ -28,8 +32,14 @@ const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 const EXPECTED: &str = "expected postgres://user:password@host/database or sqlite:///path/to/file";
 const ENCODE: &str =
     "percent-encode special characters in the user name and the password, such as %40 for @, %2F for / and %25 for %";
+const SEVERAL: &str = "list several hosts as in postgres://user:password@host1:5432,host2:5432/database";
+const POOLED_OPTIONS: &str =
+    "options: a connection pooler ignores them; use ALTER ROLE ... SET, such as for search_path";
 /// The least similarity of an unknown name to a known one for it to be taken for a typo, from 0 to 1.
 const LIKELY_TYPO: f64 = 0.8;
+
+/// The host in place of several ones, which the parser of URLs refuses.
+const PLACEHOLDER: &str = "several-hosts.invalid";
 
 /// Returns whether a URL names a PostgreSQL database.
 #[must_use]
@@ -72,15 +82,26 @@ pub fn check_url(url: &str) -> Result<String, String> {
     if is_ambiguous(&url) {
         return Err(ENCODE.to_owned());
     }
-    let parsed = Url::parse(&url).map_err(|error| format!("{error}; {EXPECTED}; {ENCODE}"))?;
-    if parsed.host_str().is_some_and(|host| host.contains(',')) {
-        return Err(format!("only one host is allowed; {EXPECTED}"));
+    let list = HostList::split(&url);
+    for (place, host) in list.hosts.iter().enumerate() {
+        if host.is_empty() && list.hosts.len() > 1 {
+            return Err(format!("a host is empty; {SEVERAL}"));
+        }
+        let parsed = Url::parse(&list.with_host(host)).map_err(|error| format!("{error}; {EXPECTED}; {ENCODE}"))?;
+        // The parameters are those of all hosts.
+        let pairs = parsed.query_pairs().filter(|_| place == 0);
+        let errors: Vec<String> = pairs.filter_map(|(name, value)| parameter_error(&name, &value)).collect();
+        if !errors.is_empty() {
+            return Err(errors.join("; "));
+        }
     }
-    let errors: Vec<String> = parsed.query_pairs().filter_map(|(name, value)| parameter_error(&name, &value)).collect();
-    if !errors.is_empty() {
-        return Err(errors.join("; "));
+    let is_pooled = has_pooler(&url);
+    for url in urls_of_hosts(&url) {
+        let options = PgConnectOptions::from_str(&url).map_err(|_| EXPECTED.to_owned())?;
+        if is_pooled && options.get_options().is_some() {
+            return Err(POOLED_OPTIONS.to_owned());
+        }
     }
-    PgConnectOptions::from_str(&url).map_err(|_| EXPECTED.to_owned())?;
     Ok(url)
 }
 
@@ -88,6 +109,12 @@ pub fn check_url(url: &str) -> Result<String, String> {
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("//") else { return url.to_owned() };
+    let list = HostList::split(url);
+    if list.hosts.len() > 1 && !is_ambiguous(url) {
+        let one = list.with_host(PLACEHOLDER);
+        let Ok(parsed) = Url::parse(&one) else { return format!("{scheme}//***") };
+        return without_parsed_password(&one, parsed).replacen(PLACEHOLDER, &list.hosts.join(","), 1);
+    }
     match Url::parse(url) {
         Ok(parsed) if !is_ambiguous(url) => without_parsed_password(url, parsed),
         _ => match rest.rsplit_once('@') {
@@ -150,6 +177,17 @@ fn parameter_error(name: &str, value: &str) -> Option<String> {
     if name == "sslmode" && !SSL_MODES.contains(&value) {
         return Some(format!("sslmode: {value:?} is unknown; expected one of {}", SSL_MODES.join(", ")));
     }
+    let choices: &[&str] = match name {
+        TARGET_SESSION_ATTRS => &TARGETS,
+        POOLER => &POOLERS,
+        _ => &[],
+    };
+    if !choices.is_empty() && !choices.contains(&value) {
+        return Some(format!("{name}: {value:?} is not supported; expected one of {}", choices.join(", ")));
+    }
+    if matches!(name, "host" | "hostaddr" | "port") && value.contains(',') {
+        return Some(format!("{name}: {SEVERAL}"));
+    }
     if FILES.contains(&name) {
         let hint =
             if name == "sslrootcert" { "; omit it to use the certificate authorities that browsers trust" } else { "" };
@@ -176,7 +214,12 @@ mod tests {
             ("postgres://h/db?sslrootcert=system", "sslrootcert: system: "),
             ("postgres://h/db?sslcert=/none&wait=1", "sslcert: /none: "),
             ("postgres://h/db?connections=1", "expected one of application_name,"),
-            ("postgres://a,b/db", "only one host"),
+            ("postgres://a,/db", "a host is empty"),
+            ("postgres://a:1,b:x/db", "port"),
+            ("postgres://h/db?host=a,b", "list several hosts"),
+            ("postgres://a,b/db?target_session_attrs=standby", "expected one of any, primary, read-write"),
+            ("postgres://h/db?pooler=statement", "expected one of session, transaction"),
+            ("postgres://h/db?pooler=session&options[search_path]=a", "ALTER ROLE"),
             ("host=a dbname=b", "expected postgres://"),
             ("mysql://h/db", "expected postgres://"),
         ];
@@ -198,6 +241,8 @@ mod tests {
             "postgres:///db?host=/run/postgresql&port=5433&user=roster",
             "postgresql://roster@%2Frun%2Fpostgresql:5433/db",
             "postgres://h/db?options[search_path]=roster",
+            "postgres://roster:p%40ss@a:5432,b:5433,[::1]/db?target_session_attrs=read-write",
+            "postgres://h/db?pooler=transaction",
             "sqlite:///var/lib/roster/roster.db",
         ] {
             assert_eq!(check_url(url).as_deref(), Ok(url));
@@ -218,6 +263,9 @@ mod tests {
             ("postgres://h/db?user=roster&password=secret", "postgres://h/db?user=roster&password=***"),
             ("postgres://h:port/db?password=secret", "postgres://***"),
             ("postgres://roster@h/db?application_name=a@b", "postgres://roster@h/db?application_name=a@b"),
+            ("postgres://roster:secret@a:1,b:2/db", "postgres://roster:***@a:1,b:2/db"),
+            ("postgres://roster@a:1,b:2/db?password=secret", "postgres://roster@a:1,b:2/db?password=***"),
+            ("postgres://roster@a:1,b:2/db", "postgres://roster@a:1,b:2/db"),
             ("sqlite:///var/lib/roster.db", "sqlite:///var/lib/roster.db"),
         ] {
             assert_eq!(without_password(url), shown, "{url}");

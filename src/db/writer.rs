@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::gauge::Gauge;
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement, TransactionTrait,
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult, QueryResult,
+    Statement, TransactionTrait,
 };
 use tokio::sync::watch;
 
 use super::changed::ChangedRows;
+use super::postgres::READ_COMMITTED;
+use super::primary::Primary;
 use super::sqlite::{CommitGroups, WriteAheadLog};
 use super::transaction::SeenGroup;
 use super::{DatabaseSettings, Transaction};
@@ -17,7 +20,8 @@ use crate::measure::UnderWay;
 
 /// A handle to the connections for writing; cheap to clone.
 ///
-/// On SQLite, a statement is a member of a commit group, as a transaction is. On PostgreSQL, it is retried on another connection
+/// On SQLite, a statement is a member of a commit group, as a transaction is; behind a connection pooler that gives each transaction
+/// another connection, it is a transaction of its own. Otherwise, on PostgreSQL, it is retried on another connection
 /// if the database has closed its connection. The first attempt may have succeeded, so every statement must be safe to run twice.
 #[derive(Clone, Debug)]
 pub struct Writer {
@@ -36,6 +40,10 @@ pub struct Writer {
     pub(super) waiting: Gauge,
     /// The rows that transactions change.
     pub(super) changed: ChangedRows,
+    /// Follows the server of PostgreSQL that accepts writes, if there may be another one.
+    pub(super) primary: Option<Arc<Primary>>,
+    /// The statements with which each transaction begins, behind a connection pooler that gives each of them another connection.
+    pub(super) transaction_settings: Option<Arc<str>>,
 }
 
 impl Writer {
@@ -45,7 +53,8 @@ impl Writer {
         let timeout = settings.timeouts.acquire;
         let groups = is_sqlite.then(|| CommitGroups::start(pool.clone(), log.clone(), commits.clone(), timeout));
         let (connections, changed) = (settings.connections, ChangedRows::default());
-        Self { pool, log, groups, seen: None, connections, commits, waiting: Gauge::default(), changed }
+        let (waiting, primary, transaction_settings) = (Gauge::default(), None, None);
+        Self { pool, log, groups, seen: None, connections, commits, waiting, changed, primary, transaction_settings }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
@@ -53,8 +62,21 @@ impl Writer {
         if let Some(groups) = &self.groups {
             return Ok(groups.begin(self.seen.as_ref()).await?.recording(self.changed.clone()));
         }
-        let inner = retry(self.connections, || self.pool.begin()).await?;
-        Ok(Transaction::new(inner, self.commits.clone()).recording(self.changed.clone()))
+        let inner = retry(self.connections, || self.begin_on_postgres()).await.inspect_err(|error| {
+            if let Some(primary) = &self.primary {
+                primary.doubt(error);
+            }
+        })?;
+        let transaction = Transaction::new(inner, self.commits.clone());
+        Ok(transaction.recording(self.changed.clone()).on(self.primary.clone()))
+    }
+
+    async fn begin_on_postgres(&self) -> Result<DatabaseTransaction, DbErr> {
+        let transaction = self.pool.begin().await?;
+        if let Some(settings) = &self.transaction_settings {
+            transaction.execute_unprepared(&format!("{READ_COMMITTED}; {settings}")).await?;
+        }
+        Ok(transaction)
     }
 }
 
@@ -75,7 +97,7 @@ pub(super) async fn retry<T, F: Future<Output = Result<T, DbErr>>>(
 /// Runs a statement in a transaction of its own.
 macro_rules! run {
     ($writer:expr, $method:ident, $statement:expr) => {
-        if $writer.groups.is_some() {
+        if $writer.groups.is_some() || $writer.transaction_settings.is_some() {
             let transaction = $writer.begin().await?;
             let done = transaction.$method($statement).await?;
             commit(transaction, done).await

@@ -10,12 +10,14 @@ use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Database, E
 use sea_orm::{ConnAcquireErr, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::limits::with_inlined_limits;
 use super::{charge, failed};
 use crate::budget::{Budget, Limit};
 use crate::db::PoolStatus;
+use crate::db::target::Source;
 use crate::error::is_disconnect;
 use crate::measure::UnderWay;
 
@@ -24,22 +26,30 @@ const MAX_IDLE: Duration = Duration::from_mins(10);
 
 /// A pool of connections to one type of database.
 pub(super) struct Connections<C: Connection> {
-    options: C::Options,
+    source: Source<C>,
     max: u32,
     /// The maximum time to wait for a connection to become free, to be opened, or to respond to a ping.
     max_wait: Duration,
     /// One permit per connection of the pool.
     permits: Arc<Semaphore>,
-    /// The idle connections and when they were last used, the most recent last.
-    idle: Mutex<Vec<(C, Instant)>>,
+    /// The idle connections, the most recently used last.
+    idle: Mutex<Vec<Idle<C>>>,
     /// The number of callers that wait for a connection.
     waiting: Gauge,
 }
 
+/// A connection that nobody uses.
+struct Idle<C> {
+    connection: C,
+    opened: Instant,
+    /// When it was last used.
+    since: Instant,
+}
+
 impl<C: Connection + 'static> Connections<C> {
-    pub(super) fn new(options: C::Options, max: u32, max_wait: Duration) -> Arc<Self> {
+    pub(super) fn new(source: Source<C>, max: u32, max_wait: Duration) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(max as usize));
-        Arc::new(Self { options, max, max_wait, permits, idle: Mutex::default(), waiting: Gauge::default() })
+        Arc::new(Self { source, max, max_wait, permits, idle: Mutex::default(), waiting: Gauge::default() })
     }
 
     /// Returns the state of the pool, with a name.
@@ -51,18 +61,17 @@ impl<C: Connection + 'static> Connections<C> {
         PoolStatus { name, max, open: (used + idle).min(max), idle, waiting }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(C, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle<C>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put_back(&self, connection: C) {
+    fn put_back(&self, connection: C, opened: Instant) {
         if !self.permits.is_closed() {
-            self.idle().push((connection, Instant::now()));
+            self.idle().push(Idle { connection, opened, since: Instant::now() });
         }
     }
 
     async fn acquire(self: &Arc<Self>) -> Result<PooledConnection<C>, DbErr> {
-        let timed_out = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
         let permit = if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             permit
         } else {
@@ -72,23 +81,34 @@ impl<C: Connection + 'static> Connections<C> {
                 .map_err(timed_out)?
                 .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?
         };
-        let idle = self.idle().pop().filter(|(_, since)| since.elapsed() < MAX_IDLE);
+        let (target_since, now) = (self.source.target.borrow().since, Instant::now());
+        let idle = self.idle().pop();
+        // A firewall or proxy may have dropped a connection that was idle for longer.
+        let idle = idle.filter(|idle| idle.since.elapsed() < MAX_IDLE && idle.opened >= target_since);
         let is_new = idle.is_none();
-        let connection = match idle {
-            Some((connection, _)) => connection,
-            // A firewall or proxy may have dropped a connection that was idle for longer.
-            None => timeout(self.max_wait, self.options.connect())
-                .await
-                .map_err(timed_out)?
-                .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?,
+        let (connection, opened) = match idle {
+            Some(idle) => (idle.connection, idle.opened),
+            None => (self.open().await?, now),
         };
         Ok(PooledConnection {
             connection: Some(connection),
+            opened,
             is_new,
             pool: Arc::clone(self),
             permit: Some(permit),
             is_done: false,
         })
+    }
+
+    async fn open(&self) -> Result<C, DbErr> {
+        let options = self.source.target.borrow().options.clone();
+        let opened = async {
+            let mut connection = options.connect().await?;
+            self.source.greeter.greet(&mut connection).await?;
+            Ok::<_, sqlx::Error>(connection)
+        };
+        let opened = timeout(self.max_wait, opened).await.map_err(timed_out)?;
+        opened.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))
     }
 
     /// Waits until no connection is in use. None can be used until the returned permit is dropped. `None` once the pool is closed.
@@ -100,12 +120,24 @@ impl<C: Connection + 'static> Connections<C> {
     pub(super) async fn close(&self) {
         self.permits.close();
         let idle = std::mem::take(&mut *self.idle());
-        for (connection, _) in idle {
-            if let Err(error) = connection.close().await {
+        for idle in idle {
+            if let Err(error) = idle.connection.close().await {
                 tracing::debug!(%error, "failed to close a connection cleanly");
             }
         }
     }
+}
+
+/// Waits for the outcome of a statement, which runs in a transaction of its own if there are statements to begin one.
+macro_rules! in_transaction {
+    ($pool:ident, $connection:ident, $run:expr) => {{
+        let Some(begin) = &$pool.source.begin else { return $run.await };
+        let mut transaction = $connection.begin_with(AssertSqlSafe(Arc::clone(begin))).await?;
+        let $connection = &mut *transaction;
+        let done = $run.await?;
+        transaction.commit().await?;
+        Ok(done)
+    }};
 }
 
 impl<C, D> Connections<C>
@@ -124,7 +156,7 @@ where
     ) -> Result<Vec<QueryResult>, DbErr> {
         loop {
             let mut connection = self.acquire().await?;
-            let outcome = rows(connection.get()?, statement.clone(), budget).await;
+            let outcome = self.run_all(connection.get()?, statement.clone(), budget).await;
             if let Some(done) = connection.settle(outcome) {
                 return done;
             }
@@ -134,7 +166,7 @@ where
     pub(super) async fn one(self: &Arc<Self>, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         loop {
             let mut connection = self.acquire().await?;
-            let outcome = connection.get()?.fetch_optional(query(statement.clone())).await;
+            let outcome = self.run_one(connection.get()?, statement.clone()).await;
             if let Some(done) = connection.settle(outcome) {
                 return Ok(done?.map(QueryResult::from));
             }
@@ -144,11 +176,28 @@ where
     pub(super) async fn execute(self: &Arc<Self>, statement: Statement) -> Result<ExecResult, DbErr> {
         loop {
             let mut connection = self.acquire().await?;
-            let outcome = connection.get()?.execute(query(statement.clone())).await;
+            let outcome = self.run_execute(connection.get()?, statement.clone()).await;
             if let Some(done) = connection.settle(outcome) {
                 return done.map(ExecResult::from);
             }
         }
+    }
+
+    async fn run_all(
+        &self,
+        connection: &mut C,
+        statement: Statement,
+        budget: Option<&Budget>,
+    ) -> Result<Vec<QueryResult>, sqlx::Error> {
+        in_transaction!(self, connection, rows(connection, statement, budget))
+    }
+
+    async fn run_one(&self, connection: &mut C, statement: Statement) -> Result<Option<D::Row>, sqlx::Error> {
+        in_transaction!(self, connection, connection.fetch_optional(query(statement)))
+    }
+
+    async fn run_execute(&self, connection: &mut C, statement: Statement) -> Result<D::QueryResult, sqlx::Error> {
+        in_transaction!(self, connection, connection.execute(query(statement)))
     }
 }
 
@@ -193,6 +242,7 @@ where
 /// A connection in use.
 struct PooledConnection<C: Connection + 'static> {
     connection: Option<C>,
+    opened: Instant,
     is_new: bool,
     pool: Arc<Connections<C>>,
     permit: Option<OwnedSemaphorePermit>,
@@ -221,19 +271,28 @@ impl<C: Connection + 'static> PooledConnection<C> {
 
 impl<C: Connection + 'static> Drop for PooledConnection<C> {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+        let (Some(mut connection), opened) = (self.connection.take(), self.opened) else { return };
         if self.is_done {
-            return self.pool.put_back(connection);
+            return self.pool.put_back(connection, opened);
+        }
+        if self.pool.source.begin.is_some() {
+            // The transaction may be open, whatever the connection knows of it.
+            return;
         }
         // The caller was cancelled, or the statement failed: the connection is kept if it still responds.
         let (pool, permit) = (Arc::clone(&self.pool), self.permit.take());
         tokio::spawn(async move {
             match timeout(pool.max_wait, connection.ping()).await {
-                Ok(Ok(())) => pool.put_back(connection),
+                Ok(Ok(())) => pool.put_back(connection, opened),
                 // If the database was restarted, the other idle connections are closed as well.
                 _ => pool.idle().clear(),
             }
             drop(permit);
         });
     }
+}
+
+/// Returns the error of a caller who has waited too long.
+fn timed_out(_: Elapsed) -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
 }
