@@ -162,7 +162,7 @@ impl App {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
         let server = postgres::server()?;
         let template = TEMPLATE.get_or_init(|| migrated(server)).await;
-        let url = server.fresh_database_from(template).await;
+        let url = postgres::maybe_pooled(server.fresh_database_from(template).await);
         let db = Db::open(&database(url, CONNECTIONS)).await.unwrap();
         Some(Self::serve(db, Arc::new(tempfile::tempdir().unwrap())).await)
     }

@@ -4,13 +4,14 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait as _, Database};
 
@@ -34,6 +35,9 @@ const WATCHDOG: &str = r#"
 "#;
 
 const PREFIX: &str = "roster-postgres-";
+
+/// The timeout for a connection pooler to accept connections.
+const STARTS_WITHIN: Duration = Duration::from_mins(1);
 
 const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
@@ -82,13 +86,58 @@ impl Postgres {
         let mut settings = fs::OpenOptions::new().append(true).open(server.data().join("postgresql.conf"))?;
         settings.write_all(SETTINGS.as_bytes())?;
         settings.write_all(lines.as_bytes())?;
+        server.start_on_free_port()?;
+        Ok(server)
+    }
+
+    /// Starts a standby that follows this server, on a port that is free, or that of a server that has ended.
+    #[allow(dead_code, reason = "only the tests of several hosts use it")]
+    pub fn start_standby(&self, port: Option<u16>) -> io::Result<Self> {
+        let programs = self.programs.clone();
+        let folder = new_folder(&programs)?;
+        let watchdog = watchdog(&programs, &folder).stdin(Stdio::piped()).spawn()?;
+        let mut standby = Self { programs, folder, port: 0, watchdog, databases: AtomicU32::new(0) };
+        run(as_user(standby.programs.join("pg_basebackup"))
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync", "--no-password"])
+            .arg(format!("--dbname={}", self.admin_url()))
+            .arg("--pgdata")
+            .arg(standby.data()))?;
+        match port {
+            Some(port) => {
+                standby.port = port;
+                standby.start_here()?;
+            }
+            None => standby.start_on_free_port()?,
+        }
+        Ok(standby)
+    }
+
+    /// Makes a standby a server that accepts writes.
+    #[allow(dead_code, reason = "only the tests of several hosts use it")]
+    pub fn promote(&self) -> io::Result<()> {
+        self.pg_ctl(&["promote", "--wait"])
+    }
+
+    /// Ends the server at once, as a crash would.
+    #[allow(dead_code, reason = "only the tests of several hosts use it")]
+    pub fn stop(&self) -> io::Result<()> {
+        self.pg_ctl(&["stop", "--mode=immediate"])
+    }
+
+    /// The port of the server.
+    #[allow(dead_code, reason = "only the tests of several hosts use it")]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn start_on_free_port(&mut self) -> io::Result<()> {
         // Another process may take the port before the server binds it.
         let mut attempts = 5;
         loop {
-            server.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-            match server.start_here() {
+            self.port = free_port()?;
+            match self.start_here() {
                 Err(_) if attempts > 1 => attempts -= 1,
-                outcome => return outcome.map(|()| server),
+                outcome => return outcome,
             }
         }
     }
@@ -145,6 +194,82 @@ impl Drop for Postgres {
         drop(self.watchdog.stdin.take());
         let _ = self.watchdog.wait();
     }
+}
+
+/// `PgBouncer` in front of a server, on a free port of 127.0.0.1. Dropping it ends it.
+pub struct Pooler {
+    mode: String,
+    port: u16,
+    watchdog: Child,
+}
+
+/// Runs `PgBouncer` until the test process has ended or dropped it (the input then ends).
+const POOLER_WATCHDOG: &str = r#"
+    PATH=$PATH:/usr/sbin
+    pgbouncer --quiet "$1/pgbouncer.ini" &
+    read -r _
+    kill "$!"
+    wait
+    rm -rf "$1"
+"#;
+
+impl Pooler {
+    /// Starts it in a mode, `session` or `transaction`, with up to `connections` to each database.
+    pub fn start(server: &Postgres, mode: &str, connections: usize) -> io::Result<Self> {
+        let (folder, port) = (new_folder(&server.programs)?, free_port()?);
+        fs::write(folder.join("users"), "\"roster\" \"\"\n")?;
+        let settings = format!(
+            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\n\
+             default_pool_size = {connections}\nmax_client_conn = 1000\nserver_idle_timeout = 5\n",
+            server.port,
+            folder.join("users").display()
+        );
+        fs::write(folder.join("pgbouncer.ini"), settings)?;
+        let mut watchdog = as_user("sh");
+        watchdog.args(["-c", POOLER_WATCHDOG, "sh"]).arg(&folder);
+        watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let pooler = Self { mode: mode.to_owned(), port, watchdog: watchdog.spawn()? };
+        let end = Instant::now() + STARTS_WITHIN;
+        while let Err(error) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+            if Instant::now() > end {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(pooler)
+    }
+
+    /// The URL of a database of the server, through the pooler.
+    pub fn url(&self, url: &str) -> String {
+        let database = url.rsplit('/').next().unwrap_or_default();
+        format!("postgres://roster@127.0.0.1:{}/{database}?pooler={}", self.port, self.mode)
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        let _ = self.watchdog.wait();
+    }
+}
+
+/// The URL of a database of the shared server: through `PgBouncer` if `ROSTER_TEST_POOLER` names its mode.
+pub fn maybe_pooled(url: String) -> String {
+    static POOLER: OnceLock<Option<Pooler>> = OnceLock::new();
+    let pooler = POOLER.get_or_init(|| {
+        let mode = std::env::var("ROSTER_TEST_POOLER").ok()?;
+        let connections = if mode == "session" { 30 } else { 4 };
+        Some(Pooler::start(server()?, &mode, connections).unwrap_or_else(|error| panic!("no PgBouncer: {error}")))
+    });
+    match pooler {
+        Some(pooler) => pooler.url(&url),
+        None => url,
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// The folder of initdb, `pg_ctl` and postgres: the one in PATH, or Debian's newest.

@@ -59,8 +59,12 @@ impl Sandbox {
 
     /// With an empty PostgreSQL database. None if PostgreSQL is not installed.
     pub async fn on_postgres() -> Option<Self> {
-        let database = Some(postgres::server()?.fresh_database().await);
-        Some(Self { database, ..Self::on_sqlite() })
+        Some(Self::on_database(postgres::maybe_pooled(postgres::server()?.fresh_database().await)))
+    }
+
+    /// With a database of PostgreSQL that exists.
+    pub fn on_database(url: String) -> Self {
+        Self { database: Some(url), ..Self::on_sqlite() }
     }
 
     /// A path in the folder.
