@@ -77,7 +77,7 @@ async fn use_every_day(sandbox: Sandbox) {
     let late = three.caller(root.token.as_deref());
     let data = late.data("{ searchUsers(query: \"ann\") { totalCount } }", json!({})).await;
     assert_eq!(data["searchUsers"]["totalCount"], json!(USERS));
-    for command in [&["audit", "verify"][..], &["doctor"], &["export", "users.ndjson"]] {
+    for command in [&["audit", "verify"][..], &["doctor"], &["export", "--output", "users.ndjson"]] {
         let done = sandbox.run(command).await;
         assert_eq!(done.code, 0, "{command:?}: {}{}", done.out, done.err);
     }
