@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::hosts::{Pooler, Servers};
 use super::primary::Primary;
-use super::target::{Greeter, Greeting, Source, Target};
+use super::target::{Initializer, SessionSetup, Source, Target};
 use super::{DatabaseSettings, DatabaseTimeouts, Reader, StatementCounter};
 use crate::error::Error;
 
@@ -40,22 +40,22 @@ pub(super) async fn connect(settings: &DatabaseSettings, meter: &StatementCounte
     let pooler = servers.pooler;
     servers.hosts = servers.hosts.into_iter().map(|options| tuned(options, timeouts, pooler)).collect();
     let by_session = (pooler == Some(Pooler::Session)).then(|| session_settings(timeouts).into());
-    let greeting = Greeting { settings: by_session, only_writable: servers.only_writable };
+    let setup = SessionSetup { settings: by_session, only_writable: servers.only_writable };
     let transaction_settings: Option<Arc<str>> =
         (pooler == Some(Pooler::Transaction)).then(|| transaction_settings(timeouts).into());
 
-    let found = Primary::find(servers.hosts, greeting.clone(), timeouts.acquire).await;
+    let found = Primary::find(servers.hosts, setup.clone(), timeouts.acquire).await;
     let (primary, watched) = found.map_err(explain)?;
     let reader = |most: u32| {
         let begin = transaction_settings.as_ref().map(|set| format!("BEGIN; {READ_COMMITTED}; {set}").into());
-        let source = Source { target: primary.target(), greeter: Box::new(greeting.clone()), begin };
+        let source = Source { target: primary.target(), initializer: Box::new(setup.clone()), begin };
         Reader::postgres(source, most, timeouts, meter.clone())
     };
     let (reader, background) = (reader(settings.connections), reader(settings.connections.div_ceil(2)));
     check_encoding(&reader, pooler).await.map_err(explain)?;
-    let pool = pool(settings, &greeting, primary.target());
+    let pool = pool(settings, &setup, primary.target());
     let primary = Arc::new(primary);
-    let is_followed = greeting.only_writable;
+    let is_followed = setup.only_writable;
     if is_followed {
         tokio::spawn(Primary::follow(Arc::downgrade(&primary), pool.clone(), watched));
     }
@@ -66,17 +66,17 @@ pub(super) async fn connect(settings: &DatabaseSettings, meter: &StatementCounte
 /// Returns the pool of the connections for transactions.
 fn pool(
     settings: &DatabaseSettings,
-    greeting: &Greeting,
+    setup: &SessionSetup,
     target: watch::Receiver<Target<PgConnectOptions>>,
 ) -> sqlx::PgPool {
-    let (greeting, options) = (greeting.clone(), target.borrow().options.clone());
+    let (setup, options) = (setup.clone(), target.borrow().options.clone());
     PgPoolOptions::new()
         .max_connections(settings.connections)
         .acquire_timeout(settings.timeouts.acquire)
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
-            let greeting = greeting.clone();
-            Box::pin(async move { greeting.greet(connection).await })
+            let setup = setup.clone();
+            Box::pin(async move { setup.initialize(connection).await })
         })
         .before_acquire(move |connection, metadata| {
             let is_current = target.borrow().since.elapsed() >= metadata.age;

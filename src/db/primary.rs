@@ -12,7 +12,7 @@ use sea_orm::{DbErr, RuntimeErr};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::target::{Greeter, Greeting, Target, is_writable};
+use super::target::{Initializer, SessionSetup, Target, is_writable};
 use crate::error::{is_disconnect, is_read_only};
 use crate::repeated::Repeated;
 
@@ -24,12 +24,12 @@ const PAUSE_AFTER_SEARCH: Duration = Duration::from_millis(100);
 /// The hosts of a database, and the one of them that is used.
 pub(super) struct Primary {
     hosts: Vec<PgConnectOptions>,
-    greeting: Greeting,
+    setup: SessionSetup,
     /// The maximum time that opening a connection and its first statements may take.
     max_wait: Duration,
     target: watch::Sender<Target<PgConnectOptions>>,
     /// Wakes the check of the server after an error.
-    doubted: Notify,
+    check_now: Notify,
 }
 
 impl fmt::Debug for Primary {
@@ -44,20 +44,20 @@ impl Primary {
     /// writes is not connected to.
     pub(super) async fn find(
         hosts: Vec<PgConnectOptions>,
-        greeting: Greeting,
+        setup: SessionSetup,
         max_wait: Duration,
     ) -> Result<(Self, Option<PgConnection>), DbErr> {
         let (options, connection) = match hosts.as_slice() {
             [] => return Err(DbErr::Custom("the URL of the database has no host".to_owned())),
-            [first, ..] if !greeting.only_writable => (first.clone(), None),
+            [first, ..] if !setup.only_writable => (first.clone(), None),
             hosts => {
-                let found = first_writable(hosts, &greeting, max_wait).await;
+                let found = first_writable(hosts, &setup, max_wait).await;
                 let found = found.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?;
                 (found.0, Some(found.1))
             }
         };
         let (target, _) = watch::channel(Target::new(options));
-        Ok((Self { hosts, greeting, max_wait, target, doubted: Notify::new() }, connection))
+        Ok((Self { hosts, setup, max_wait, target, check_now: Notify::new() }, connection))
     }
 
     /// Returns the server that connections are opened to.
@@ -66,9 +66,9 @@ impl Primary {
     }
 
     /// Has the server checked at once if an error says that it is gone, or has become read-only.
-    pub(super) fn doubt(&self, error: &DbErr) {
+    pub(super) fn check_after(&self, error: &DbErr) {
         if is_disconnect(error) || is_read_only(error) {
-            self.doubted.notify_one();
+            self.check_now.notify_one();
         }
     }
 
@@ -76,11 +76,11 @@ impl Primary {
     pub(super) async fn follow(primary: Weak<Self>, pool: PgPool, mut watched: Option<PgConnection>) {
         let failures = Repeated::new();
         while let Some(primary) = primary.upgrade() {
-            let is_doubted = timeout(PAUSE, primary.doubted.notified()).await.is_ok();
+            let is_urgent = timeout(PAUSE, primary.check_now.notified()).await.is_ok();
             if pool.is_closed() {
                 return;
             }
-            if !is_doubted
+            if !is_urgent
                 && let Some(connection) = &mut watched
                 && matches!(timeout(primary.max_wait, is_writable(connection)).await, Ok(Ok(true)))
             {
@@ -93,7 +93,7 @@ impl Primary {
 
     /// Finds the server that accepts writes now, and has all connections replaced. Returns a connection to it.
     async fn search(&self, pool: &PgPool, failures: &Repeated) -> Option<PgConnection> {
-        match first_writable(&self.hosts, &self.greeting, self.max_wait).await {
+        match first_writable(&self.hosts, &self.setup, self.max_wait).await {
             Ok((options, connection)) => {
                 tracing::info!(host = options.get_host(), port = options.get_port(), "connecting to the database anew");
                 pool.set_connect_options(options.clone());
@@ -114,12 +114,12 @@ impl Primary {
 /// Connects to all hosts, and returns the first in their order that accepts writes.
 async fn first_writable(
     hosts: &[PgConnectOptions],
-    greeting: &Greeting,
+    setup: &SessionSetup,
     max_wait: Duration,
 ) -> Result<(PgConnectOptions, PgConnection), sqlx::Error> {
     let mut attempts = FuturesOrdered::new();
     for options in hosts {
-        attempts.push_back(open(options, greeting, max_wait));
+        attempts.push_back(open(options, setup, max_wait));
     }
     let mut last_error = sqlx::Error::PoolClosed;
     while let Some(attempt) = attempts.next().await {
@@ -133,12 +133,12 @@ async fn first_writable(
 
 async fn open<'o>(
     options: &'o PgConnectOptions,
-    greeting: &Greeting,
+    setup: &SessionSetup,
     max_wait: Duration,
 ) -> Result<(&'o PgConnectOptions, PgConnection), sqlx::Error> {
     let opened = async {
         let mut connection = options.connect().await?;
-        greeting.greet(&mut connection).await?;
+        setup.initialize(&mut connection).await?;
         Ok::<_, sqlx::Error>((options, connection))
     };
     timeout(max_wait, opened).await.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))

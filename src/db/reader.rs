@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use self::pool::Connections;
-use super::target::{NoGreeting, Source, Target};
+use super::target::{NoInitialization, Source, Target};
 use super::transaction::SeenGroup;
 use super::{DatabaseTimeouts, PoolStatus, StatementCounter};
 use crate::budget::{Budget, Limit};
@@ -63,7 +63,7 @@ impl Reader {
         meter: StatementCounter,
     ) -> Self {
         let (_, target) = watch::channel(Target::new(options.disable_statement_logging()));
-        let source = Source { target, greeter: Box::new(NoGreeting), begin: None };
+        let source = Source { target, initializer: Box::new(NoInitialization), begin: None };
         let connections = Connections::new(source, most, timeouts.acquire);
         Self::new(Pool::Sqlite(connections), most, timeouts, meter)
     }

@@ -25,31 +25,31 @@ impl<O> Target<O> {
 /// The source of the connections for reading.
 pub(super) struct Source<C: Connection> {
     pub(super) target: watch::Receiver<Target<C::Options>>,
-    pub(super) greeter: Box<dyn Greeter<C>>,
+    pub(super) initializer: Box<dyn Initializer<C>>,
     /// The statements that begin a transaction, if each statement runs in one of its own.
     pub(super) begin: Option<Arc<str>>,
 }
 
 /// Prepares new connections.
 #[async_trait::async_trait]
-pub(super) trait Greeter<C>: Send + Sync {
+pub(super) trait Initializer<C>: Send + Sync {
     /// Prepares a new connection. If that fails, the connection is not used.
-    async fn greet(&self, connection: &mut C) -> Result<(), sqlx::Error>;
+    async fn initialize(&self, connection: &mut C) -> Result<(), sqlx::Error>;
 }
 
 /// Leaves connections as they are.
-pub(super) struct NoGreeting;
+pub(super) struct NoInitialization;
 
 #[async_trait::async_trait]
-impl Greeter<SqliteConnection> for NoGreeting {
-    async fn greet(&self, _: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+impl Initializer<SqliteConnection> for NoInitialization {
+    async fn initialize(&self, _: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         Ok(())
     }
 }
 
 /// What is done with a new connection to PostgreSQL.
 #[derive(Clone, Debug)]
-pub(super) struct Greeting {
+pub(super) struct SessionSetup {
     /// The statements that set the parameters of the session, if they cannot be sent at its start.
     pub(super) settings: Option<Arc<str>>,
     /// Whether the server must accept writes.
@@ -57,8 +57,8 @@ pub(super) struct Greeting {
 }
 
 #[async_trait::async_trait]
-impl Greeter<PgConnection> for Greeting {
-    async fn greet(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+impl Initializer<PgConnection> for SessionSetup {
+    async fn initialize(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         if let Some(settings) = &self.settings {
             Executor::execute(&mut *connection, AssertSqlSafe(Arc::clone(settings))).await?;
         }

@@ -59,7 +59,7 @@ impl Transaction {
     }
 
     /// Returns the transaction with the server to be checked after an error.
-    pub(super) fn on(self, primary: Option<Arc<Primary>>) -> Self {
+    pub(super) fn checking(self, primary: Option<Arc<Primary>>) -> Self {
         Self { primary, ..self }
     }
 
@@ -81,7 +81,7 @@ impl Transaction {
         }
         match self.kind {
             Kind::Own(inner, commits) => {
-                inner.commit().await.inspect_err(|error| doubt(self.primary.as_deref(), error))?;
+                inner.commit().await.inspect_err(|error| check_after(self.primary.as_deref(), error))?;
                 commits.send_modify(|commits| *commits += 1);
                 Ok(())
             }
@@ -127,7 +127,7 @@ impl Transaction {
             }
             Err(error) => {
                 self.has_failed.store(true, Ordering::Relaxed);
-                doubt(self.primary.as_deref(), error);
+                check_after(self.primary.as_deref(), error);
             }
         }
         outcome
@@ -158,9 +158,9 @@ impl ConnectionTrait for Transaction {
 }
 
 /// Has the server checked after an error.
-fn doubt(primary: Option<&Primary>, error: &DbErr) {
+fn check_after(primary: Option<&Primary>, error: &DbErr) {
     if let Some(primary) = primary {
-        primary.doubt(error);
+        primary.check_after(error);
     }
 }
 

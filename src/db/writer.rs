@@ -64,11 +64,11 @@ impl Writer {
         }
         let inner = retry(self.connections, || self.begin_on_postgres()).await.inspect_err(|error| {
             if let Some(primary) = &self.primary {
-                primary.doubt(error);
+                primary.check_after(error);
             }
         })?;
         let transaction = Transaction::new(inner, self.commits.clone());
-        Ok(transaction.recording(self.changed.clone()).on(self.primary.clone()))
+        Ok(transaction.recording(self.changed.clone()).checking(self.primary.clone()))
     }
 
     async fn begin_on_postgres(&self) -> Result<DatabaseTransaction, DbErr> {

@@ -104,7 +104,7 @@ impl<C: Connection + 'static> Connections<C> {
         let options = self.source.target.borrow().options.clone();
         let opened = async {
             let mut connection = options.connect().await?;
-            self.source.greeter.greet(&mut connection).await?;
+            self.source.initializer.initialize(&mut connection).await?;
             Ok::<_, sqlx::Error>(connection)
         };
         let opened = timeout(self.max_wait, opened).await.map_err(timed_out)?;
