@@ -2,6 +2,7 @@
 
 use async_graphql::MaybeUndefined::Undefined;
 use chrono::TimeDelta;
+use roster::auth::key_ring::KeyRing;
 use roster::auth::server_key::Key;
 use roster::entity::audit_event::{self, AuditAction};
 use roster::entity::mail;
@@ -82,9 +83,9 @@ on_every_database! {
             app.create(name, app.license, UserFields::default(), Undefined).await;
         }
         let candidates = never_invited::candidates(&app.db, app.license, None).await.unwrap();
-        let (key, count) = (Key::from(KEY), candidates.len() as u64);
+        let (keys, count) = (KeyRing::from(Key::from(KEY)), candidates.len() as u64);
         assert!(count >= 3, "{candidates:?}");
-        let queue = MailQueue { key: &key, language: Language::English };
+        let queue = MailQueue { keys: &keys, language: Language::English };
         let invite = async || {
             let mut times = SendingTimes::new(60);
             never_invited::invite(&app.db, queue, &candidates, &mut times).await.unwrap()

@@ -150,6 +150,7 @@ async fn parallel_writes_are_sealed_in_the_order_of_their_commits() {
                     expected_version: None,
                     name: Given(format!("Name {n}.{m}")),
                     description: Undefined,
+                    external_references: Undefined,
                     dry_run: false,
                 };
                 roster::group::update(&db, &viewer, input).await.unwrap();
