@@ -5,42 +5,11 @@
   // GraphiQL's tabs and history go to the same place, because people write passwords into mutations.
   const storage = window.sessionStorage;
   const TOKEN = "roster:token";
+  // The viewers between whom a link lets the person switch: [{ token, viewer }].
+  const VIEWERS = "roster:viewers";
+  const MAX_VIEWERS = 10;
 
-  const FIRST_QUERY = `# Welcome to Roster.
-#
-#   Sign in       with the bar above
-#   Run           Ctrl-Enter, or the button
-#   Suggestions   Ctrl-Space
-#   All fields    the book on the left
-#   Changes       subscription { changes { kind type nodeId } }
-#   Of users      subscription { userChanged { kind user { fullName } } }
-
-query FirstLook {
-  # The user who is signed in.
-  viewer {
-    fullName
-    role
-  }
-
-  # The first five users that you can see.
-  # For more, add pageInfo { endCursor },
-  # and give that as users(first: 5, after: "…").
-  users(first: 5) {
-    totalCount
-    nodes {
-      fullName
-      email
-      institution {
-        name
-      }
-      groups {
-        name
-      }
-    }
-  }
-}
-`;
-  const VIEWER = "query Viewer { viewer { fullName role } }";
+  const VIEWER = "query Viewer { viewer { id fullName role isStaff adminRights { isSuperuser isAdmin } } }";
   const LOGIN = "mutation SignIn($input: LoginInput!) { login(input: $input) { success message token user { fullName } errors { message } } }";
   const LOGOUT = "mutation SignOut { logout { success } }";
 
@@ -59,8 +28,10 @@ query FirstLook {
   const element = (id) => document.getElementById(id);
   const root = ReactDOM.createRoot(element("graphiql"));
   let hasSchema = false;
-  // The token of the link that led here, until the person has said whether to sign in with it.
+  // The viewers of the link that led here, until the person has said whether to sign in.
   let offered = null;
+  let current = null;
+  const listeners = new Set();
 
   // ---- the bar
 
@@ -77,19 +48,53 @@ query FirstLook {
     if (line.classList.contains(about)) line.hidden = true;
   }
 
+  function setViewer(viewer) {
+    current = viewer && { ...viewer, rank: rank(viewer) };
+    listeners.forEach((listener) => listener());
+  }
+
   function showSignedOut() {
+    setViewer(null);
+    showViewers();
     element("who").textContent = "Not signed in";
     element("signed-out").hidden = offered !== null;
     element("sign-out").hidden = true;
   }
 
+  function rank({ role, isStaff, adminRights }) {
+    if (adminRights?.isSuperuser) return "superuser";
+    if (role === "USER" && (isStaff || adminRights?.isAdmin)) return "admin";
+    return role.toLowerCase().replaceAll("_", " ");
+  }
+
   function named(viewer) {
     const name = document.createElement("strong");
     name.textContent = viewer.fullName;
-    return [name, ` (${viewer.role.toLowerCase().replaceAll("_", " ")})`];
+    return [name, ` (${rank(viewer)})`];
+  }
+
+  const option = ({ viewer }, index) => new Option(`${viewer.fullName} (${rank(viewer)})`, index);
+
+  function storedViewers() {
+    return JSON.parse(storage.getItem(VIEWERS) ?? "[]");
+  }
+
+  function storeViewers(viewers) {
+    if (viewers.length > 0) storage.setItem(VIEWERS, JSON.stringify(viewers));
+    else storage.removeItem(VIEWERS);
+  }
+
+  function showViewers() {
+    const viewers = storedViewers();
+    const select = element("viewers");
+    select.replaceChildren(...viewers.map(option));
+    select.selectedIndex = viewers.findIndex(({ token }) => token === storage.getItem(TOKEN));
+    element("view-as").hidden = viewers.length === 0;
   }
 
   function showSignedIn(viewer) {
+    setViewer(viewer ?? null);
+    showViewers();
     element("who").replaceChildren(...(viewer ? ["Signed in as ", ...named(viewer)] : ["Using a token"]));
     element("signed-out").hidden = true;
     element("sign-out").hidden = false;
@@ -107,7 +112,7 @@ query FirstLook {
   // ---- asking the server
 
   // Always answers as GraphQL does, { data, errors }; whatever goes wrong on the way is said in errors and in the bar.
-  async function ask(request, { token = storage.getItem(TOKEN), headers } = {}) {
+  async function ask(request, { token = storage.getItem(TOKEN), headers, form } = {}) {
     const failed = (message) => {
       notice(message, "connection bad");
       return { errors: [{ message }] };
@@ -117,7 +122,7 @@ query FirstLook {
     try {
       sent = new Headers(headers);
       sent.set("Accept", "application/graphql-response+json, application/json");
-      sent.set("Content-Type", "application/json");
+      sent.set(...(form ? ["GraphQL-Require-Preflight", "1"] : ["Content-Type", "application/json"]));
       if (token && !sent.has("Authorization")) sent.set("Authorization", bearer);
     } catch (error) {
       return failed(`These headers cannot be sent. ${error.message}`);
@@ -131,7 +136,7 @@ query FirstLook {
         cache: "no-store",
         signal: AbortSignal.timeout(DEADLINE_MS),
         headers: sent,
-        body: JSON.stringify(request),
+        body: form ?? JSON.stringify(request),
       });
       body = await response.text();
     } catch (error) {
@@ -149,6 +154,18 @@ query FirstLook {
     } catch {
       return failed(`The answer is not JSON (HTTP status ${response.status}).`);
     }
+  }
+
+  // Sends what the editor has, with the chosen file if the operation takes one.
+  async function send(request, options) {
+    const path = roster.upload.path(roster.schema(), options?.documentAST, request.operationName);
+    const file = path && roster.upload.file();
+    const form = file ? roster.upload.form(request, path, file) : undefined;
+    const answer = await ask(request, { headers: options?.headers, form });
+    settle("upload");
+    settle("sharing");
+    if (path && !file) notice(`Sent without a file. Choose one under File upload for ${path}.`, "upload");
+    return answer;
   }
 
   const faults = (answer) => (answer.errors ?? []).map((error) => error.message).join(" ");
@@ -178,6 +195,7 @@ query FirstLook {
 
   function forget() {
     settle("account");
+    storeViewers(storedViewers().filter(({ token }) => token !== storage.getItem(TOKEN)));
     storage.removeItem(TOKEN);
     showSignedOut();
     show();
@@ -191,12 +209,13 @@ query FirstLook {
     if (answer.errors) notice(faults(answer), "account bad");
   }
 
-  async function keep(token) {
+  async function keep(token, viewers = []) {
     settle("account");
     if (!isToken(token)) {
       notice(NO_TOKEN, "account bad");
       return;
     }
+    storeViewers(viewers);
     storage.setItem(TOKEN, token);
     await greet();
     show();
@@ -224,39 +243,52 @@ query FirstLook {
   }
 
   // A link that somebody else made must not sign anybody in unasked: what is written then is written as another user.
-  async function offer(token) {
-    if (!isToken(token)) {
+  async function offer(tokens) {
+    if (!tokens.every(isToken)) {
       notice(NO_TOKEN, "account bad");
       return;
     }
-    if (token === storage.getItem(TOKEN)) return;
-    const answer = await ask({ query: VIEWER, operationName: "Viewer" }, { token });
-    const viewer = answer.data?.viewer;
-    if (!viewer) {
-      if (answer.errors?.[0]?.extensions) notice(ENDED_LINK, "account bad");
+    if (tokens.length === 1 && tokens[0] === storage.getItem(TOKEN)) return;
+    const answers = await Promise.all(tokens.slice(0, MAX_VIEWERS).map(async (token) => {
+      const { data, errors } = await ask({ query: VIEWER, operationName: "Viewer" }, { token });
+      return { token, viewer: data?.viewer, isRefused: Boolean(errors?.[0]?.extensions) };
+    }));
+    const viewers = answers.filter(({ viewer }) => viewer).map(({ token, viewer }) => ({ token, viewer }));
+    if (viewers.length === 0) {
+      if (answers.some(({ isRefused }) => isRefused)) notice(ENDED_LINK, "account bad");
       return;
     }
-    offered = token;
-    element("offered").replaceChildren("This link signs you in as ", ...named(viewer));
+    showOffer(viewers);
+  }
+
+  function showOffer(viewers) {
+    offered = viewers;
+    const isOne = viewers.length === 1;
+    element("offered").replaceChildren("This link signs you in as ", ...(isOne ? named(viewers[0].viewer) : []));
+    element("offered-viewers").replaceChildren(...viewers.map(option));
+    element("offered-viewers").hidden = isOne;
     element("offer").hidden = false;
     element("signed-out").hidden = true;
   }
 
-  // The token to sign in with, if the person wants to.
+  // The viewers to sign in as, if the person wants to.
   function endOffer() {
-    const token = offered;
+    const viewers = offered;
     offered = null;
     element("offer").hidden = true;
     element("signed-out").hidden = !element("sign-out").hidden;
-    return token;
+    return viewers;
   }
 
-  // `roster demo` prints links with a token in the fragment, which no server and no log ever sees.
-  function tokenFromAddress() {
-    const token = new URLSearchParams(location.hash.slice(1)).get("token");
-    if (token === null) return null;
+  // `roster demo` prints links with tokens in the fragment, which no server and no log ever sees. A link that shares a document
+  // has it there too; it is shown and never run.
+  function readAddress() {
+    const parameters = new URLSearchParams(location.hash.slice(1));
+    const [tokens, query] = [parameters.getAll("token").map((token) => token.trim()), parameters.get("query")];
+    if (tokens.length === 0 && query === null) return;
     history.replaceState(null, "", location.pathname + location.search);
-    return token.trim();
+    if (query !== null) roster.open(query, parameters.get("variables") ?? "");
+    if (tokens.length > 0) offer(tokens);
   }
 
   const isToken = (text) => /^[!-~]+$/.test(text);
@@ -276,14 +308,17 @@ query FirstLook {
   });
   element("offer").addEventListener("submit", (event) => {
     event.preventDefault();
-    busy(event.submitter, () => keep(endOffer()));
+    const chosen = element("offered-viewers").selectedIndex;
+    const viewers = endOffer();
+    busy(event.submitter, () => keep(viewers[chosen].token, viewers.length > 1 ? viewers : []));
   });
   element("decline").addEventListener("click", endOffer);
   element("sign-out").addEventListener("click", (event) => busy(event.currentTarget, signOut));
-  window.addEventListener("hashchange", () => {
-    const token = tokenFromAddress();
-    if (token !== null) offer(token);
+  element("viewers").addEventListener("change", (event) => {
+    const viewers = storedViewers();
+    keep(viewers[event.target.selectedIndex].token, viewers);
   });
+  window.addEventListener("hashchange", readAddress);
 
   // ---- GraphiQL
 
@@ -291,25 +326,35 @@ query FirstLook {
   function show() {
     if (hasSchema) return;
     root.render(React.createElement(GraphiQL, {
-      fetcher: (request, options) => (isSubscription(request, options) ? follow : ask)(request, options),
+      fetcher: (request, options) => (isSubscription(request, options) ? follow : send)(request, options),
       storage,
-      defaultQuery: FIRST_QUERY,
+      defaultQuery: roster.firstQuery,
       defaultEditorToolsVisibility: false,
       inputValueDeprecation: true,
       schemaDescription: true,
       shouldPersistHeaders: false,
       showPersistHeadersSettings: false,
       onSchemaChange: () => { hasSchema = true; },
-    }));
+      plugins: roster.plugins,
+    }, roster.toolbar()));
   }
 
-  const given = tokenFromAddress();
+  Object.assign(roster, {
+    notice,
+    viewer: () => current,
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    tokens: () => [storage.getItem(TOKEN), ...storedViewers().map(({ token }) => token)].filter(Boolean),
+  });
+
   if (storage.getItem(TOKEN)) {
     element("who").textContent = "Signing in …";
     greet();
   } else {
     showSignedOut();
   }
-  if (given !== null) offer(given);
+  readAddress();
   show();
 })();

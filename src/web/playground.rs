@@ -1,4 +1,4 @@
-//! The playground: `GraphiQL` and a bar for signing in, embedded in the binary.
+//! The playground: `GraphiQL` with panels of our own and a bar for signing in, embedded in the binary.
 
 use std::io::Read;
 
@@ -15,7 +15,7 @@ const PAGE: &str = include_str!("../../playground/index.html");
 
 /// The documents that the page itself sends, such as the one that signs in.
 pub const DOCUMENTS: [&str; 3] = [
-    "query Viewer { viewer { fullName role } }",
+    "query Viewer { viewer { id fullName role isStaff adminRights { isSuperuser isAdmin } } }",
     "mutation SignIn($input: LoginInput!) { login(input: $input) { success message token user { fullName } errors { message } } }",
     "mutation SignOut { logout { success } }",
 ];
@@ -46,15 +46,21 @@ macro_rules! file {
 }
 
 /// The files; `playground/README.md` says where they come from.
-static FILES: [File; 8] = [
+static FILES: [File; 14] = [
+    file!("examples.js", JS),
+    file!("explorer.css", CSS),
+    file!("explorer.umd.js", JS),
+    file!("export.js", JS),
     file!("graphiql.min.css", CSS),
     file!("graphiql.min.js", JS),
     file!("icon.svg", "image/svg+xml"),
     file!("licenses.txt", "text/plain; charset=utf-8"),
+    file!("panels.js", JS),
     file!("playground.css", CSS),
     file!("playground.js", JS),
     file!("react-dom.production.min.js", JS),
     file!("react.production.min.js", JS),
+    file!("upload.js", JS),
 ];
 
 /// The link to the reference of the schema.

@@ -62,6 +62,17 @@ impl Browser {
         self.command("/window/rect", json!({ "width": width, "height": height })).await;
     }
 
+    /// Shows the pages as a phone of this width and height does: a window is never narrower than 500 pixels.
+    pub async fn show_as_phone(&self, width: u32, height: u32) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
+        self.command("/goog/cdp/execute", json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": metrics }))
+            .await;
+    }
+
+    pub async fn reload(&self) {
+        self.command("/refresh", json!({})).await;
+    }
+
     /// Runs the body of a function in the page and returns its result.
     pub async fn run(&self, script: &str) -> Value {
         self.command("/execute/sync", json!({ "script": script, "args": [] })).await

@@ -1,5 +1,13 @@
 //! The playground in a real browser, with every other host blocked.
 
+mod code;
+mod examples;
+mod phone;
+mod sharing;
+mod tabs;
+mod upload;
+mod viewers;
+
 use async_graphql::MaybeUndefined::{self, Value as Given};
 use roster::entity::user::{Role, UserFields};
 
@@ -27,6 +35,27 @@ async fn sign_in_by_link(browser: &Browser, app: &App, token: &str) {
     browser.see("#offer", "This link signs you in as Ada Tester (license admin)").await;
     browser.click("#offer button").await;
     browser.see(WHO, "Signed in as Ada Tester (license admin)").await;
+}
+
+/// The editor of documents, as an expression of the page.
+const EDITOR: &str = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror";
+
+/// The editor of variables.
+const VARIABLES: &str = "document.querySelector('.graphiql-editor-tool .CodeMirror').CodeMirror";
+
+/// Waits until tabs with these titles are open; a title follows its document a little later.
+async fn see_tabs(browser: &Browser, titles: &[&str]) {
+    let shown = "JSON.stringify([...document.querySelectorAll('.graphiql-tab-button')].map(tab => tab.textContent))";
+    browser.see_true(&format!("return {shown} === {}", json!(json!(titles).to_string()))).await;
+}
+
+/// Opens a document with variables in the playground, and waits until GraphiQL has read it and the schema.
+async fn show(browser: &Browser, operation: &str, query: &str, variables: &serde_json::Value) {
+    browser.see(".graphiql-container", "Variables").await;
+    let variables = serde_json::to_string_pretty(variables).unwrap();
+    browser.run(&format!("roster.open({}, {})", json!(query), json!(variables))).await;
+    let is_read = format!("return Boolean(roster.schema()) && {EDITOR}.operationName === {}", json!(operation));
+    browser.see_true(&is_read).await;
 }
 
 #[tokio::test]
@@ -150,9 +179,8 @@ async fn changes_are_shown_while_a_subscription_runs() {
     let position = ada.data("{ changes { position } }", json!({})).await["changes"]["position"].clone();
     let query =
         format!("subscription Follow {{ changes(after: {position}) {{ kind node {{ ... on Group {{ name }} }} }} }}");
-    let editor = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror";
-    let write = format!("{editor}.setValue({})", json!(query));
-    let is_read = format!("return {editor}.operationName === 'Follow'");
+    let write = format!("{EDITOR}.setValue({})", json!(query));
+    let is_read = format!("return {EDITOR}.operationName === 'Follow'");
     browser.open(&app.url()).await;
     browser.see(".graphiql-container", "FirstLook").await;
     browser.run(&write).await;
@@ -247,4 +275,20 @@ async fn the_page_allows_no_other_hosts_and_its_files_are_cached() {
             "{accepted}: {sent:?}, {length} bytes"
         );
     }
+}
+
+#[tokio::test]
+async fn the_page_and_its_files_take_at_most_700_kilobytes() {
+    let (app, _) = with_ada().await;
+    let http = reqwest::Client::new();
+    let page = http.get(app.url()).send().await.unwrap().text().await.unwrap();
+    let files = page.split('"').filter(|part| part.starts_with("playground/") && !part.contains("licenses.txt"));
+    let mut length = page.len();
+    for file in files.collect::<std::collections::HashSet<_>>() {
+        let request = http.get(format!("{}/{file}", app.url())).header("accept-encoding", "br");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["content-encoding"], "br", "{file}");
+        length += response.bytes().await.unwrap().len();
+    }
+    assert!((500_000..700_000).contains(&length), "{length} bytes");
 }
