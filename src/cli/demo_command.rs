@@ -67,6 +67,8 @@ fn print_examples(settings: &Settings, url: &str, viewers: &[DemoViewer]) {
             format,
             format_args!("Or open the playground and sign in as the same user: {url}/#token={}", administrator.token),
         );
+        let tokens: Vec<_> = viewers.iter().map(|viewer| format!("token={}", viewer.token)).collect();
+        announce(format, format_args!("Or view the directory as each of them in turn: {url}/#{}", tokens.join("&")));
     }
 }
 

@@ -69,6 +69,10 @@ in_every_sandbox! {
             assert!(tokens.contains_key(kind), "{kind}");
         }
         assert_eq!(licenses.len(), 1, "the viewers have the same license");
+        let is_link_for_all = |line: &str| {
+            line.contains("/#token=") && tokens.values().all(|token| line.contains(token.as_str().unwrap()))
+        };
+        assert!(server.out().lines().any(is_link_for_all), "{}", server.out());
     }
 
     async fn the_demo_viewers_sign_in_with_the_printed_password(sandbox: Sandbox) {
