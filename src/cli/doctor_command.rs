@@ -225,11 +225,11 @@ async fn print_keys_of(db: &Db, held: &HeldKeys) -> anyhow::Result<()> {
     let since = old.since.format("%Y-%m-%d %H:%M:%S UTC");
     print_line!("old key               {}, replaced at {since}", old.fingerprint)?;
     if let Some(used) = &used {
-        let uses = key_use::count(db.read(), used.current(), old).await?;
-        if !uses.is_needed() {
+        let remaining = key_use::count(db.read(), used.current(), old).await?;
+        if !remaining.is_needed() {
             print_line!("                      nothing needs it: run `roster key retire`")?;
         }
-        for line in uses.lines() {
+        for line in remaining.lines() {
             print_line!("                      needed for {line}")?;
         }
     }

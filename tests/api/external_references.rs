@@ -55,9 +55,9 @@ on_every_database! {
         let ann = create(&license_admin, "ann", json!([reference("most", " 1 "), reference("hr", "0017")])).await;
         assert_eq!(ann["externalReferences"], json!([reference("hr", "0017"), reference("most", "1")]));
         let after = license_admin.data(query, json!({})).await["changes"]["position"].clone();
-        let changed = update(&license_admin, &ann["id"], json!([reference("hr", "18"), reference("ufdl", "1")])).await;
-        assert_eq!(changed["externalReferences"], json!([reference("hr", "18"), reference("most", "1"), reference("ufdl", "1")]));
-        assert_eq!(changed["version"], json!(2));
+        let updated = update(&license_admin, &ann["id"], json!([reference("hr", "18"), reference("ufdl", "1")])).await;
+        assert_eq!(updated["externalReferences"], json!([reference("hr", "18"), reference("most", "1"), reference("ufdl", "1")]));
+        assert_eq!(updated["version"], json!(2));
         let fewer = update(&license_admin, &ann["id"], json!([{ "source": "hr", "id": null }])).await;
         assert_eq!(fewer["externalReferences"], json!([reference("most", "1"), reference("ufdl", "1")]));
         let changes = license_admin.data(query, json!({ "after": after })).await["changes"]["changes"].clone();

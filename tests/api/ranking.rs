@@ -101,7 +101,7 @@ async fn on_postgres() -> Option<&'static [SearchResult]> {
             None => None,
         }
     };
-    RESULTS.get_or_init(execute).await.as_deref()
+    RESULTS.get_or_init(|| Box::pin(execute())).await.as_deref()
 }
 
 /// How often the expected user comes first, and is among the first five.

@@ -137,9 +137,9 @@ pub async fn find_faults(sandbox: &Sandbox, follower: &Follower, made: &[Made]) 
 
     let mut server = sandbox.serve(&[]).await;
     let changes = follower.changes(&server).await;
-    let followed = Directory::of_changes(&changes, &mut faults);
-    if followed != tables {
-        faults.push(format!("the feed differs from the tables: {followed:#?}\n{tables:#?}"));
+    let directory = Directory::of_changes(&changes, &mut faults);
+    if directory != tables {
+        faults.push(format!("the feed differs from the tables: {directory:#?}\n{tables:#?}"));
     }
     server.signal("TERM");
     let code = server.code().await;
