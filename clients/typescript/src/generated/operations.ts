@@ -119,6 +119,12 @@ export type CreateUserInput = {
    * only to the user and administrators.
    */
   externalId?: string | null | undefined;
+  /**
+   * The user's IDs in other systems that have a name here. At most 20, one for each source. Each is unique within the
+   * license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list or null removes all. Visible
+   * only to the user and administrators.
+   */
+  externalReferences?: Array<ExternalReferenceInput> | null | undefined;
   /** The user's first name or names. At most 50 characters. Must not be blank. */
   firstName: string;
   /**
@@ -253,6 +259,30 @@ export type ErrorCode =
   | 'TOO_LONG'
   /** The value is too short or too small. */
   | 'TOO_SHORT';
+
+/** A filter for users by their IDs in another system. */
+export type ExternalReferenceFilter = {
+  /** The user's ID in that system. By default, users with any ID in it match. */
+  id?: string | null | undefined;
+  /** The name of the other system. */
+  source: string;
+};
+
+/** A reference to set or remove. */
+export type ExternalReferenceInput = {
+  /** The object's ID in that system. At most 250 characters. Null removes the reference. Must not be absent. */
+  id?: string | null | undefined;
+  /** The name of the other system. At most 50 characters, without `:` and `;`. Case counts. */
+  source: string;
+};
+
+/** Identifies an object by its ID in another system. */
+export type ExternalReferenceKey = {
+  /** The object's ID in that system. */
+  id: string;
+  /** The name of the other system. */
+  source: string;
+};
 
 /** A user's gender, as far as it is known. */
 export type Gender =
@@ -473,6 +503,12 @@ export type UpdateUserInput = {
    * only to the user and administrators.
    */
   externalId?: string | null | undefined;
+  /**
+   * The user's IDs in other systems that have a name here. At most 20, one for each source. Each is unique within the
+   * license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list or null removes all. Visible
+   * only to the user and administrators.
+   */
+  externalReferences?: Array<ExternalReferenceInput> | null | undefined;
   /** The user's first name or names. At most 50 characters. Must not be blank. */
   firstName?: string | null | undefined;
   /**
@@ -538,12 +574,14 @@ export type UpdateUserInput = {
 /** Identifies a user. Exactly one field must be set. */
 export type UserBy =
   {   /** The user's email address, ignoring case. At most 250 characters. */
-  email: string; externalId?: never; id?: never; username?: never; }
+  email: string; externalId?: never; externalReference?: never; id?: never; username?: never; }
   |  { email?: never;   /** The user's ID in another system, within the viewer's license. At most 250 characters. Private: administrators only. */
-  externalId: string; id?: never; username?: never; }
-  |  { email?: never; externalId?: never;   /** The user's ID. */
+  externalId: string; externalReference?: never; id?: never; username?: never; }
+  |  { email?: never; externalId?: never;   /** The user's ID in another system that has a name, within the viewer's license. Private: administrators only. */
+  externalReference: ExternalReferenceKey; id?: never; username?: never; }
+  |  { email?: never; externalId?: never; externalReference?: never;   /** The user's ID. */
   id: string; username?: never; }
-  |  { email?: never; externalId?: never; id?: never;   /** The user's username, ignoring case. At most 250 characters. */
+  |  { email?: never; externalId?: never; externalReference?: never; id?: never;   /** The user's username, ignoring case. At most 250 characters. */
   username: string; };
 
 /**
@@ -568,6 +606,8 @@ export type UserFilter = {
   email?: StringFilter | null | undefined;
   /** The user's ID in another system. Case is ignored only for the letters A to Z. Private: administrators only. */
   externalId?: StringFilter | null | undefined;
+  /** The user's ID in another system that has a name, in the viewer's license. Private: administrators only. */
+  externalReference?: ExternalReferenceFilter | null | undefined;
   /** The user's first name or names. */
   firstName?: StringFilter | null | undefined;
   /** The genders to include. At most 100. An empty list matches no user. */
