@@ -113,13 +113,21 @@ async fn collect_taken_references(
     validator: &mut Validator,
 ) -> Result<(), Error> {
     let before = external_reference::list(old.and_then(|old| old.external_references.as_ref()));
-    for reference in external_reference::list(new.external_references.as_ref()) {
-        if before.contains(&reference) {
-            continue;
-        }
-        let (license_id, source, id) = (new.license_id, reference.source.clone(), reference.id.clone());
-        let holder = user_reference::Entity::find_by_id((license_id, source, id)).one(db).await?;
-        if holder.is_some_and(|holder| holder.user_id != new.id) {
+    let mut added = external_reference::list(new.external_references.as_ref());
+    added.retain(|reference| !before.contains(reference));
+    if added.is_empty() {
+        return Ok(());
+    }
+    let is_added = added.iter().fold(Condition::any(), |any, reference| {
+        let of_license = user_reference::Column::LicenseId.eq(new.license_id);
+        let of_source = user_reference::Column::Source.eq(reference.source.as_str());
+        let same = user_reference::Column::ExternalId.eq(reference.id.as_str());
+        any.add(Condition::all().add(of_license).add(of_source).add(same))
+    });
+    let of_others = user_reference::Entity::find().filter(is_added).filter(user_reference::Column::UserId.ne(new.id));
+    let taken = of_others.all(db).await?;
+    for reference in added {
+        if taken.iter().any(|row| row.source == reference.source && row.external_id == reference.id) {
             let message = format!("The reference {} is taken.", reference.text());
             validator.add_error(external_reference::FIELD, ErrorCode::Taken, message);
         }

@@ -173,6 +173,7 @@ impl DocumentGenerator {
                 "first" | "last" | "after" | "before" | "license" => None,
                 "ids" => Some(self.ids()),
                 "keys" => Some(self.keys()),
+                "source" => self.rng.one_in(2).then(|| json!(self.rng.choose(&["hr", "most"]))),
                 "id" => Some(self.id(name)),
                 "by" => Some(json!({ "id": self.user() })),
                 "query" => Some(self.search()),

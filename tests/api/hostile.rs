@@ -21,9 +21,9 @@ use crate::work::Work;
 const REFUSAL: u64 = 100_000;
 /// The same for a request that is executed.
 const ANSWER: u64 = 200_000;
-/// The most statements of a rejected request: for the viewer, at first and in the transaction of a mutation, and for
-/// the rows that the arguments name.
-const STATEMENTS_OF_REFUSAL: u64 = 10;
+/// The most statements of a rejected request: for the viewer, at first and in the transaction of a mutation, for the rows
+/// that the arguments name, and for the users who have the same logins and references.
+const STATEMENTS_OF_REFUSAL: u64 = 11;
 
 /// How many callers send mutated requests at once.
 const AT_ONCE: usize = 6;
