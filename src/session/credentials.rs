@@ -6,12 +6,13 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 use super::attempts;
 use super::input::ChangePasswordInput;
 use super::sign_in::Authenticator;
+use super::verified::Verified;
 use crate::access::{Action, Viewer};
 use crate::actor::{self, Actor};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{revoke_api_keys, set_password, set_pin};
 use crate::auth::password::PasswordCandidate;
-use crate::db::{Db, Transaction};
+use crate::db::Transaction;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::MailKind;
 use crate::entity::pin::MAX_WRONG_PINS;
@@ -62,7 +63,7 @@ pub async fn change_password(
     validator.finish()?;
     let password_hash = authenticator.hasher.hash(new_password, Some(user.id)).await?;
 
-    let (transaction, viewer, old) = begin_verified(authenticator.db, viewer, &verified, CURRENT_PASSWORD).await?;
+    let (transaction, viewer, old) = begin_verified(authenticator, viewer, verified, CURRENT_PASSWORD).await?;
     set_password(&transaction, old.id, Some(password_hash), signed_in.session_id()).await?;
     mail::notify(&transaction, &old, MailKind::PasswordChanged, authenticator.client.language).await?;
     let new = versioned::save(&transaction, &old, old.clone()).await?;
@@ -141,17 +142,22 @@ async fn check_pin_not_locked(db: &impl ConnectionTrait, user_id: Id) -> Result<
 /// Begins a mutation of the viewer, whose password must still be the verified one; `field` is the input field of the
 /// password.
 pub(super) async fn begin_verified(
-    db: &Db,
+    authenticator: &Authenticator<'_>,
     viewer: &Viewer,
-    verified: &str,
+    password: Verified,
     field: &str,
 ) -> Result<(Transaction, Actor, user::Model), Error> {
-    let (transaction, actor, user) = actor::begin_on_oneself(db, viewer).await?;
-    let current = credential::Entity::find_by_id(user.id).one(&transaction).await?;
-    if current.is_none_or(|current| current.password_hash != verified) {
-        return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
+    let mut verified = Some(password);
+    while let Some(password) = verified {
+        let (transaction, actor, user) = actor::begin_on_oneself(authenticator.db, viewer).await?;
+        let current = credential::Entity::find_by_id(user.id).one(&transaction).await?;
+        if current.is_some_and(|current| current.password_hash == password.hash) {
+            return Ok((transaction, actor, user));
+        }
+        drop(transaction);
+        verified = password.again(authenticator, user.id).await?;
     }
-    Ok((transaction, actor, user))
+    Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."))
 }
 
 /// Returns the row of the signed-in user.

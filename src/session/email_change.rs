@@ -45,7 +45,7 @@ pub async fn request(
         return Ok(());
     }
 
-    let (transaction, viewer, user) = begin_verified(authenticator.db, viewer, &verified, CURRENT_PASSWORD).await?;
+    let (transaction, viewer, user) = begin_verified(authenticator, viewer, verified, CURRENT_PASSWORD).await?;
     let mail_queue = MailQueue { keys: authenticator.hasher.key_ring(), language: authenticator.client.language };
     mail_queue.ask_to_confirm(&transaction, &user, new_email).await?;
     audit::commit(transaction, [Entry::new(AuditAction::EmailChangeRequested, &user).by(&viewer)]).await

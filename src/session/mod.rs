@@ -14,6 +14,7 @@ pub mod query;
 pub mod sign_in;
 mod sign_in_log;
 pub mod start;
+mod verified;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, IntoCondition};

@@ -5,6 +5,7 @@ use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, 
 
 use super::errors::{LOCKED, inactive, invalid_credentials, pin_locked};
 use super::start::{NewSession, SessionStart};
+use super::verified::{Secret, Verified};
 use crate::access::{LicenseTerm, is_active_in_valid_license};
 use crate::auth::password::{Hasher, PasswordCandidate, Verification};
 use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
@@ -66,7 +67,7 @@ impl Authenticator<'_> {
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let verification = permit.verify(password.clone(), hash.clone()).await?;
         let is_right = verification != Verification::Wrong && !attempt.must_fail;
-        let (account, verified) = match (account, hash) {
+        let (account, hash) = match (account, hash) {
             (Some(account), Some(hash)) if is_right => (account, hash),
             (account, _) => {
                 self.log_exhausted_address(&attempt);
@@ -80,10 +81,18 @@ impl Authenticator<'_> {
         check_active(&account)?;
         let upgraded = match verification {
             // If too many wait, the hash is upgraded at the next sign-in.
-            Verification::Outdated => self.hasher.hash(password, origin.user_id()).await.ok(),
+            Verification::Outdated => self.hasher.hash(password.clone(), origin.user_id()).await.ok(),
             Verification::Right | Verification::Wrong => None,
         };
-        self.begin_session(account.user.id).await?.with_password(&verified, upgraded, device_token).await
+        let mut verified = Some(Verified { secret: Secret::Password(password), hash, upgraded });
+        while let Some(password) = verified {
+            let start = self.begin_session(account.user.id).await?;
+            if let Some(session) = start.with_password(&password, device_token.as_deref()).await? {
+                return Ok(session);
+            }
+            verified = password.again(self, account.user.id).await?;
+        }
+        Err(invalid_credentials())
     }
 
     /// Signs a user in with a username or email address and a PIN, on the device of the token.
@@ -101,7 +110,7 @@ impl Authenticator<'_> {
             wrong_pins = self.count_pin(account.user.id).await?;
         }
         let verification = permit.verify_pin(pin.clone(), hash.clone()).await?;
-        let (account, verified) = match (account, hash) {
+        let (account, hash) = match (account, hash) {
             (Some(account), Some(hash)) if verification != Verification::Wrong => (account, hash),
             (account, _) => {
                 self.log_exhausted_address(&attempt);
@@ -113,24 +122,32 @@ impl Authenticator<'_> {
         };
         check_active(&account)?;
         let upgraded = match verification {
-            Verification::Outdated => self.hasher.hash(pin, origin.user_id()).await.ok(),
+            Verification::Outdated => self.hasher.hash(pin.clone(), origin.user_id()).await.ok(),
             Verification::Right | Verification::Wrong => None,
         };
-        self.begin_session(account.user.id).await?.with_pin(&verified, upgraded, device_token).await
+        let mut verified = Some(Verified { secret: Secret::Pin(pin), hash, upgraded });
+        while let Some(pin) = verified {
+            let start = self.begin_session(account.user.id).await?;
+            if let Some(session) = start.with_pin(&pin, device_token).await? {
+                return Ok(session);
+            }
+            verified = pin.again(self, account.user.id).await?;
+        }
+        Err(invalid_credentials())
     }
 
-    /// Checks that a signed-in user knows their own password, and returns its hash. Wrong passwords are counted
+    /// Checks that a signed-in user knows their own password. Wrong passwords are counted
     /// separately from those of a sign-in, so that guesses elsewhere cannot lock the user out here.
     ///
     /// # Errors
     /// `Rejected`, naming `field`, with `INVALID_CREDENTIALS` for a wrong password and with `LOCKED` after too many;
     /// `RateLimited` if too many hashes are computed at once.
-    pub async fn verify_own_password(
+    pub(super) async fn verify_own_password(
         &self,
         user: &user::Model,
         password: String,
         field: &str,
-    ) -> Result<String, Error> {
+    ) -> Result<Verified, Error> {
         let locked = || Error::rejected(field, ErrorCode::Locked, LOCKED);
         let counter = ThrottleKey::of_owner(user.id);
         if throttle::is_locked(self.db, &counter).await? {
@@ -142,12 +159,12 @@ impl Authenticator<'_> {
         }
         let credential = credential::Entity::find_by_id(user.id).one(self.db.read()).await?;
         let hash = credential.map(|credential| credential.password_hash);
-        let verification = permit.verify(password, hash.clone()).await?;
+        let verification = permit.verify(password.clone(), hash.clone()).await?;
         let Some(hash) = hash.filter(|_| verification != Verification::Wrong) else {
             return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
         };
         throttle::reset(self.db.write(), &counter).await?;
-        Ok(hash)
+        Ok(Verified { secret: Secret::Password(password), hash, upgraded: None })
     }
 
     /// Checks a user's new password, which is set by the link of a token, and returns its hash.

@@ -6,6 +6,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::errors::{address_taken, expired, inactive, invalid_credentials};
+use super::verified::Verified;
 use super::{devices, end_oldest};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{lock_if_active, set_password, set_pin, store_password};
@@ -106,51 +107,47 @@ impl<'a> SessionStart<'a> {
         self.commit(Redeemed::sign_in(user, None)).await
     }
 
-    /// Redeems a password by its `verified` hash, which `upgraded` replaces. Registers the device, unless `device_token`
-    /// is that of one of the user's.
+    /// Redeems a password. Registers the device, unless `device_token` is that of one of the user's. Returns `None` if another hash
+    /// is stored than the one that was verified.
     pub(super) async fn with_password(
         self,
-        verified: &str,
-        upgraded: Option<String>,
-        device_token: Option<String>,
-    ) -> Result<NewSession, Error> {
+        verified: &Verified,
+        device_token: Option<&str>,
+    ) -> Result<Option<NewSession>, Error> {
         let user = self.lock_user().await?;
         let current = credential::Entity::find_by_id(user.id).one(&self.transaction).await?;
-        if current.is_none_or(|current| current.password_hash != verified) {
-            return Err(invalid_credentials());
+        if current.is_none_or(|current| current.password_hash != verified.hash) {
+            return Ok(None);
         }
-        if let Some(upgraded) = upgraded {
-            store_password(&self.transaction, user.id, upgraded).await?;
+        if let Some(upgraded) = &verified.upgraded {
+            store_password(&self.transaction, user.id, upgraded.clone()).await?;
         }
         reset_wrong_pins(&self.transaction, &user).await?;
         let device_token = if let Some(device_token) = device_token
-            && devices::touch(&self.transaction, user.id, &device_token).await?
+            && devices::touch(&self.transaction, user.id, device_token).await?
         {
-            device_token
+            device_token.to_owned()
         } else {
             devices::register(&self.transaction, user.id).await?
         };
-        self.commit(Redeemed::sign_in(user, Some(device_token))).await
+        self.commit(Redeemed::sign_in(user, Some(device_token))).await.map(Some)
     }
 
-    /// Redeems a PIN by its `verified` hash, which `upgraded` replaces, on the device of the token.
-    pub(super) async fn with_pin(
-        self,
-        verified: &str,
-        upgraded: Option<String>,
-        device_token: &str,
-    ) -> Result<NewSession, Error> {
+    /// Redeems a PIN on the device of the token. Returns `None` if another hash is stored than the one that was verified.
+    pub(super) async fn with_pin(self, verified: &Verified, device_token: &str) -> Result<Option<NewSession>, Error> {
         let user = self.lock_user().await?;
         let current = pin::Entity::find_by_id(user.id).one(&self.transaction).await?;
-        let is_still_right = current.is_some_and(|current| current.pin_hash == verified);
-        if !is_still_right || !devices::touch(&self.transaction, user.id, device_token).await? {
+        if current.is_none_or(|current| current.pin_hash != verified.hash) {
+            return Ok(None);
+        }
+        if !devices::touch(&self.transaction, user.id, device_token).await? {
             return Err(invalid_credentials());
         }
-        if let Some(upgraded) = upgraded {
-            set_pin(&self.transaction, user.id, Some(upgraded)).await?;
+        if let Some(upgraded) = &verified.upgraded {
+            set_pin(&self.transaction, user.id, Some(upgraded.clone())).await?;
         }
         reset_wrong_pins(&self.transaction, &user).await?;
-        self.commit(Redeemed::sign_in(user, None)).await
+        self.commit(Redeemed::sign_in(user, None)).await.map(Some)
     }
 
     /// Redeems a link that sets the password; `is_mailed` is whether it was sent to the user's email address.

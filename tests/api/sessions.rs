@@ -6,7 +6,7 @@ use roster::entity::user::UserFields;
 use roster::entity::{credential, license, session};
 use roster::scalar::{Date, Id};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait as _, ColumnTrait, EntityTrait, IntoActiveModel as _, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller, PASSWORD, payload_errors};
@@ -51,6 +51,9 @@ async fn expire(app: &App, days_from_today: u64, back: bool) {
     let set = license::Entity::update_many().col_expr(license::Column::ExpiresOn, Expr::value(Date(last.unwrap())));
     set.filter(license::Column::Id.eq(app.license)).exec(app.db.write()).await.unwrap();
 }
+
+/// The salted SHA-1 hash of [`PASSWORD`], as LDAP servers store it.
+const IMPORTED_HASH: &str = "{SSHA}Ms+N7jVyAOqG8GaaZv5QWW7XBWBzYWx0c2FsdA==";
 
 on_every_database! {
     async fn a_user_signs_in_by_email_in_any_case_and_sees_themselves(app: App) {
@@ -279,6 +282,16 @@ on_every_database! {
         assert!(payloads.iter().all(|payload| payload["token"].is_string()), "{payloads:#?}");
         let sessions = session::Entity::find().filter(session::Column::UserId.eq(id)).count(app.db.read()).await.unwrap();
         assert_eq!(sessions, 18);
+    }
+
+    async fn concurrent_first_sign_ins_with_a_hash_of_another_system_succeed(app: App) {
+        let id = ada(&app, app.license).await;
+        let imported = credential::Model { user_id: id, password_hash: IMPORTED_HASH.to_owned() };
+        credential::Entity::update(imported.into_active_model().reset_all()).exec(app.db.write()).await.unwrap();
+        let payloads = futures_util::future::join_all((0..8).map(|_| login(&app, "ada", PASSWORD))).await;
+        assert!(payloads.iter().all(|payload| payload["token"].is_string()), "{payloads:#?}");
+        let stored = credential::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
+        assert!(stored.password_hash.starts_with("$argon2id$"), "{stored:?}");
     }
 
     async fn a_login_response_is_resolved_as_the_user_and_empty_on_failure(app: App) {
