@@ -13,12 +13,12 @@ test *arguments:
     cargo test --workspace {{ arguments }}
 
 # Does what .ci/run does, but installs nothing: needs its programs, `npm ci` in .ci/schema, tests/clients, clients/typescript and
-# examples/react-urql, and cargo-deny.
+# examples, and cargo-deny.
 check:
     cargo fmt --all --check
     cd .ci/schema && node --test --test-reporter=dot && node classify.js ../..
     cd clients/typescript && npm run --silent build
-    cd examples/react-urql && npm run --silent build
+    cd examples && npm run --silent build
     cargo clippy --locked --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
     cargo deny --locked --log-level error check bans licenses sources

@@ -1,4 +1,4 @@
-//! The example in examples/react-urql, which uses the package for TypeScript, in a browser and from another origin.
+//! The examples, which use the package for TypeScript, in a browser and from another origin.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,42 +13,45 @@ use crate::process::{ADMIN, Caller, Sandbox};
 use crate::programs::skip;
 use crate::{avatars, clients, node};
 
+/// The folders of `examples/`, each with the same application.
+const EXAMPLES: [&str; 4] = ["react-apollo", "react-relay", "react-urql", "vue"];
 const FILES: [(&str, &str); 3] =
-    [("/index.html", "text/html"), ("/dist/main.js", "text/javascript"), ("/dist/main.css", "text/css")];
+    [("index.html", "text/html"), ("main.js", "text/javascript"), ("main.css", "text/css")];
 
-/// The server in the page of the example.
+/// The server in the page of the examples.
 const SERVER: &str = "http://127.0.0.1:8000";
 
-fn path(file: &str) -> PathBuf {
-    node::path("examples/react-urql").join(file.trim_start_matches('/'))
+fn path(example: &str, file: &str) -> PathBuf {
+    node::path("examples").join(example).join("dist").join(file)
 }
 
-/// Whether the example is built. If not, notes that the test is skipped; an error if `ROSTER_REQUIRE_ALL` is set.
-fn is_built() -> bool {
-    let is_built = FILES.iter().all(|(file, _)| path(file).is_file());
-    if !is_built {
-        skip("`npm run build` has not been run in examples/react-urql");
+/// Whether the examples are built. If not, notes that the test is skipped; an error if `ROSTER_REQUIRE_ALL` is set.
+fn are_built() -> bool {
+    let is_built = |example: &&str| FILES.iter().all(|(file, _)| path(example, file).is_file());
+    let are_built = EXAMPLES.iter().all(is_built);
+    if !are_built {
+        skip("`npm run build` has not been run in examples");
     }
-    is_built
+    are_built
 }
 
-/// Serves the files of the example, with the address of a server in the page.
-fn serve(listener: TcpListener, server: String) {
+/// Serves the files of an example, with the address of a server in the page.
+fn serve(example: &'static str, listener: TcpListener, server: String) {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(respond(stream, server.clone()));
+            tokio::spawn(respond(stream, example, server.clone()));
         }
     });
 }
 
-async fn respond(mut stream: TcpStream, server: String) {
+async fn respond(mut stream: TcpStream, example: &str, server: String) {
     let mut request = [0; 4096];
     let Ok(length) = stream.read(&mut request).await else { return };
     let request = String::from_utf8_lossy(&request[..length]).into_owned();
-    let Some((file, media_type)) = FILES.iter().find(|(file, _)| request.starts_with(&format!("GET {file}"))) else {
+    let Some((file, media_type)) = FILES.iter().find(|(file, _)| request.starts_with(&format!("GET /{file}"))) else {
         return;
     };
-    let mut body = fs::read(path(file)).unwrap();
+    let mut body = fs::read(path(example, file)).unwrap();
     if *media_type == "text/html" {
         body = String::from_utf8(body).unwrap().replace(SERVER, &server).into_bytes();
     }
@@ -93,24 +96,20 @@ async fn edit(browser: &Browser, sandbox: &Sandbox) {
     browser.see_true("return document.querySelector('.people img')?.naturalWidth === 8").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_example_finds_and_edits_people_who_change_meanwhile() {
-    if !is_built() {
-        return;
-    }
-    let Some(browser) = Browser::start().await else { return };
+/// Finds and edits people, who change meanwhile.
+async fn try_out(example: &'static str, browser: &Browser) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let sandbox = Sandbox::on_sqlite().with_admin().await;
     let server = sandbox.serve(&["--allowed-origins", &origin]).await;
-    serve(listener, server.url(""));
+    serve(example, listener, server.url(""));
     let root = server.sign_in(ADMIN).await;
     for number in 0..30 {
         create(&root, &format!("User{number}")).await;
     }
     // A link to the page does not choose the server that gets the password.
     browser.open(&format!("{origin}/index.html?server=http://192.0.2.1")).await;
-    sign_in(&browser).await;
+    sign_in(browser).await;
 
     browser.see("#count", "20 of 31").await;
     browser.click("#more").await;
@@ -121,14 +120,28 @@ async fn the_example_finds_and_edits_people_who_change_meanwhile() {
     browser.write("[type=search]", "qiull iris").await;
     browser.see("#count", "1 of 1").await;
 
-    edit(&browser, &sandbox).await;
+    edit(browser, &sandbox).await;
     clients::mutate(&root, "updateUser", "user", &json!({ "id": iris, "position": "Surgeon" })).await.unwrap();
     browser.see(".people small", "Surgeon").await;
     browser.see_true("return document.querySelector('[name=position]').value === 'Surgeon'").await;
+    clients::mutate(&root, "updateUser", "user", &json!({ "id": iris, "phone": "555 0100" })).await.unwrap();
+    browser.see_true("return document.querySelector('[name=phone]').value === '555 0100'").await;
     clients::mutate(&root, "setActive", "user", &json!({ "id": iris, "active": false })).await.unwrap();
     browser.see("#count", "0 of 0").await;
 
     browser.click("#sign-out").await;
     browser.see("#sign-in", "Password").await;
-    assert_eq!(browser.console().await, [""; 0]);
+    assert_eq!(browser.console().await, [""; 0], "{example}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_find_and_edit_people_who_change_meanwhile() {
+    if !are_built() {
+        return;
+    }
+    let Some(browser) = Browser::start().await else { return };
+    for example in EXAMPLES {
+        eprintln!("{example}"); // shown if it fails
+        try_out(example, &browser).await;
+    }
 }

@@ -2,6 +2,7 @@ import { ApolloLink, Observable, type InMemoryCacheConfig, type TypePolicies } f
 import { print, relayStylePagination } from '@apollo/client/utilities';
 import type { Roster } from './client.js';
 import { connections, embeddedTypes, lookups, possibleTypes } from './generated/schema.js';
+import type { SubscriptionOptions } from './subscription.js';
 
 export { possibleTypes };
 
@@ -29,7 +30,10 @@ function fieldsOf(type: string) {
 export const cacheConfig: InMemoryCacheConfig = { possibleTypes, typePolicies };
 
 /** A link that sends every operation as the signed-in user: files as a form, subscriptions as server-sent events. */
-export function rosterLink(roster: Roster): ApolloLink {
+export function rosterLink(
+  roster: Roster,
+  options: Pick<SubscriptionOptions, 'onConnect' | 'onDisconnect'> = {},
+): ApolloLink {
   return new ApolloLink((operation) => {
     const query = print(operation.query);
     return new Observable((observer) => {
@@ -37,7 +41,7 @@ export function rosterLink(roster: Roster): ApolloLink {
       const { signal } = controller;
       const deliver = async () => {
         if (operation.operationType === 'subscription') {
-          for await (const { data } of roster.subscribeTo<Data>(query, operation.variables, { signal })) {
+          for await (const { data } of roster.subscribeTo<Data>(query, operation.variables, { ...options, signal })) {
             observer.next({ data });
           }
           return;

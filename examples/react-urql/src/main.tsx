@@ -1,10 +1,11 @@
 import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Provider } from 'urql';
+import { SignIn } from '../../shared/react/SignIn';
+import { roster } from '../../shared/roster';
+import '../../shared/style.css';
+import { createClient } from './client';
 import { Finder } from './Finder';
-import { createClient, roster } from './roster';
-import { SignIn } from './SignIn';
-import './style.css';
 
 function App() {
   const [isSignedIn, setSignedIn] = useState(roster.tokens.token !== null);

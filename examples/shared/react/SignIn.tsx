@@ -1,5 +1,5 @@
 import { useState, type FormEvent } from 'react';
-import { roster } from './roster';
+import { roster } from '../roster';
 
 export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
   const [error, setError] = useState('');

@@ -1,0 +1,106 @@
+import { startTransition, useDeferredValue, useEffect, useRef } from 'react';
+import { graphql, useLazyLoadQuery, usePaginationFragment } from 'react-relay';
+import { UserList } from '../../shared/react/UserList';
+import type { Users_all$key } from './__generated__/Users_all.graphql';
+import type { Users_found$key } from './__generated__/Users_found.graphql';
+import type { UsersAllQuery } from './__generated__/UsersAllQuery.graphql';
+import type { UsersFoundQuery } from './__generated__/UsersFoundQuery.graphql';
+import type { UsersQuery } from './__generated__/UsersQuery.graphql';
+
+const PAGE = 20;
+const LARGEST_PAGE = 100;
+
+interface ListProps {
+  /** Another number whenever users may be new in the list, or gone. */
+  readonly revision: number;
+  readonly onSelect: (id: string) => void;
+}
+
+export function Users({ words, ...props }: ListProps & { readonly words: string }) {
+  const query = useDeferredValue(words); // while users are found, the former ones are shown
+  const isSearch = query.trim() !== '';
+  const { all, found } = useLazyLoadQuery<UsersQuery>(
+    graphql`
+      query UsersQuery($query: String!, $isSearch: Boolean!) {
+        ...Users_all @alias(as: "all") @skip(if: $isSearch)
+        ...Users_found @alias(as: "found") @include(if: $isSearch)
+      }
+    `,
+    { query, isSearch },
+    { fetchPolicy: 'store-and-network' },
+  );
+  return (
+    <>
+      {all && <All all={all} {...props} />}
+      {found && <Found key={query} found={found} {...props} />}
+    </>
+  );
+}
+
+function All({ all, revision, onSelect }: ListProps & { readonly all: Users_all$key }) {
+  const { data, loadNext, refetch } = usePaginationFragment<UsersAllQuery, Users_all$key>(
+    graphql`
+      fragment Users_all on Query
+      @refetchable(queryName: "UsersAllQuery")
+      @argumentDefinitions(first: { type: "Int", defaultValue: 20 }, after: { type: "String" }) {
+        users(first: $first, after: $after) @connection(key: "Users_users") {
+          totalCount
+          edges {
+            node {
+              id
+              fullName
+              position
+              avatarUrl
+            }
+          }
+          pageInfo {
+            hasNextPage
+          }
+        }
+      }
+    `,
+    all,
+  );
+  useReadAgain(revision, data.users.edges.length, (first) => refetch({ first }, { fetchPolicy: 'network-only' }));
+  return <UserList users={data.users} onMore={() => loadNext(PAGE)} onSelect={onSelect} />;
+}
+
+function Found({ found, revision, onSelect }: ListProps & { readonly found: Users_found$key }) {
+  const { data, loadNext, refetch } = usePaginationFragment<UsersFoundQuery, Users_found$key>(
+    graphql`
+      fragment Users_found on Query
+      @refetchable(queryName: "UsersFoundQuery")
+      @argumentDefinitions(first: { type: "Int", defaultValue: 20 }, after: { type: "String" }) {
+        searchUsers(query: $query, first: $first, after: $after) @connection(key: "Users_searchUsers") {
+          totalCount
+          edges {
+            node {
+              id
+              fullName
+              position
+              avatarUrl
+            }
+          }
+          pageInfo {
+            hasNextPage
+          }
+        }
+      }
+    `,
+    found,
+  );
+  useReadAgain(revision, data.searchUsers.edges.length, (first) => refetch({ first }, { fetchPolicy: 'network-only' }));
+  return <UserList users={data.searchUsers} onMore={() => loadNext(PAGE)} onSelect={onSelect} />;
+}
+
+/** Reads a list again when users may be new or gone: as many pages as are shown, so that it does not become short. */
+function useReadAgain(revision: number, shown: number, readAgain: (first: number) => void) {
+  const seen = useRef(revision);
+  useEffect(() => {
+    if (seen.current !== revision) {
+      seen.current = revision;
+      const pages = Math.max(Math.ceil(shown / PAGE), 1);
+      startTransition(() => readAgain(Math.min(pages * PAGE, LARGEST_PAGE)));
+    }
+  });
+}
