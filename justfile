@@ -13,7 +13,7 @@ test *arguments:
     cargo test --workspace {{ arguments }}
 
 # Does what .ci/run does, but installs nothing: needs its programs, `npm ci` in .ci/schema, tests/clients, clients/typescript and
-# examples, and cargo-deny.
+# examples, clients/python/.venv, and cargo-deny.
 check:
     cargo fmt --all --check
     cd .ci/schema && node --test --test-reporter=dot && node classify.js ../..

@@ -1,6 +1,6 @@
 //! The clients in tests/clients, which the API guide shows: graphql-ws, graphql-sse, Apollo Client and urql follow the
-//! changes while the server is killed and started again, and see every change exactly once. The package for TypeScript
-//! passes its own tests.
+//! changes while the server is killed and started again, and see every change exactly once. The packages for TypeScript
+//! and Python pass their own tests.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,11 +14,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::node;
+use crate::app::PASSWORD;
 use crate::process::{ADMIN, Caller, Process, Sandbox, until};
+use crate::{node, programs};
 
 const FOLDER: &str = "tests/clients";
 const PACKAGE: &str = "clients/typescript";
+const PYTHON_PACKAGE: &str = "clients/python";
 const CLIENTS: [&str; 4] = ["apollo", "graphql-sse", "graphql-ws", "urql"];
 /// The number of times that the server is killed.
 const KILLS: usize = 5;
@@ -249,4 +251,23 @@ fn the_package_for_typescript_passes_its_tests() {
     let output = npm.stdin(Stdio::null()).output().unwrap();
     let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
+}
+
+#[tokio::test]
+async fn the_package_for_python_is_generated_and_passes_its_tests() {
+    let folder = node::path(PYTHON_PACKAGE);
+    let [codegen, python] = ["ariadne-codegen", "python"].map(|name| folder.join(".venv/bin").join(name));
+    if !programs::is_installed(codegen.to_str().unwrap(), &["--version"]) {
+        return;
+    }
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    let server = sandbox.serve(&[]).await;
+    let run = async |command: &mut Command| {
+        let mut process = sandbox.start(command.current_dir(&folder), "");
+        assert_eq!(process.code().await, 0, "{}\n{}", process.out(), process.err());
+    };
+    run(&mut Command::new(codegen)).await;
+    let mut tests = Command::new(python);
+    tests.args(["-m", "unittest"]).env("URL", server.url("")).env("LOGIN", ADMIN).env("PASSWORD", PASSWORD);
+    run(&mut tests).await;
 }
