@@ -127,7 +127,7 @@ fn remove_from_source(keys: &Keys, retired: &str) -> anyhow::Result<()> {
         Ok(()) => print_line!("It is removed from {}; remove it from the other servers.", keys.source)?,
         Err(error) => print_line!("Remove it from {}: {error}.", keys.source)?,
     }
-    Ok(print_line!("Backups from before need it: keep a copy with them, as long as you keep them.")?)
+    Ok(print_line!("Backups from before need it: keep a copy as long as you keep them.")?)
 }
 
 /// Asks the running servers for their keys, and waits until all of them have answered.
