@@ -44,7 +44,7 @@ impl ExternalReference {
     }
 }
 
-/// A reference to set or remove.
+/// The ID of an object in another system, to set or to remove.
 #[derive(Clone, Debug, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExternalReferenceInput {

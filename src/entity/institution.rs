@@ -96,9 +96,9 @@ pub struct InstitutionFields {
     pub num_beds: MaybeUndefined<i32>,
     /// The institution's ID in another system. At most 250 characters. Unique within the license (`TAKEN` otherwise).
     pub external_id: MaybeUndefined<String>,
-    /// The institution's IDs in other systems that have a name here. At most 20, one for each source. Each is unique among
+    /// The institution's IDs in other systems, each with its source. At most 20, one for each source. Each is unique among
     /// the institutions of the license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list
-    /// or null removes all.
+    /// removes all.
     pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
 }
 

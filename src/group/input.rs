@@ -12,7 +12,7 @@ pub struct CreateGroupInput {
     pub name: String,
     /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,
-    /// The group's IDs in other systems that have a name here. At most 20, one for each source. Each is unique among the
+    /// The group's IDs in other systems, each with its source. At most 20, one for each source. Each is unique among the
     /// groups of the license (`TAKEN` otherwise). Administrators and users with the right `isGroupAdmin` only.
     pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
 }
@@ -30,7 +30,7 @@ pub struct UpdateGroupInput {
     pub name: MaybeUndefined<String>,
     /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,
-    /// The group's IDs in other systems that have a name here. At most 20, one for each source. Each is unique among the
+    /// The group's IDs in other systems, each with its source. At most 20, one for each source. Each is unique among the
     /// groups of the license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list or null removes
     /// all. Administrators and users with the right `isGroupAdmin` only.
     pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,

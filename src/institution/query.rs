@@ -75,7 +75,7 @@ impl institution::Model {
         }
     }
 
-    /// The institution's IDs in other systems that have a name here, sorted by source. At most 20.
+    /// The institution's IDs in other systems, each with its source, and sorted by it. At most 20.
     async fn external_references(&self) -> Vec<ListItem<ExternalReference>> {
         ListItem::list(external_reference::list(self.external_references.as_ref()))
     }

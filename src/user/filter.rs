@@ -41,7 +41,7 @@ pub struct UserFilter {
     pub mobile: MaybeUndefined<StringFilter>,
     /// The user's ID in another system. Case is ignored only for the letters A to Z. Private: administrators only.
     pub external_id: MaybeUndefined<StringFilter>,
-    /// The user's ID in another system that has a name, in the viewer's license. Private: administrators only.
+    /// The user's ID in another system, with its source, in the viewer's license. Private: administrators only.
     pub external_reference: MaybeUndefined<ExternalReferenceFilter>,
     /// The user's ORCID iD, as it was given.
     pub orcid_id: MaybeUndefined<StringFilter>,

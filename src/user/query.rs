@@ -125,7 +125,7 @@ impl user::Model {
         Ok(private(self, ctx, self.external_id.as_deref())?)
     }
 
-    /// The user's IDs in other systems that have a name here, sorted by source. At most 20. Private: null unless the viewer
+    /// The user's IDs in other systems, each with its source, and sorted by it. At most 20. Private: null unless the viewer
     /// is the user or an administrator.
     async fn external_references(&self, ctx: &Context<'_>) -> Result<Option<Vec<ListItem<ExternalReference>>>> {
         let references = ListItem::list(external_reference::list(self.external_references.as_ref()));

@@ -24,7 +24,7 @@ pub enum UserBy {
     Email(String),
     /// The user's ID in another system, within the viewer's license. At most 250 characters. Private: administrators only.
     ExternalId(String),
-    /// The user's ID in another system that has a name, within the viewer's license. Private: administrators only.
+    /// The user's ID in another system, with its source, within the viewer's license. Private: administrators only.
     ExternalReference(ExternalReferenceKey),
 }
 

@@ -120,9 +120,9 @@ export type CreateUserInput = {
    */
   externalId?: string | null | undefined;
   /**
-   * The user's IDs in other systems that have a name here. At most 20, one for each source. Each is unique within the
-   * license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list or null removes all. Visible
-   * only to the user and administrators.
+   * The user's IDs in other systems, each with its source. At most 20, one for each source. Each is unique within the
+   * license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list removes all. Visible only to
+   * the user and administrators.
    */
   externalReferences?: Array<ExternalReferenceInput> | null | undefined;
   /** The user's first name or names. At most 50 characters. Must not be blank. */
@@ -268,7 +268,7 @@ export type ExternalReferenceFilter = {
   source: string;
 };
 
-/** A reference to set or remove. */
+/** The ID of an object in another system, to set or to remove. */
 export type ExternalReferenceInput = {
   /** The object's ID in that system. At most 250 characters. Null removes the reference. Must not be absent. */
   id?: string | null | undefined;
@@ -504,9 +504,9 @@ export type UpdateUserInput = {
    */
   externalId?: string | null | undefined;
   /**
-   * The user's IDs in other systems that have a name here. At most 20, one for each source. Each is unique within the
-   * license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list or null removes all. Visible
-   * only to the user and administrators.
+   * The user's IDs in other systems, each with its source. At most 20, one for each source. Each is unique within the
+   * license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list removes all. Visible only to
+   * the user and administrators.
    */
   externalReferences?: Array<ExternalReferenceInput> | null | undefined;
   /** The user's first name or names. At most 50 characters. Must not be blank. */
@@ -577,7 +577,7 @@ export type UserBy =
   email: string; externalId?: never; externalReference?: never; id?: never; username?: never; }
   |  { email?: never;   /** The user's ID in another system, within the viewer's license. At most 250 characters. Private: administrators only. */
   externalId: string; externalReference?: never; id?: never; username?: never; }
-  |  { email?: never; externalId?: never;   /** The user's ID in another system that has a name, within the viewer's license. Private: administrators only. */
+  |  { email?: never; externalId?: never;   /** The user's ID in another system, with its source, within the viewer's license. Private: administrators only. */
   externalReference: ExternalReferenceKey; id?: never; username?: never; }
   |  { email?: never; externalId?: never; externalReference?: never;   /** The user's ID. */
   id: string; username?: never; }
@@ -606,7 +606,7 @@ export type UserFilter = {
   email?: StringFilter | null | undefined;
   /** The user's ID in another system. Case is ignored only for the letters A to Z. Private: administrators only. */
   externalId?: StringFilter | null | undefined;
-  /** The user's ID in another system that has a name, in the viewer's license. Private: administrators only. */
+  /** The user's ID in another system, with its source, in the viewer's license. Private: administrators only. */
   externalReference?: ExternalReferenceFilter | null | undefined;
   /** The user's first name or names. */
   firstName?: StringFilter | null | undefined;
