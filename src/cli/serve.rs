@@ -79,18 +79,20 @@ pub(super) async fn run(
     let mail_task = tokio::spawn(mail_worker.run(stopping.clone()));
     let sealer_task = SealerTask::start(db.clone(), sealer);
     start_backups(settings, default_dir, stopping.clone())?;
-    let stopped = async move {
-        stopped.await;
-        tracing::info!("stopping");
-        stop.send_replace(true);
-    };
-    let server = http::serve(app, listener, server_settings, stopped);
+    let server = http::serve(app, listener, server_settings, announce_stop(stopped, stop));
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
     tokio::join!(sealer_task.finish(), index.stop(), key_watch.finish());
     position_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits until the process is told to stop, and tells its tasks.
+async fn announce_stop(stopped: impl Future<Output = ()> + Send, stop: watch::Sender<bool>) {
+    stopped.await;
+    tracing::info!("stopping");
+    stop.send_replace(true);
 }
 
 /// Creates the application that serves the API.

@@ -26,6 +26,8 @@ const LIST_SEPARATOR: char = ';';
 const COLUMN: &str = "external_references";
 /// The field of the column.
 pub const FIELD: &str = "externalReferences";
+/// The message of the error if another object has a reference, where it is not known which.
+pub const TAKEN: &str = "An external reference is taken.";
 
 /// The ID of an object in another system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, SimpleObject)]

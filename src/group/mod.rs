@@ -4,7 +4,7 @@ pub mod input;
 pub mod mutation;
 pub mod query;
 
-use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveEnum, ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 use serde_json::Value;
 
 use self::input::UpdateGroupInput;
@@ -21,8 +21,6 @@ use crate::graphql::payload::{UpdateOptions, Updated};
 use crate::ownership;
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
-
-const TAKEN: &str = "An external reference is taken.";
 
 /// Creates a group in the viewer's license, with the viewer as its owner.
 ///
@@ -42,7 +40,7 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     viewer.may_reference_groups(has_references)?;
     check_group_limit(&transaction, own.id, "name").await?;
     check_quota(&transaction, &viewer, own.id, "name").await?;
-    rows::insert(&transaction, new.clone()).await.map_err(Error::taken(external_reference::FIELD, TAKEN))?;
+    rows::insert(&transaction, new.clone()).await.map_err(map_unique_violation)?;
     let owner = membership::Model { user_id: own.id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
     rows::insert(&transaction, owner).await?;
     let event = Entry::new(AuditAction::GroupCreated, &new).by(&viewer).with(difference(&blank, &new));
@@ -63,7 +61,7 @@ pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result
     new.apply(GroupFields { name, description, external_references }, &mut validator);
     viewer.may_reference_groups(validator.given().contains(&external_reference::FIELD))?;
     if dry_run && group_reference::is_taken(&transaction, &new).await? {
-        validator.add_error(external_reference::FIELD, ErrorCode::Taken, TAKEN);
+        validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
     }
     validator.finish()?;
     let options = UpdateOptions { expected_version, dry_run };
@@ -71,8 +69,7 @@ pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result
         return Ok(unsaved);
     }
     let event = Entry::new(AuditAction::GroupUpdated, &new).by(&viewer).with(difference(&old, &new));
-    let saved = versioned::save(&transaction, &old, new).await;
-    let new = saved.map_err(Error::taken(external_reference::FIELD, TAKEN))?;
+    let new = versioned::save(&transaction, &old, new).await.map_err(map_unique_violation)?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Saved(new))
 }
@@ -88,6 +85,11 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<group::Model, 
     let changes = difference(&old, &group::Model::empty(old.id, old.license_id));
     audit::commit(transaction, [Entry::new(AuditAction::GroupDeleted, &old).by(&viewer).with(changes)]).await?;
     Ok(old)
+}
+
+/// Turns a violated unique constraint into an error of the external references: nothing else of a group is unique.
+fn map_unique_violation(error: DbErr) -> Error {
+    Error::taken(external_reference::FIELD, external_reference::TAKEN)(error)
 }
 
 /// Locks and reads the row of a group that the viewer may update and delete. Under the lock the group's owners cannot

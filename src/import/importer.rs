@@ -214,7 +214,7 @@ async fn institutions(db: &Db, license_id: Id) -> Result<NameIndex, Error> {
     let rows: Vec<(Id, String, Option<String>, Option<StoredReferences>)> = institution::Entity::find()
         .select_only()
         .columns([Column::Id, Column::Name, Column::ExternalId, Column::ExternalReferences])
-        .filter(of_license(institution::Column::LicenseId, license_id))
+        .filter(of_license(Column::LicenseId, license_id))
         .into_tuple()
         .all(db.read())
         .await?;

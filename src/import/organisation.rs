@@ -23,8 +23,6 @@ use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
 use crate::validation::{Validator, rule};
 
-const REFERENCE_TAKEN: &str = "An external reference is taken.";
-
 /// A row before and after the import. The audit event of a new row lists the differences from `empty`.
 struct ImportedRow<M> {
     old: Option<M>,
@@ -97,16 +95,12 @@ impl Importer<'_> {
             row.modified_at = modified_at.unwrap_or(row.modified_at);
             row.version = version.unwrap_or(row.version);
         }
-        if row
-            .external_id
-            .as_ref()
-            .and_then(|id| self.institutions.by_external_id.get(id))
-            .is_some_and(|id| *id != row.id)
-        {
+        let holder = row.external_id.as_ref().and_then(|id| self.institutions.by_external_id.get(id));
+        if holder.is_some_and(|id| *id != row.id) {
             validator.add_error("externalId", ErrorCode::Taken, "This external id is taken.");
         }
         if self.institutions.is_taken(row.id, row.external_references.as_ref()) {
-            validator.add_error(external_reference::FIELD, ErrorCode::Taken, REFERENCE_TAKEN);
+            validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
         }
         self.check_first_mention(RecordKind::Institution, row.id, line, &mut validator);
         validator.finish()?;
@@ -172,7 +166,7 @@ impl Importer<'_> {
             row.version = version.unwrap_or(row.version);
         }
         if self.groups.is_taken(row.id, row.external_references.as_ref()) {
-            validator.add_error(external_reference::FIELD, ErrorCode::Taken, REFERENCE_TAKEN);
+            validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
         }
         self.check_first_mention(RecordKind::Group, row.id, line, &mut validator);
         validator.finish()?;

@@ -150,9 +150,7 @@ impl RowParser {
         records.push(record);
         ParsedRow { origin, records, faults: [faults, own_faults].concat() }
     }
-}
 
-impl RowParser {
     /// Makes the external id of an object a reference to the source, if that has a name.
     fn name_source(&self, object: &mut Map<String, Value>, columns: Option<&mut Columns>) {
         const EXTERNAL_ID: &str = "externalId";

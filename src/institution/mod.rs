@@ -20,7 +20,6 @@ use crate::scalar::Id;
 use crate::validation::Validator;
 
 const TAKEN: &str = "This external ID is taken.";
-const REFERENCE_TAKEN: &str = "An external reference is taken.";
 
 /// Creates an institution in the viewer's license.
 ///
@@ -116,7 +115,7 @@ fn map_unique_violation(error: DbErr) -> Error {
         Some(SqlErr::UniqueConstraintViolation(constraint)) if constraint.contains("institution_references")
     );
     if is_reference {
-        return Error::rejected(external_reference::FIELD, ErrorCode::Taken, REFERENCE_TAKEN);
+        return Error::rejected(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
     }
     Error::taken("externalId", TAKEN)(error)
 }
@@ -137,7 +136,7 @@ async fn collect_conflicts(
         }
     }
     if institution_reference::is_taken(db, new).await? {
-        validator.add_error(external_reference::FIELD, ErrorCode::Taken, REFERENCE_TAKEN);
+        validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
     }
     Ok(())
 }

@@ -234,6 +234,7 @@ impl<'a> Walk<'a> {
     fn add_work(&mut self, field: &Field, of: &str, times: usize, is_connection: bool, is_composite: bool) {
         let name = field.name.node.as_str();
         let has = |argument: &str| !matches!(self.argument(field, argument), None | Some(Value::Null));
+        let of_parents = times.saturating_mul(PER_PARENT);
         let cost = match (of, name) {
             ("Query", "searchUsers") => self.search(field) + if has("filter") { SCAN } else { 0 },
             ("Query", _) if ["filter", "orderBy", "nameContains"].into_iter().any(has) => SCAN,
@@ -244,12 +245,10 @@ impl<'a> Walk<'a> {
             ("Mutation", "importUsers") => MUTATION + rows(self.argument(field, "input").as_ref()).saturating_mul(ROW),
             ("Mutation", "exportUser") => EXPORT,
             ("Mutation", _) => MUTATION,
-            (_, "totalCount" | "totalCountIsExact") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),
+            (_, "totalCount" | "totalCountIsExact") => SCAN.saturating_add(of_parents),
             // A position in a list is looked up among all rows of the list.
-            _ if is_connection && (has("after") || has("before")) => {
-                SCAN.saturating_add(times.saturating_mul(PER_PARENT))
-            }
-            _ if is_connection => STATEMENT.saturating_add(times.saturating_mul(PER_PARENT)),
+            _ if is_connection && (has("after") || has("before")) => SCAN.saturating_add(of_parents),
+            _ if is_connection => STATEMENT.saturating_add(of_parents),
             _ if is_composite && !of.ends_with("Connection") && !of.ends_with("Payload") => STATEMENT,
             _ => 0,
         };
@@ -257,10 +256,8 @@ impl<'a> Walk<'a> {
     }
 
     fn search(&self, field: &Field) -> usize {
-        match self.argument(field, "query") {
-            Some(Value::String(text)) => search::cost(&text),
-            _ => search::cost(""),
-        }
+        let Some(Value::String(text)) = self.argument(field, "query") else { return search::cost("") };
+        search::cost(&text)
     }
 
     fn add(&mut self, cost: usize) {
