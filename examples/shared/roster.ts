@@ -1,6 +1,6 @@
 import { Roster, webStorage } from '@roster/client';
 
-// Never from the address of the page: who writes a link to it would choose who gets the password and the token.
+// Never from the address of the page: whoever writes a link to it would choose the server that gets the password.
 const url = document.querySelector<HTMLMetaElement>('meta[name=roster]')!.content;
 
 export const roster = new Roster({

@@ -1,9 +1,7 @@
 import { useQuery } from '@apollo/client/react';
 import { SearchUsersDocument, UsersDocument } from '@roster/client';
 import { useEffect } from 'react';
-
-const PAGE = 20;
-const LARGEST_PAGE = 100;
+import { PAGE, sizeOfAll } from '../../shared/pages';
 
 /** All users, or those whom the words find. The cache joins their pages. */
 export function useUsers(words: string, revision: number) {
@@ -13,9 +11,7 @@ export function useUsers(words: string, revision: number) {
   const users = isSearch ? found.data?.searchUsers : all.data?.users;
   const { error, refetch } = isSearch ? found : all;
 
-  // As many pages as are shown, so that the list does not become short.
-  const pages = Math.max(Math.ceil((users?.edges.length ?? 0) / PAGE), 1);
-  const first = Math.min(pages * PAGE, LARGEST_PAGE);
+  const first = sizeOfAll(users?.edges.length ?? 0);
   useEffect(() => {
     refetch({ first }).catch(() => undefined); // `error` has it
   }, [refetch, revision]);

@@ -1,14 +1,12 @@
 import { startTransition, useDeferredValue, useEffect, useRef } from 'react';
 import { graphql, useLazyLoadQuery, usePaginationFragment } from 'react-relay';
+import { PAGE, sizeOfAll } from '../../shared/pages';
 import { UserList } from '../../shared/react/UserList';
 import type { Users_all$key } from './__generated__/Users_all.graphql';
 import type { Users_found$key } from './__generated__/Users_found.graphql';
 import type { UsersAllQuery } from './__generated__/UsersAllQuery.graphql';
 import type { UsersFoundQuery } from './__generated__/UsersFoundQuery.graphql';
 import type { UsersQuery } from './__generated__/UsersQuery.graphql';
-
-const PAGE = 20;
-const LARGEST_PAGE = 100;
 
 interface ListProps {
   /** Another number whenever users may be new in the list, or gone. */
@@ -93,14 +91,13 @@ function Found({ found, revision, onSelect }: ListProps & { readonly found: User
   return <UserList users={data.searchUsers} onMore={() => loadNext(PAGE)} onSelect={onSelect} />;
 }
 
-/** Reads a list again when users may be new or gone: as many pages as are shown, so that it does not become short. */
+/** Reads a list again when users may be new in it, or gone. */
 function useReadAgain(revision: number, shown: number, readAgain: (first: number) => void) {
   const seen = useRef(revision);
   useEffect(() => {
     if (seen.current !== revision) {
       seen.current = revision;
-      const pages = Math.max(Math.ceil(shown / PAGE), 1);
-      startTransition(() => readAgain(Math.min(pages * PAGE, LARGEST_PAGE)));
+      startTransition(() => readAgain(sizeOfAll(shown)));
     }
   });
 }

@@ -1,8 +1,7 @@
 import { SearchUsersDocument, UsersDocument, type UserSummaryFragment } from '@roster/client';
 import { useEffect, useState } from 'react';
 import { useQuery, type CombinedError } from 'urql';
-
-const PAGE = 20;
+import { PAGE } from '../../shared/pages';
 
 interface Users {
   readonly totalCount: number;

@@ -1,10 +1,8 @@
 import { SearchUsersDocument, UsersDocument, type UsersQuery } from '@roster/client';
 import { ref, watch, type Ref } from 'vue';
+import { LARGEST_PAGE, PAGE } from '../../shared/pages';
 import { roster } from '../../shared/roster';
 import { useRequest } from './useRequest';
-
-const PAGE = 20;
-const LARGEST_PAGE = 100;
 
 type Users = Pick<UsersQuery['users'], 'edges' | 'totalCount' | 'pageInfo'>;
 
