@@ -36,8 +36,8 @@ query FirstLook {
 }
 `;
 
-// The documents of the panel "Examples", by the lowest rank that may run them. "$viewer" in the variables becomes the ID of the
-// viewer when a document is opened. `field` is its root field, for the link to the reference.
+// The documents of the panel "Examples", by the lowest rank that sees everything they ask for. "$viewer" in the variables becomes
+// the ID of the viewer when a document is opened. `field` is its root field, for the link to the reference.
 window.roster = { ...window.roster, firstQuery: FIRST_QUERY, examples: [
   {
     rank: "user",
@@ -208,7 +208,7 @@ window.roster = { ...window.roster, firstQuery: FIRST_QUERY, examples: [
 `,
   },
   {
-    rank: "license admin",
+    rank: "admin",
     title: "The latest audit events",
     field: "Query.auditEvents",
     query: `query Audit {

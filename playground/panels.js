@@ -1,6 +1,6 @@
 "use strict";
 
-// What stands in GraphiQL besides its own: the panels on the left, and the button that shares a document.
+// The parts of GraphiQL that are ours: panels on the left, and the button that shares a document.
 (() => {
   const { createElement: h, useEffect, useState, useSyncExternalStore } = React;
   const { ToolbarButton, useEditorContext, useOperationsEditorState, useSchemaStore, useVariablesEditorState } = GraphiQL.React;
