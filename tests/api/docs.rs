@@ -1,9 +1,10 @@
 //! Every command and request of the README and of docs/ works against the demo, in the order of its page, and has the response that
-//! is shown below it.
+//! is shown below it. Links lead somewhere.
 
 mod blocks;
 mod names;
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +22,9 @@ const TOKEN_LINE: &str = "# Authorization: Bearer $";
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md"), root.join("SECURITY.md")];
-    pages.push(root.join("deploy/README.md"));
+    pages.extend(
+        ["clients/python", "clients/typescript", "deploy", "examples"].map(|of| root.join(of).join("README.md")),
+    );
     for folder in ["docs", "docs/decisions"] {
         pages.extend(fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()));
     }
@@ -99,17 +102,43 @@ async fn commands_and_requests_of_the_documentation_work() {
     }
 }
 
-/// Links within the repository lead to existing files.
+/// The anchors of the headings of a page, as they are made from its text.
+fn anchors(page: &Path) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let outside_of_blocks = text.split("```").step_by(2).flat_map(str::lines);
+    let headings = outside_of_blocks
+        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')));
+    let anchor = |heading: &str| {
+        let kept = heading.to_lowercase();
+        kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
+/// Links within the repository lead to existing files and headings.
 #[test]
-fn links_of_the_documentation_lead_to_existing_files() {
+fn links_of_the_documentation_lead_to_existing_places() {
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
-            let file = link.split_once('#').map_or(link, |(file, _)| file);
-            if !file.contains("://") && !file.is_empty() {
-                let target = page.parent().unwrap().join(file);
-                assert!(target.exists(), "{}: {link}", page.display());
+            if link.contains("://") {
+                continue;
             }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link}", page.display());
+            let is_found = anchor.is_empty() || anchors(&target).iter().any(|found| found == anchor);
+            assert!(is_found, "{}: {link}", page.display());
         }
+    }
+}
+
+/// A second heading with the same text would have another anchor than its links.
+#[test]
+fn headings_of_a_page_differ() {
+    for page in pages() {
+        let anchors = anchors(&page);
+        let distinct: HashSet<&String> = anchors.iter().collect();
+        assert_eq!(distinct.len(), anchors.len(), "{}: {anchors:?}", page.display());
     }
 }
