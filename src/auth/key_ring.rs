@@ -53,7 +53,7 @@ impl KeyRing {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts other keys to use. What has begun with the former ones is finished with them.
+    /// Puts other keys to use. Work that has begun with the former ones is finished with them.
     pub fn replace(&self, keys: ServerKeys) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }

@@ -1,4 +1,4 @@
-//! What still needs the server key that was replaced.
+//! The passwords, links and other data that still need the server key that was replaced.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr};
@@ -27,7 +27,7 @@ pub struct OldKey {
     pub since: DateTime<Utc>,
 }
 
-/// What still needs the old server key.
+/// The amount of data that still needs the old server key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyUse {
     /// The passwords of users who have not signed in with them since.

@@ -20,14 +20,14 @@ use crate::scalar::Id;
 
 /// The most bytes that are read from a file, in which a key takes 45.
 const MAX_FILE_LENGTH: u64 = 1024;
-/// What a source should contain, for errors.
+/// The expected content of a source, for errors.
 const EXPECTED: &str = "expected 32 bytes in base64";
 
 /// A server key: 32 secret bytes.
 #[derive(Clone)]
 pub struct Key([u8; 32]);
 
-/// The keys that a process holds: at least one. Which of them makes new hashes is said by the database.
+/// The keys that a process holds: at least one. The database says which of them makes new hashes.
 #[derive(Clone, Debug)]
 pub struct HeldKeys {
     first: Key,

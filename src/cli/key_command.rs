@@ -13,7 +13,7 @@ use crate::auth::server_key::{HeldKeys, Key, Source};
 use crate::db::Db;
 use crate::entity::server_key_report;
 
-/// What to do if the keys cannot be changed by the command.
+/// The advice if the command cannot write the keys.
 const BY_HAND: &str = "add a second key, which `roster key generate` prints, to the setting or file of every server, and run \
                        `roster key rotate` again";
 

@@ -1,4 +1,4 @@
-//! Where the connections of a pool come from: the server, and what is done with a connection before it is used.
+//! The source of the connections of a pool: the server, and the preparation of each connection before it is used.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,7 +47,7 @@ impl Initializer<SqliteConnection> for NoInitialization {
     }
 }
 
-/// What is done with a new connection to PostgreSQL.
+/// The preparation of new connections to PostgreSQL.
 #[derive(Clone, Debug)]
 pub(super) struct SessionSetup {
     /// The statements that set the parameters of the session, if they cannot be sent at its start.

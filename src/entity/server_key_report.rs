@@ -1,4 +1,4 @@
-//! What each server says about its keys, while a server key is being replaced.
+//! The reports of servers about their keys, while a server key is being replaced.
 
 use sea_orm::entity::prelude::*;
 

@@ -213,7 +213,7 @@ export class Roster {
   }
 }
 
-/** The error of a subscription whose user has signed out. Who has signed in since may be another user. */
+/** The error of a subscription whose user has signed out, also if another one may have signed in since. */
 function signedOut(): RosterError {
   const error = { message: 'The user has signed out.', extensions: { code: 'UNAUTHENTICATED' } };
   return new RosterError([error], { status: 401, requestId: null, retryAfter: null });

@@ -74,8 +74,8 @@ export class Session {
   }
 
   /**
-   * Returns the token that replaces one that the server refused. Null if there is none: the session has ended, and who
-   * has signed in since may be another user.
+   * Returns the token that replaces one that the server refused. Null if there is none: the session has ended, and the
+   * user who has signed in since may be another one.
    */
   async replace(refused: string): Promise<string | null> {
     const { token } = this.tokens;

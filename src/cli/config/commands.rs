@@ -146,8 +146,8 @@ pub enum KeyCommand {
 /// Options of `roster key retire`.
 #[derive(Debug, Args)]
 pub struct KeyRetire {
-    /// Retire the key even if something needs it, such as after it was leaked. What needs it is lost: deleted, or not valid any
-    /// more.
+    /// Retire the key even if something needs it, such as after it was leaked. Passwords and PINs that need it are deleted;
+    /// everything else that needs it is not valid any more.
     #[arg(long)]
     pub force: bool,
 }
