@@ -91,9 +91,21 @@ impl Primary {
         }
     }
 
+    /// Returns the hosts, first the one that is used. It stays as long as it accepts writes, even if another one does so as well, such
+    /// as a former primary that was started again.
+    fn current_first(&self) -> Vec<PgConnectOptions> {
+        let address = |options: &PgConnectOptions| {
+            (options.get_host().to_owned(), options.get_port(), options.get_socket().cloned())
+        };
+        let current = address(&self.target.borrow().options);
+        let mut hosts = self.hosts.clone();
+        hosts.sort_by_key(|host| address(host) != current);
+        hosts
+    }
+
     /// Finds the server that accepts writes now, and has all connections replaced. Returns a connection to it.
     async fn search(&self, pool: &PgPool, failures: &Repeated) -> Option<PgConnection> {
-        match first_writable(&self.hosts, &self.setup, self.max_wait).await {
+        match first_writable(&self.current_first(), &self.setup, self.max_wait).await {
             Ok((options, connection)) => {
                 tracing::info!(host = options.get_host(), port = options.get_port(), "connecting to the database anew");
                 pool.set_connect_options(options.clone());

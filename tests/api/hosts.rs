@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use roster::db::Db;
 use roster::entity::user;
+use roster::error::Error;
 use sea_orm::{ConnectionTrait as _, Database, EntityTrait as _};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::app::database;
 use crate::postgres::{self, Postgres};
 use crate::process::{ADMIN, Caller, Sandbox, env_or, until};
 use crate::wire::RawClient;
@@ -120,6 +123,35 @@ async fn a_server_does_not_use_read_only_sessions_and_recovers_from_them() {
     assert!(!create(&root, "meanwhile").await);
     on_server(postgres, &format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
     create_one(&root, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_stays_with_the_primary_while_another_host_accepts_writes() {
+    let Some((primary, standby)) = primary_and_standby().await else { return };
+    let sandbox = Sandbox::on_database(url_of([&standby, &primary])).with_admin().await;
+    let server = sandbox.serve(&[]).await;
+    let root = server.sign_in(ADMIN).await;
+    standby.promote().unwrap();
+    let terminate = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'roster'";
+    on_server(&primary, terminate).await;
+    server.wait_for_log("connecting to the database anew").await;
+    let name = create_one(&root, "after").await;
+    let url = format!("postgres://roster@127.0.0.1:{}/roster", primary.port());
+    let db = Db::connect(&database(url, 1)).await.unwrap();
+    let users = user::Entity::find().all(db.read()).await.unwrap();
+    assert!(users.iter().any(|user| user.username.as_ref() == Some(&name)), "{}", server.err());
+}
+
+#[tokio::test]
+async fn what_connection_poolers_and_closed_sessions_report_is_temporary() {
+    let Some(postgres) = postgres::server() else { return };
+    let db = Db::connect(&database(postgres.fresh_database().await, 1)).await.unwrap();
+    for code in ["08P01", "08006", "25006", "25P03", "57P01", "57P05"] {
+        let transaction = db.begin().await.unwrap();
+        let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'gone' USING ERRCODE = '{code}'; END $$");
+        let error = Error::from(transaction.execute_unprepared(&raise).await.unwrap_err());
+        assert!(matches!(error, Error::Unavailable(_)), "{code}: {error:?}");
+    }
 }
 
 /// Creates users until told to stop, and returns the names of those that were acknowledged.
