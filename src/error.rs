@@ -144,9 +144,15 @@ impl From<DbErr> for Error {
 pub fn is_disconnect(error: &DbErr) -> bool {
     sqlx_error(error).is_some_and(|error| match error {
         Sqlx::Io(_) => true,
-        Sqlx::Database(error) => error.code().is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P03")),
+        Sqlx::Database(error) => error.code().is_some_and(|code| ends_connection(&code)),
         _ => false,
     })
+}
+
+/// Returns whether a code of PostgreSQL means that the connection is closed (Appendix A of its manual): connection exceptions, idle
+/// sessions and shutdowns. Connection poolers report whatever fails behind them as a connection exception.
+fn ends_connection(code: &str) -> bool {
+    code.starts_with("08") || matches!(code, "25P03" | "57P01" | "57P02" | "57P03" | "57P05")
 }
 
 /// Returns whether an error means that a transaction of PostgreSQL may only read, as on a standby.
@@ -176,8 +182,8 @@ fn is_temporary(error: &Sqlx) -> bool {
             // Busy, locked, read-only, disk error, full, file cannot be opened (extended codes have these in their low byte,
             // https://sqlite.org/rescode.html).
             Some(_) => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
-            // Read-only, cancelled by a timeout, shut down, deadlock, serialization failure (Appendix A of PostgreSQL's manual).
-            None => matches!(&*code, "25006" | "57014" | "57P01" | "57P02" | "57P03" | "40P01" | "40001"),
+            // Read-only, cancelled by a timeout, deadlock, serialization failure (Appendix A of PostgreSQL's manual).
+            None => ends_connection(&code) || matches!(&*code, "25006" | "57014" | "40P01" | "40001"),
         }),
         _ => false,
     }
