@@ -154,14 +154,20 @@ fn with_host(url: &str) -> String {
 /// Returns whether the login has a special character that is not encoded, so that the apparent host may be part of the password.
 fn is_ambiguous(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("//") else { return false };
-    let before_query = rest.split('?').next().unwrap_or_default();
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_encoded = |text: &str| {
         let mut parts = text.split('%');
         parts.next();
         parts.all(|part| part.chars().take(2).filter(char::is_ascii_hexdigit).count() == 2)
     };
     let login = before_query.rsplit_once('@').map_or("", |(login, _)| login);
-    login.contains(['@', '/']) || !is_encoded(login) || url.contains('#')
+    let is_parameter = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        PARAMETERS.contains(&name) || name.starts_with("options[")
+    };
+    // The apparent query may be the rest of a password with a question mark.
+    let has_login_in_query = !before_query.contains('@') && query.contains('@') && !query.split('&').all(is_parameter);
+    login.contains(['@', '/']) || !is_encoded(login) || url.contains('#') || has_login_in_query
 }
 
 /// Returns the error of a parameter of a PostgreSQL URL, if it has one.
@@ -208,6 +214,8 @@ mod tests {
             ("postgres://roster:se#ret@127.0.0.1/roster", "percent-encode"),
             ("postgres://roster:se/ret@127.0.0.1/roster", "percent-encode"),
             ("postgres://roster:se?ret@127.0.0.1/roster", "percent-encode"),
+            ("postgres://roster:1,2?ret@127.0.0.1/roster", "percent-encode"),
+            ("postgres://roster:12?ret@127.0.0.1/roster", "percent-encode"),
             ("postgresql://roster:100%ret@127.0.0.1/roster", "percent-encode"),
             ("postgres://h/db?sslmod=verify-full", "did you mean \"sslmode\"?"),
             ("postgres://h/db?sslmode=required", "sslmode: \"required\" is unknown; expected one of disable,"),
@@ -259,6 +267,10 @@ mod tests {
             ("postgres://roster:s@cret@h/db", "postgres://roster:***@h/db"),
             ("postgres://roster:se#cret@h/db", "postgres://roster:***@h/db"),
             ("postgres://roster:se?cret@h/db", "postgres://roster:***@h/db"),
+            ("postgres://roster:se,cr?et@h/db", "postgres://roster:***@h/db"),
+            ("postgres://roster:12?34@h/db", "postgres://roster:***@h/db"),
+            ("postgres://roster:12/34?56=7@h/db", "postgres://roster:***@h/db"),
+            ("postgres://h:5432/db?application_name=a@b", "postgres://h:5432/db?application_name=a@b"),
             ("postgres://roster:[@h/db", "postgres://roster:***@h/db"),
             ("postgres://h/db?user=roster&password=secret", "postgres://h/db?user=roster&password=***"),
             ("postgres://h:port/db?password=secret", "postgres://***"),
