@@ -62,7 +62,7 @@ impl ResolveQuery {
         )]
         source: Option<String>,
     ) -> Result<Vec<ListItem<ResolvedUser>>> {
-        check(&keys)?;
+        check(&keys, source.as_deref())?;
         let (db, viewer, columns) = (ctx.db()?, ctx.viewer()?, ctx.selected_fields()?.columns());
         let found = match &source {
             None => MatchedUsers::find(db, viewer, &keys, &columns).await?,
@@ -72,7 +72,10 @@ impl ResolveQuery {
     }
 }
 
-fn check(keys: &[String]) -> Result<(), Error> {
+fn check(keys: &[String], source: Option<&str>) -> Result<(), Error> {
+    if source.is_some_and(|source| source.chars().count() > MAX_KEY_LENGTH) {
+        return Err(Error::BadInput(format!("source: must be at most {MAX_KEY_LENGTH} characters.")));
+    }
     if keys.len() > MAX_KEYS {
         return Err(Error::BadInput(format!("keys: must contain at most {MAX_KEYS} keys.")));
     }

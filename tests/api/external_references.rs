@@ -139,6 +139,13 @@ on_every_database! {
             assert_eq!(license_admin.data(list, variables.clone()).await["users"]["nodes"], ids);
             assert_eq!(user.error_code(list, variables).await, "FORBIDDEN");
         }
+        let long = "x".repeat(251);
+        for filter in [json!({ "source": long }), json!({ "source": "hr", "id": long })] {
+            let variables = json!({ "f": { "externalReference": filter } });
+            assert_eq!(license_admin.error_code(list, variables).await, "BAD_USER_INPUT");
+        }
+        let variables = json!({ "keys": ["1"], "source": long });
+        assert_eq!(license_admin.error_code(resolve, variables).await, "BAD_USER_INPUT");
     }
 
     async fn references_are_private_and_set_by_administrators(app: App) {

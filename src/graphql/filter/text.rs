@@ -141,7 +141,8 @@ impl FilterBuilder {
         Some(normalizer(&text))
     }
 
-    fn check_length(&mut self, path: &str, text: &str) {
+    /// Adds an error if a text is too long.
+    pub fn check_length(&mut self, path: &str, text: &str) {
         if text.chars().count() > MAX_TEXT_LENGTH {
             self.add_error(path, format_args!("must be at most {MAX_TEXT_LENGTH} characters."));
         }

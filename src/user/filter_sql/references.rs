@@ -19,7 +19,10 @@ impl FilterCompiler<'_> {
         let Some(ExternalReferenceFilter { source, id }) = filter else { return Ok(Condition::all().into()) };
         self.viewer.may_filter(user::Column::ExternalReferences)?;
         self.builder.count();
-        let id = self.builder.non_null(&format!("{path}.externalReference"), "id", id);
+        let path = format!("{path}.externalReference");
+        let id = self.builder.non_null(&path, "id", id);
+        self.builder.check_length(&format!("{path}.source"), &source);
+        self.builder.check_length(&format!("{path}.id"), id.as_deref().unwrap_or_default());
         let license_id = self.viewer.signed_in()?.license_id;
         let backend = if self.postgres { DatabaseBackend::Postgres } else { DatabaseBackend::Sqlite };
         let is_selective = id.is_some();
