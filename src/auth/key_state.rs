@@ -108,16 +108,17 @@ pub async fn bind(db: &Db, key: &Key) -> Result<(), Error> {
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn announce(db: &Db, next: &Key) -> Result<(), Error> {
     let transaction = db.begin().await?;
-    delete_next(&transaction).await?;
+    let announced = other_server_key::Column::State.eq(KeyState::Next);
+    other_server_key::Entity::delete_many().filter(announced).exec(&transaction).await?;
     let row = other_server_key::Model { fingerprint: next.fingerprint_text(), state: KeyState::Next, since: now() };
     rows::insert(&transaction, row).await?;
     audit::commit(transaction, None).await
 }
 
-/// Makes the next key the current one, and the current one the old one.
+/// Makes the announced key the current one, and the current one the old one.
 ///
 /// # Errors
-/// `BadInput` if another command has replaced the current key meanwhile.
+/// `BadInput` if another command has replaced the current or the announced key meanwhile.
 pub async fn activate(db: &Db, current: &Key, next: &Key) -> Result<(), Error> {
     let transaction = begin(db).await?;
     let replaced = server_key::Entity::update_many()
@@ -125,10 +126,14 @@ pub async fn activate(db: &Db, current: &Key, next: &Key) -> Result<(), Error> {
         .filter(server_key::Column::Fingerprint.eq(current.fingerprint().to_vec()))
         .exec(&transaction)
         .await?;
-    if replaced.rows_affected != 1 {
-        return Err(Error::BadInput("another command has replaced the server key meanwhile".to_owned()));
+    let announced = other_server_key::Entity::delete_many()
+        .filter(other_server_key::Column::State.eq(KeyState::Next))
+        .filter(other_server_key::Column::Fingerprint.eq(next.fingerprint_text()))
+        .exec(&transaction)
+        .await?;
+    if replaced.rows_affected != 1 || announced.rows_affected != 1 {
+        return Err(overtaken());
     }
-    delete_next(&transaction).await?;
     let old = other_server_key::Model { fingerprint: current.fingerprint_text(), state: KeyState::Old, since: now() };
     rows::insert(&transaction, old).await?;
     erased_reference::Entity::update_many()
@@ -138,27 +143,53 @@ pub async fn activate(db: &Db, current: &Key, next: &Key) -> Result<(), Error> {
         .await?;
     let fingerprint = |key: &Key| Some(Value::from(key.fingerprint_text()));
     let change = Change::of("fingerprint", fingerprint(current), fingerprint(next));
-    commit(transaction, AuditAction::ServerKeyRotated, &[change]).await
+    let licenses = licenses(&transaction).await?;
+    let events =
+        licenses.iter().map(|license| Entry::new(AuditAction::ServerKeyRotated, license).with([change.clone()]));
+    audit::commit(transaction, events.collect::<Vec<_>>()).await
 }
 
 /// Retires the old key, unless something needs it. With `force`, it is retired all the same, and what needs it is deleted.
+///
+/// # Errors
+/// `BadInput` if another command has retired it meanwhile.
 pub async fn retire(db: &Db, current: &Key, old: &OldKey, force: bool) -> Result<Retirement, Error> {
     let transaction = begin(db).await?;
-    let uses = key_use::count(&transaction, current, old).await?;
-    if !force && uses.is_needed() {
-        return Ok(Retirement::Refused(uses));
-    }
-    key_use::discard(&transaction, current).await?;
-    other_server_key::Entity::update_many()
+    // The current key is replaced only while there is no old one, so it is still the current one.
+    let retired = other_server_key::Entity::update_many()
         .col_expr(other_server_key::Column::State, Expr::value(KeyState::Retired))
         .col_expr(other_server_key::Column::Since, Expr::value(now()))
         .filter(other_server_key::Column::Fingerprint.eq(old.fingerprint.as_str()))
+        .filter(other_server_key::Column::State.eq(KeyState::Old))
         .exec(&transaction)
         .await?;
-    let mut changes = vec![Change::of("fingerprint", Some(Value::from(old.fingerprint.clone())), None)];
-    changes.extend(uses.lost().map(|(kind, count)| Change::of(kind, Some(Value::from(count)), None)));
-    commit(transaction, AuditAction::ServerKeyRetired, &changes).await?;
+    if retired.rows_affected != 1 {
+        return Err(overtaken());
+    }
+    let uses = key_use::count(&transaction, current, old, None).await?;
+    if !force && uses.is_needed() {
+        return Ok(Retirement::Refused(uses));
+    }
+    let events = events_of_retirement(&transaction, current, old).await?;
+    key_use::discard(&transaction, current, old).await?;
+    audit::commit(transaction, events).await?;
     Ok(Retirement::Done(uses))
+}
+
+/// Returns an event for each license, with the numbers of what the license loses.
+async fn events_of_retirement(transaction: &Transaction, current: &Key, old: &OldKey) -> Result<Vec<Entry>, Error> {
+    let fingerprint = Change::of("fingerprint", Some(Value::from(old.fingerprint.clone())), None);
+    let mut events = Vec::new();
+    for license in licenses(transaction).await? {
+        let uses = key_use::count(transaction, current, old, Some(license.id)).await?;
+        let lost = uses.lost().map(|(kind, count)| Change::of(kind, Some(Value::from(count)), None));
+        events.push(Entry::new(AuditAction::ServerKeyRetired, &license).with([fingerprint.clone()]).with(lost));
+    }
+    Ok(events)
+}
+
+fn overtaken() -> Error {
+    Error::BadInput("another command has changed the server keys meanwhile".to_owned())
 }
 
 /// Begins a transaction of a command that may read and write whole tables.
@@ -171,17 +202,8 @@ async fn begin(db: &Db) -> Result<Transaction, Error> {
     Ok(transaction)
 }
 
-async fn delete_next(transaction: &Transaction) -> Result<(), Error> {
-    let next = other_server_key::Column::State.eq(KeyState::Next);
-    other_server_key::Entity::delete_many().filter(next).exec(transaction).await?;
-    Ok(())
-}
-
-/// Commits a change of the keys with an event in the audit trail of every license.
-async fn commit(transaction: Transaction, action: AuditAction, changes: &[Change]) -> Result<(), Error> {
-    let licenses = license::Entity::find().order_by_asc(license::Column::Id).all(&transaction).await?;
-    let events = licenses.iter().map(|license| Entry::new(action, license).with(changes.to_vec()));
-    audit::commit(transaction, events.collect::<Vec<_>>()).await
+async fn licenses(transaction: &Transaction) -> Result<Vec<license::Model>, Error> {
+    Ok(license::Entity::find().order_by_asc(license::Column::Id).all(transaction).await?)
 }
 
 /// Stores what a server says about its keys, unless that is stored already.

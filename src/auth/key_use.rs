@@ -2,14 +2,18 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::password::{KEY_MARK, mark_of};
 use super::server_key::Key;
+use crate::access::of_license;
 use crate::db::Transaction;
+use crate::entity::link::Purpose;
 use crate::entity::mail::MailKind;
-use crate::entity::{credential, erased_reference, mail, pin, user};
+use crate::entity::{credential, erased_reference, invitation, link, mail, pin, registration, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
 
@@ -34,6 +38,9 @@ pub struct KeyUse {
     pub passwords: u64,
     /// The PINs of users who have not signed in with them since.
     pub pins: u64,
+    /// The links that were emailed and are not used yet. They need no key, but whoever has the key and a copy of the database from
+    /// when they were queued has them.
+    pub links: u64,
     /// The emails with a link that were queued before, and are not sent yet.
     pub mails: u64,
     /// The external ids of erased users, by which imports recognize them.
@@ -54,6 +61,7 @@ impl KeyUse {
         let counts = [
             ("passwords", self.passwords),
             ("pins", self.pins),
+            ("emailedLinks", self.links),
             ("queuedEmails", self.mails),
             ("erasedExternalIds", self.erased_references),
         ];
@@ -66,6 +74,10 @@ impl KeyUse {
         let counts = [
             (self.passwords, "passwords, of users who have not signed in since: they need a new one, by email"),
             (self.pins, "PINs, of users who have not signed in with them since: they need to set a new one"),
+            (
+                self.links,
+                "emailed links that are not used yet: they end, because the key and a copy of the database tell them",
+            ),
             (self.mails, "queued emails with a link, which is not sent"),
             (self.erased_references, "external ids of erased users: an import of them creates these users again"),
         ];
@@ -78,35 +90,130 @@ impl KeyUse {
     }
 }
 
-/// Counts what needs the old key.
-pub async fn count(db: &impl ConnectionTrait, current: &Key, old: &OldKey) -> Result<KeyUse, Error> {
+/// Counts what needs the old key: of one license, or of all.
+pub async fn count(
+    db: &impl ConnectionTrait,
+    current: &Key,
+    old: &OldKey,
+    license_id: Option<Id>,
+) -> Result<KeyUse, Error> {
+    let passwords = credential::Entity::find()
+        .filter(is_of_old_key(credential::Column::PasswordHash, current))
+        .filter(is_of_user_in(license_id, credential::Column::UserId));
+    let pins = pin::Entity::find()
+        .filter(is_of_old_key(pin::Column::PinHash, current))
+        .filter(is_of_user_in(license_id, pin::Column::UserId));
+    let mails = mail::Entity::find().filter(has_old_link(old)).filter(is_of_user_in(license_id, mail::Column::UserId));
+    let of_license = license_id.map(|id| of_license(erased_reference::Column::LicenseId, id));
+    let erased =
+        erased_reference::Entity::find().filter(has_old_hash(current)).filter(Condition::all().add_option(of_license));
     let until = old.since + KEPT_BY_CLIENTS;
     Ok(KeyUse {
-        passwords: credential::Entity::find()
-            .filter(is_of_old_key(credential::Column::PasswordHash, current))
-            .count(db)
-            .await?,
-        pins: pin::Entity::find().filter(is_of_old_key(pin::Column::PinHash, current)).count(db).await?,
-        mails: mail::Entity::find().filter(has_old_link(old)).count(db).await?,
-        erased_references: erased_reference::Entity::find().filter(has_old_hash(current)).count(db).await?,
+        passwords: passwords.count(db).await?,
+        pins: pins.count(db).await?,
+        links: count_links(db, old, license_id).await?,
+        mails: mails.count(db).await?,
+        erased_references: erased.count(db).await?,
         clients_until: (until > now()).then_some(until),
     })
 }
 
-/// Deletes what needs the old key, so that a copy of the key verifies nothing any more.
-pub(super) async fn discard(transaction: &Transaction, current: &Key) -> Result<(), Error> {
+async fn count_links(db: &impl ConnectionTrait, old: &OldKey, license_id: Option<Id>) -> Result<u64, Error> {
+    let links = link::Entity::find()
+        .filter(may_be_old_link(old))
+        .filter(link::Column::ExpiresAt.gt(now()))
+        .filter(is_of_user_in(license_id, link::Column::UserId))
+        .count(db)
+        .await?;
+    if !may_have_links(old) {
+        return Ok(links);
+    }
+    let of_license = license_id.map(|id| of_license(registration::Column::LicenseId, id));
+    let registrations = registration::Entity::find()
+        .filter(registration::Column::ExpiresAt.gt(now()))
+        .filter(Condition::all().add_option(of_license));
+    Ok(links + registrations.count(db).await?)
+}
+
+/// Deletes what needs the old key, so that a copy of the key verifies nothing any more, and tells no link.
+pub(super) async fn discard(transaction: &Transaction, current: &Key, old: &OldKey) -> Result<(), Error> {
     let passwords = is_of_old_key(credential::Column::PasswordHash, current);
     credential::Entity::delete_many().filter(passwords).exec(transaction).await?;
-    let pins = || is_of_old_key(pin::Column::PinHash, current);
-    let owners = pin::Entity::find().select_only().column(pin::Column::UserId).filter(pins()).into_query();
-    user::Entity::update_many()
-        .col_expr(user::Column::HasPin, Expr::value(false))
-        .filter(user::Column::Id.in_subquery(owners))
-        .exec(transaction)
-        .await?;
-    pin::Entity::delete_many().filter(pins()).exec(transaction).await?;
+    discard_pins(transaction, current).await?;
+    discard_links(transaction, old).await?;
     erased_reference::Entity::delete_many().filter(has_old_hash(current)).exec(transaction).await?;
     Ok(())
+}
+
+async fn discard_pins(transaction: &Transaction, current: &Key) -> Result<(), Error> {
+    let pins = || is_of_old_key(pin::Column::PinHash, current);
+    let owners = pin::Entity::find().select_only().column(pin::Column::UserId).filter(pins()).into_query();
+    // A sign-in that replaces the hash of a PIN holds this lock.
+    let owners =
+        user::Entity::find().select_only().column(user::Column::Id).filter(user::Column::Id.in_subquery(owners));
+    owners.order_by_asc(user::Column::Id).lock_exclusive().into_tuple::<Id>().all(transaction).await?;
+    pin::Entity::delete_many().filter(pins()).exec(transaction).await?;
+    let kept = pin::Entity::find().select_only().column(pin::Column::UserId).into_query();
+    user::Entity::update_many()
+        .col_expr(user::Column::HasPin, Expr::value(false))
+        .filter(user::Column::HasPin.eq(true))
+        .filter(user::Column::Id.not_in_subquery(kept))
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Deletes emailed links. An email that is still queued is not sent without its link.
+async fn discard_links(transaction: &Transaction, old: &OldKey) -> Result<(), Error> {
+    let invited = link::Entity::find()
+        .select_only()
+        .column(link::Column::UserId)
+        .filter(may_be_old_link(old))
+        .filter(link::Column::Purpose.eq(Purpose::Activation))
+        .into_query();
+    let now = now();
+    invitation::Entity::update_many()
+        .col_expr(invitation::Column::ExpiresAt, Expr::value(now))
+        .filter(invitation::Column::UserId.in_subquery(invited))
+        .filter(invitation::Column::AcceptedAt.is_null())
+        .filter(invitation::Column::ExpiresAt.gt(now))
+        .exec(transaction)
+        .await?;
+    link::Entity::delete_many().filter(may_be_old_link(old)).exec(transaction).await?;
+    if may_have_links(old) {
+        registration::Entity::delete_many().exec(transaction).await?;
+    }
+    Ok(())
+}
+
+/// Returns whether links that were emailed before the old key was replaced may still be valid.
+fn may_have_links(old: &OldKey) -> bool {
+    old.since + NOTICED + Purpose::Activation.lives() > now()
+}
+
+/// Returns the condition for emailed links that may have been made with the old key: all of them, as long as one may be that old, and
+/// later those of emails that are queued for so long.
+fn may_be_old_link(old: &OldKey) -> Condition {
+    let emailed = Condition::all().add(link::Column::IsMailed.eq(true));
+    if may_have_links(old) {
+        return emailed;
+    }
+    let owners = mail::Entity::find()
+        .select_only()
+        .column(mail::Column::UserId)
+        .filter(has_old_link(old))
+        .filter(mail::Column::UserId.is_not_null())
+        .into_query();
+    emailed.add(link::Column::UserId.in_subquery(owners))
+}
+
+/// Returns the condition for rows of users of a license; of all rows if there is none.
+fn is_of_user_in(license_id: Option<Id>, user_id: impl ColumnTrait) -> Condition {
+    let users = |id| {
+        let users = user::Entity::find().select_only().column(user::Column::Id);
+        users.filter(of_license(user::Column::LicenseId, id)).into_query()
+    };
+    Condition::all().add_option(license_id.map(|id| user_id.in_subquery(users(id))))
 }
 
 /// Returns the condition for hashes that were made with another key than the current one.

@@ -225,7 +225,7 @@ async fn print_keys_of(db: &Db, held: &HeldKeys) -> anyhow::Result<()> {
     let since = old.since.format("%Y-%m-%d %H:%M:%S UTC");
     print_line!("old key               {}, replaced at {since}", old.fingerprint)?;
     if let Some(used) = &used {
-        let remaining = key_use::count(db.read(), used.current(), old).await?;
+        let remaining = key_use::count(db.read(), used.current(), old, None).await?;
         if !remaining.is_needed() {
             print_line!("                      nothing needs it: run `roster key retire`")?;
         }

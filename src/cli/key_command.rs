@@ -85,6 +85,7 @@ async fn rotate(settings: &Settings) -> anyhow::Result<()> {
             keys.source
         ),
     )?;
+    ensure_in_source(&keys.source, &fingerprint)?;
     key_state::activate(&db, current, &next).await?;
     close(db).await?;
     let count = servers.len();
@@ -94,12 +95,22 @@ async fn rotate(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Refuses a next key that its source has no longer, such as if another command has written the file meanwhile: nobody would have it.
+fn ensure_in_source(source: &Source, fingerprint: &str) -> anyhow::Result<()> {
+    let held = source.find().map_err(|error| unusable_key(source, error))?;
+    anyhow::ensure!(
+        held.is_some_and(|held| held.find(fingerprint).is_some()),
+        "the next key is no longer in {source}: another command has changed it meanwhile. Nothing changed; run `roster key rotate` again"
+    );
+    Ok(())
+}
+
 async fn retire(settings: &Settings, force: bool) -> anyhow::Result<()> {
     let db = open(settings, DATA_DIR).await?;
     let keys = Keys::read(settings, &db).await?;
     let Some(old) = &keys.known.old else { bail!("there is no old key") };
     let current = keys.used.current();
-    let uses = key_use::count(db.read(), current, old).await?;
+    let uses = key_use::count(db.read(), current, old, None).await?;
     if !force && uses.is_needed() {
         return Err(refusal(&old.fingerprint, &uses));
     }
@@ -122,7 +133,9 @@ async fn retire(settings: &Settings, force: bool) -> anyhow::Result<()> {
 
 /// Removes a retired key from its file. The key is not used any more, whether it is removed or not.
 fn remove_from_source(keys: &Keys, retired: &str) -> anyhow::Result<()> {
-    let Some(kept) = keys.held.without(&[retired.to_owned()]) else { return Ok(()) };
+    // Somebody may have added a key since the command began.
+    let held = keys.source.find().ok().flatten();
+    let Some(kept) = held.and_then(|held| held.without(&[retired.to_owned()])) else { return Ok(()) };
     match keys.source.replace(&kept) {
         Ok(()) => print_line!("It is removed from {}; remove it from the other servers.", keys.source)?,
         Err(error) => print_line!("Remove it from {}: {error}.", keys.source)?,

@@ -79,7 +79,9 @@ impl KeyFollower {
             return Ok(());
         }
         let held = self.held().await;
-        match known.select(&held) {
+        let selected = known.select(&held);
+        let is_missing = selected.is_none();
+        match selected {
             Some(keys) => self.take_over(keys),
             None => log_missing(&known),
         }
@@ -87,7 +89,8 @@ impl KeyFollower {
             self.has_reported = true;
             key_state::report(&self.db, self.report(&held)).await?;
         }
-        self.seen = Some(known);
+        // A key that is missing is looked for again.
+        self.seen = (!is_missing).then_some(known);
         Ok(())
     }
 

@@ -105,8 +105,8 @@ pub enum AuditAction {
     DocumentsWithdrawn,
     /// The server key was replaced on the command line by another one. Recorded in each license.
     ServerKeyRotated,
-    /// The former server key was retired on the command line. The changes state how many passwords, PINs, queued emails and external
-    /// IDs of erased users were lost with it. Recorded in each license.
+    /// The former server key was retired on the command line. The changes state how many passwords, PINs, emailed links, queued emails
+    /// and external IDs of erased users the license lost with it. Recorded in each license.
     ServerKeyRetired,
 }
 

@@ -267,6 +267,17 @@ in_every_sandbox! {
         assert_eq!(unused.code().await, 2, "a retired key does not become the next one");
     }
 
+    async fn a_key_that_is_gone_from_the_file_does_not_become_the_current_one(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let before = fs::read(sandbox.path(FILE)).unwrap();
+        let mut rotation = sandbox.start(&mut sandbox.command(&["key", "rotate"]), "");
+        rotation.wait_for_output("Asking the servers").await;
+        fs::write(sandbox.path(FILE), before).unwrap();
+        assert_eq!(rotation.code().await, 1);
+        assert!(rotation.err().contains("the next key is no longer in"), "{}", rotation.err());
+        sandbox.serve(&[]).await.sign_in(ADMIN).await;
+    }
+
     async fn the_demo_prints_a_password_that_works_after_a_rotation(sandbox: Sandbox) {
         let demo = ["demo", "--users", "10"];
         drop(sandbox.serve(&demo).await);

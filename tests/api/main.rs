@@ -57,6 +57,7 @@ mod institutions;
 mod invite;
 mod key;
 mod key_rotation;
+mod key_state;
 mod layout;
 mod licenses;
 mod lists;
