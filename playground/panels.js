@@ -9,8 +9,8 @@
   const HEADINGS = ["Every user", "Administrators", "License administrators", "Superusers"];
   // As GraphiQL finds it.
   const TITLE = /^(?!#).*(?:query|subscription|mutation)\s+([a-zA-Z0-9_]+)/m;
-  const SECRET = /\bro[a-z]_[\w-]{20,}/;
-  const HAS_TOKEN = "This document or its variables hold a token, so no link was made. Remove the token first.";
+  const SECRETS = [/\bro[a-z]_[\w-]{20,}/, /\b(?:\w*password|pin)"?\s*:\s*"[^"]/i];
+  const HAS_SECRET = "This document or its variables hold a token or a password, so no link was made. Remove it first.";
   const SHARED = "A link to this document and its variables is in the address bar";
 
   // ---- the editor, for whoever opens a document
@@ -78,15 +78,16 @@
   function link() {
     const [query, variables] = [editor.queryEditor.getValue(), editor.variableEditor.getValue().trim()];
     const parameters = new URLSearchParams({ query, ...(variables && { variables }) });
-    const holds = (token) => query.includes(token) || variables.includes(token);
-    if (SECRET.test(query) || SECRET.test(variables) || roster.tokens().some(holds)) return null;
+    const isIn = (secret) => query.includes(secret) || variables.includes(secret);
+    const hasSecret = SECRETS.some((secret) => secret.test(query) || secret.test(variables));
+    if (hasSecret || roster.tokens().some(isIn)) return null;
     return `${location.origin}${location.pathname}#${parameters}`;
   }
 
   async function share() {
     const address = link();
     if (!address) {
-      roster.notice(HAS_TOKEN, "sharing bad");
+      roster.notice(HAS_SECRET, "sharing bad");
       return;
     }
     history.replaceState(null, "", address);

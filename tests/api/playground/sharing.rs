@@ -46,12 +46,18 @@ async fn a_shared_link_opens_the_same_document_and_holds_no_token() {
 }
 
 #[tokio::test]
-async fn a_document_with_a_token_is_not_shared() {
+async fn a_document_with_a_token_or_a_password_is_not_shared() {
     let Some(browser) = Browser::start().await else { return };
     let (app, token) = with_ada().await;
     sign_in_by_link(&browser, &app, &token).await;
     show(&browser, "Secret", "query Secret($id: ID!) { node(id: $id) { id } }", &json!({ "id": token })).await;
     browser.click(SHARE).await;
     browser.see("#notice", "hold a token").await;
+    assert_eq!(browser.run("return location.href").await, format!("{}/", app.url()));
+    let create = "mutation Create($input: CreateUserInput!) { createUser(input: $input) { success } }";
+    let input = json!({ "firstName": "Ann", "lastName": "Oak", "username": "ann", "password": "nine-slate-herons" });
+    show(&browser, "Create", create, &json!({ "input": input })).await;
+    browser.click(SHARE).await;
+    browser.see("#notice", "or a password").await;
     assert_eq!(browser.run("return location.href").await, format!("{}/", app.url()));
 }
