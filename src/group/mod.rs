@@ -4,7 +4,7 @@ pub mod input;
 pub mod mutation;
 pub mod query;
 
-use sea_orm::{ActiveEnum, ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 use serde_json::Value;
 
 use self::input::UpdateGroupInput;
@@ -34,6 +34,9 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     new.apply(fields, &mut validator);
     let has_references = validator.given().contains(&external_reference::FIELD);
     viewer.may_reference_groups(has_references)?;
+    if validator.has_errors() {
+        check_references(db.read(), &new, &mut validator).await?;
+    }
     validator.finish()?;
     let (transaction, viewer, own) = actor::begin_on_oneself(db, viewer).await?;
     viewer.may(Action::CreateGroup)?;
@@ -60,8 +63,8 @@ pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result
     let mut new = old.clone();
     new.apply(GroupFields { name, description, external_references }, &mut validator);
     viewer.may_reference_groups(validator.given().contains(&external_reference::FIELD))?;
-    if dry_run && group_reference::is_taken(&transaction, &new).await? {
-        validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
+    if dry_run || validator.has_errors() {
+        check_references(&transaction, &new, &mut validator).await?;
     }
     validator.finish()?;
     let options = UpdateOptions { expected_version, dry_run };
@@ -85,6 +88,18 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<group::Model, 
     let changes = difference(&old, &group::Model::empty(old.id, old.license_id));
     audit::commit(transaction, [Entry::new(AuditAction::GroupDeleted, &old).by(&viewer).with(changes)]).await?;
     Ok(old)
+}
+
+/// Adds an error if another group has one of the references.
+async fn check_references(
+    db: &impl ConnectionTrait,
+    new: &group::Model,
+    validator: &mut Validator,
+) -> Result<(), Error> {
+    if group_reference::is_taken(db, new).await? {
+        validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
+    }
+    Ok(())
 }
 
 /// Turns a violated unique constraint into an error of the external references: nothing else of a group is unique.
