@@ -147,7 +147,7 @@ impl<'a> Members<'a> {
     /// Replaces a text such as `hr:7;most:1` by the references that it lists. A blank text is not known.
     fn read_references(&mut self) {
         let Some(Value::String(text)) = self.rest.get(FIELD) else { return };
-        let listed = parse_list(text);
+        let listed = json_list(text).map_or_else(|| parse_list(text), |list| Ok(Some(list.into())));
         self.rest.remove(FIELD);
         if let Some(Some(references)) = self.found(FIELD, listed) {
             self.rest.insert(FIELD.to_owned(), references);
@@ -178,12 +178,15 @@ impl<'a> Members<'a> {
         (sites, granted_at)
     }
 
-    /// Takes a list; a text is a list of its parts.
+    /// Takes a list; a text is a list of its parts, or a list in JSON.
     fn items(&mut self, name: &str) -> Vec<Value> {
         match self.rest.remove(name) {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(items)) => items,
             Some(Value::String(text)) => {
+                if let Some(items) = json_list(&text) {
+                    return items;
+                }
                 let parts = text.split(LIST_SEPARATOR).map(str::trim).filter(|part| !part.is_empty());
                 parts.map(|part| text_reference(name, part)).collect()
             }
@@ -257,6 +260,11 @@ fn text_reference(list: &str, part: &str) -> Value {
         Some((group, role)) => serde_json::json!({ "group": group.trim(), "role": role }),
         None => part.into(),
     }
+}
+
+/// Returns the items of a list in JSON, as an export writes a list of which an item contains the separator.
+fn json_list(text: &str) -> Option<Vec<Value>> {
+    text.trim_start().starts_with('[').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
 fn group_reference(item: Value) -> Result<GroupReference, String> {

@@ -183,6 +183,8 @@ on_every_database! {
         let created = license_admin.mutate("createGroup", selection, group.clone()).await;
         assert_eq!(created["group"]["externalReferences"], json!([reference("most", "1")]), "{created:#}");
         assert_eq!(license_admin.payload_errors("createGroup", group).await, taken);
+        let unnamed = json!({ "name": " ", "externalReferences": [reference("most", "1")] });
+        assert_eq!(license_admin.payload_errors("createGroup", unnamed).await, ["REQUIRED input.name", taken[0]]);
         let own = user.mutate("createGroup", selection, json!({ "name": "Choir" })).await["group"]["id"].clone();
         for dry_run in [true, false] {
             let input = json!({ "id": own, "externalReferences": [reference("most", "1")], "dryRun": dry_run });
@@ -244,6 +246,13 @@ in_every_sandbox! {
         assert!(csv.out.contains("hr:0:7;most:1"), "{csv:?}");
         let wrong = import(&sandbox, &file.replace("most:1", "most"), &[]).await;
         assert!(wrong.code == 1 && wrong.err.contains("expected references such as hr:7;most:1"), "{wrong:?}");
+        // With the separator in an item, the list is JSON.
+        let quoted = "\"[{\"\"source\"\":\"\"hr\"\",\"\"id\"\":\"\"0;7\"\"}]\"";
+        let row = format!("externalReferences,firstName,lastName,email\n{quoted},Cy,Ash,cy@example.org\n");
+        assert_eq!(import(&sandbox, &row, &[]).await.out.trim(), "1 were created, 0 changed, 0 unchanged.");
+        let csv = sandbox.run(&["export", "--format", "csv"]).await.out;
+        assert_eq!(import(&sandbox, &csv, &[]).await.out.trim(), "0 were created, 0 changed, 3 unchanged.", "{csv}");
+        assert_eq!(users(&sandbox).await, ["Ann hr:0:7 most:1", "Bo ", "Cy hr:0;7"]);
     }
 
     async fn an_erased_user_does_not_come_back_by_a_reference(sandbox: Sandbox) {

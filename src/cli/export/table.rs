@@ -12,6 +12,9 @@ use crate::error::Error;
 use crate::export::{ExportedUser, of_user};
 use crate::text;
 
+/// The separator of the items of a list in one cell.
+const LIST_SEPARATOR: &str = ";";
+
 /// Writes the users of a license.
 pub(in crate::cli) async fn write_table(
     snapshot: &Snapshot,
@@ -46,7 +49,7 @@ fn columns(snapshot: &Snapshot, with_secrets: bool) -> Vec<String> {
     own.chain(rights).chain(lists).chain(attributes).chain(secrets).collect()
 }
 
-/// Returns the value of a column. The items of a list are separated by semicolons.
+/// Returns the value of a column. The items of a list are separated by semicolons; if one contains a semicolon, the list is JSON.
 fn cell(object: &Map<String, Value>, column: &str) -> String {
     let value = column
         .split_once('.')
@@ -54,7 +57,14 @@ fn cell(object: &Map<String, Value>, column: &str) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items.iter().map(item).collect::<Vec<_>>().join(";"),
+        Some(list @ Value::Array(items)) => {
+            let items: Vec<String> = items.iter().map(item).collect();
+            if items.iter().any(|item| item.contains(LIST_SEPARATOR)) {
+                list.to_string()
+            } else {
+                items.join(LIST_SEPARATOR)
+            }
+        }
         Some(value) => value.to_string(),
     }
 }
