@@ -2,8 +2,9 @@
 
 use sea_orm::DatabaseBackend;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{Condition, Query, SelectStatement, SimpleExpr};
 
+use super::external_reference::ExternalReference;
 use super::user;
 use crate::db::conditions::any_of;
 use crate::scalar::Id;
@@ -24,6 +25,16 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Returns the condition for the rows of several references in a license.
+#[must_use]
+pub fn is_one_of(license_id: Id, references: &[ExternalReference]) -> Condition {
+    references.iter().fold(Condition::any(), |any, reference| {
+        let of_source =
+            Condition::all().add(Column::LicenseId.eq(license_id)).add(Column::Source.eq(reference.source.as_str()));
+        any.add(of_source.add(Column::ExternalId.eq(reference.id.as_str())))
+    })
+}
 
 /// Returns the condition for the users of a license with one of several IDs in a source.
 #[must_use]

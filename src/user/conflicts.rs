@@ -118,13 +118,9 @@ async fn collect_taken_references(
     if added.is_empty() {
         return Ok(());
     }
-    let is_added = added.iter().fold(Condition::any(), |any, reference| {
-        let of_license = user_reference::Column::LicenseId.eq(new.license_id);
-        let of_source = user_reference::Column::Source.eq(reference.source.as_str());
-        let same = user_reference::Column::ExternalId.eq(reference.id.as_str());
-        any.add(Condition::all().add(of_license).add(of_source).add(same))
-    });
-    let of_others = user_reference::Entity::find().filter(is_added).filter(user_reference::Column::UserId.ne(new.id));
+    let of_others = user_reference::Entity::find()
+        .filter(user_reference::is_one_of(new.license_id, &added))
+        .filter(user_reference::Column::UserId.ne(new.id));
     let taken = of_others.all(db).await?;
     for reference in added {
         if taken.iter().any(|row| row.source == reference.source && row.external_id == reference.id) {

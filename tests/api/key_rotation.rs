@@ -42,7 +42,10 @@ async fn wait_for_key(server: &Process, key: &Key) {
 
 async fn create_user(root: &Caller, name: &str, password: Option<&str>) -> String {
     let email = format!("{name}@example.org");
-    let input = json!({ "firstName": "Ann", "lastName": name, "email": email, "password": password });
+    let mut input = json!({ "firstName": "Ann", "lastName": name, "email": email });
+    if let Some(password) = password {
+        input["password"] = json!(password);
+    }
     let created = root.data(CREATE, json!({ "input": input })).await;
     assert_eq!(created["createUser"]["success"], json!(true), "{created:#}");
     created["createUser"]["user"]["id"].as_str().unwrap().to_owned()

@@ -10,6 +10,7 @@ use roster::entity::link::Purpose;
 use roster::entity::user::UserFields;
 use roster::entity::{credential, license, link, login, registration, user};
 use roster::scalar::{Date, Id, now};
+use sea_orm::ActiveValue::NotSet;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryOrder};
 use serde_json::{Value, json};
 
@@ -291,7 +292,7 @@ async fn insert_earlier_user(db: &Db, license: Id, username: Option<&str>, email
     (user.username, user.email) = (username.map(str::to_owned), email.map(str::to_owned));
     user.update_derived();
     (user.username_key, user.email_key) = (username.map(former_key), email.map(former_key));
-    let row = user.clone().into_active_model().reset_all();
+    let row = user::ActiveModel { external_references: NotSet, ..user.clone().into_active_model().reset_all() };
     user::Entity::insert(row).exec_without_returning(db.write()).await.unwrap();
     let password = credential::Model { user_id: user.id, password_hash: HASH.to_owned() };
     credential::Entity::insert(password.into_active_model().reset_all())
