@@ -66,7 +66,7 @@ async fn use_every_day(sandbox: Sandbox) {
     for caller in [&root, &other] {
         let data = caller.data("{ users { totalCount } groups { nodes { members { totalCount } } } }", json!({})).await;
         assert_eq!(data["users"]["totalCount"], json!(USERS + 1));
-        assert_eq!(data["groups"]["nodes"], json!([{ "members": { "totalCount": USERS } }]));
+        assert_eq!(data["groups"]["nodes"], json!([{ "members": { "totalCount": USERS + 1 } }]));
         let found = || caller.data("{ searchUsers(query: \"quill7\", first: 1) { nodes { nickname } } }", json!({}));
         let expected = json!([{ "nickname": "Annie 7" }]);
         until(|| async { (found().await["searchUsers"]["nodes"] == expected).then_some(()) }).await.expect("a user");

@@ -241,7 +241,8 @@ async fn web_sockets_work_over_tls() {
     request.headers_mut().insert(OFFER.0, OFFER.1.parse().unwrap());
     let (mut socket, _) = timeout(TIMEOUT, client_async(request, stream)).await.expect("a handshake").unwrap();
     let subscribe = json!({ "type": "subscribe", "id": "1", "payload": { "query": "subscription { ticks }" } });
-    for message in [json!({ "type": "connection_init" }), subscribe] {
+    let init = json!({ "type": "connection_init", "payload": { "Authorization": "Bearer ada" } });
+    for message in [init, subscribe] {
         socket.send(Message::text(message.to_string())).await.unwrap();
     }
     let mut kinds = Vec::new();
@@ -252,7 +253,7 @@ async fn web_sockets_work_over_tls() {
                 kinds.push(message["type"].as_str().unwrap().to_owned());
             }
             Some(Ok(_)) => {}
-            other => panic!("{other:?}"),
+            other => panic!("{other:?} after {kinds:?}"),
         }
     }
     assert_eq!(kinds, ["connection_ack", "next", "next", "next", "complete"]);

@@ -84,8 +84,10 @@ async fn user_with_everything(app: &App) -> Caller<'_> {
     let access = json!({ "userId": ann.id(), "institutionId": site.0 });
     assert_eq!(chief.mutate("grantSiteAccess", "", access).await["success"], json!(true));
     chief.mutate("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "INTEGER" })).await;
-    let attributes = json!({ "id": ann.id(), "attributes": [{ "name": "badge", "value": 7 }] });
-    assert_eq!(chief.mutate("updateUser", "", attributes).await["success"], json!(true));
+    let references = json!([{ "source": "hr", "id": "7" }]);
+    let update =
+        json!({ "id": ann.id(), "attributes": [{ "name": "badge", "value": 7 }], "externalReferences": references });
+    assert_eq!(chief.mutate("updateUser", "", update).await["success"], json!(true));
     let invitation = roster::entity::invitation::Model::queued(ann.id, Id::new(), roster::scalar::now());
     invitation.put(app.db.write()).await.unwrap();
     ann
