@@ -94,6 +94,7 @@ impl UserQuery {
         let scope = viewer.visibility_scope();
         let name = format!("users {scope} {include_inactive} {} {}", compiled.name, order_by.to_value());
         let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+        let order = if compiled.is_selective { order.of_few() } else { order };
         let select = user::Entity::find().filter(compiled.among(viewer.listed_users(include_inactive)));
         let lists = [Some(CountedList::ActiveUsers), include_inactive.then_some(CountedList::InactiveUsers)];
         let totals = list_total::of(lists.into_iter().flatten(), viewer.visible_totals());

@@ -5,6 +5,7 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait, NullOrdering, Order as Dire
 use sea_orm::{ColumnTrait, ColumnType, EntityTrait, ModelTrait, Value};
 
 use super::cursor::Position;
+use crate::db::conditions::no_index_hint;
 use crate::entity::{audit_event, group, institution, user};
 use crate::graphql::projection::Projectable;
 use crate::scalar::{Date, Id};
@@ -27,7 +28,11 @@ pub enum Nulls {
 
 /// The order of a list. The last key is unique, so that each row has one position.
 #[derive(Clone, Debug)]
-pub struct Order<E: EntityTrait>(Vec<SortKey<E::Column>>);
+pub struct Order<E: EntityTrait> {
+    keys: Vec<SortKey<E::Column>>,
+    /// Whether few rows are found by other conditions, and sorted.
+    is_of_few: bool,
+}
 
 /// A table with a default order.
 pub trait DefaultOrder: Projectable {
@@ -70,7 +75,7 @@ pub enum NullPartition {
 
 impl<E: DefaultOrder> Default for Order<E> {
     fn default() -> Self {
-        Self(E::ORDER.to_vec())
+        Self::by(E::ORDER.to_vec())
     }
 }
 
@@ -78,18 +83,25 @@ impl<E: EntityTrait> Order<E> {
     /// Creates the order by these keys, of which the last is unique.
     #[must_use]
     pub fn by(keys: Vec<SortKey<E::Column>>) -> Self {
-        Self(keys)
+        Self { keys, is_of_few: false }
+    }
+
+    /// Returns the same order, for a list whose few rows are found by other conditions than those of its parts. SQLite would
+    /// otherwise find the rows without a value by the index of the first key, if that is unique: it takes them for a single one.
+    #[must_use]
+    pub fn of_few(self) -> Self {
+        Self { is_of_few: true, ..self }
     }
 
     /// Returns the columns of the order.
     pub fn columns(&self) -> impl Iterator<Item = E::Column> + '_ {
-        self.0.iter().map(|key| key.column)
+        self.keys.iter().map(|key| key.column)
     }
 
     /// Returns the reversed order.
     #[must_use]
     pub fn reversed(&self) -> Self {
-        Self(self.0.iter().map(SortKey::reversed).collect())
+        Self { keys: self.keys.iter().map(SortKey::reversed).collect(), ..*self }
     }
 
     /// Returns the position of a row.
@@ -99,7 +111,7 @@ impl<E: EntityTrait> Order<E> {
 
     /// Adds the order to a statement or a window.
     pub fn apply(&self, statement: &mut impl OrderedStatement) {
-        for key in &self.0 {
+        for key in &self.keys {
             let column = key.column.as_column_ref();
             // The position of nulls is given only for nullable keys: otherwise the order must be that of the index.
             match key.nulls {
@@ -114,7 +126,7 @@ impl<E: EntityTrait> Order<E> {
     /// so that an index has each part in order wherever it keeps nulls.
     #[must_use]
     pub fn parts(&self) -> &'static [NullPartition] {
-        match self.0.first().and_then(|key| key.nulls) {
+        match self.keys.first().and_then(|key| key.nulls) {
             None => &[NullPartition::Whole],
             Some(Nulls::First) => &[NullPartition::Without, NullPartition::With],
             Some(Nulls::Last) => &[NullPartition::With, NullPartition::Without],
@@ -124,20 +136,23 @@ impl<E: EntityTrait> Order<E> {
     /// Returns the order within a part, in which the first key has a value in every row or in none.
     #[must_use]
     pub fn within(&self, part: NullPartition) -> Self {
-        let mut keys = self.0.clone();
+        let mut keys = self.keys.clone();
         if let (NullPartition::With | NullPartition::Without, Some(first)) = (part, keys.first_mut()) {
             first.nulls = None;
         }
-        Self(keys)
+        Self { keys, ..*self }
     }
 
     /// Returns the condition for the rows of a part.
     #[must_use]
     pub fn rows(&self, part: NullPartition) -> Condition {
-        let first = self.0.first().map(SortKey::col);
+        let first = self.keys.first().map(SortKey::col);
         Condition::all().add_option(match part {
             NullPartition::Whole => None,
             NullPartition::With => first.map(ExprTrait::is_not_null),
+            NullPartition::Without if self.is_of_few => {
+                first.map(|first| no_index_hint(Condition::all().add(first.is_null())))
+            }
             NullPartition::Without => first.map(ExprTrait::is_null),
         })
     }
@@ -147,8 +162,8 @@ impl<E: EntityTrait> Order<E> {
     #[must_use]
     pub fn after(&self, part: NullPartition, target: &Position) -> Option<Condition> {
         let values: Vec<Option<Value>> =
-            self.0.iter().zip(target).map(|(key, text)| key.value(text.as_deref())).collect::<Option<_>>()?;
-        if values.len() != self.0.len() || target.len() != self.0.len() {
+            self.keys.iter().zip(target).map(|(key, text)| key.value(text.as_deref())).collect::<Option<_>>()?;
+        if values.len() != self.keys.len() || target.len() != self.keys.len() {
             return None;
         }
         let has_value = values.first().is_some_and(Option::is_some);
@@ -159,7 +174,7 @@ impl<E: EntityTrait> Order<E> {
         }
         let order = self.within(part);
         let keys: Vec<_> =
-            order.0.iter().copied().zip(values).skip(usize::from(part == NullPartition::Without)).collect();
+            order.keys.iter().copied().zip(values).skip(usize::from(part == NullPartition::Without)).collect();
         Some(rows_after(&keys))
     }
 }
