@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use async_graphql::MaybeUndefined::{self, Null, Undefined, Value as Given};
 use async_graphql::{InputObject, SimpleObject};
-use sea_orm::DeriveValueType;
+use sea_orm::sea_query::Condition;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, DeriveValueType, EntityTrait, QueryFilter, QuerySelect};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
+use crate::scalar::Id;
 use crate::validation::{Blank, ValidationError, Validator, rule};
 
 /// The maximum number of references of an object, and of items in one input.
@@ -20,7 +22,7 @@ const MAX_ID_LENGTH: usize = 250;
 /// The character between the source and the ID of a reference in a text.
 pub const ID_SEPARATOR: char = ':';
 /// The character between several references in a text.
-const LIST_SEPARATOR: char = ';';
+pub const LIST_SEPARATOR: char = ';';
 
 /// The column with the references of an object.
 const COLUMN: &str = "external_references";
@@ -44,6 +46,34 @@ impl ExternalReference {
     pub fn text(&self) -> String {
         format!("{}{ID_SEPARATOR}{}", self.source, self.id)
     }
+}
+
+/// A table that finds the objects of one kind by their references.
+pub trait ReferenceTable: EntityTrait {
+    const LICENSE_ID: Self::Column;
+    const SOURCE: Self::Column;
+    const EXTERNAL_ID: Self::Column;
+    const OBJECT_ID: Self::Column;
+}
+
+/// Returns those of several references in a license that an object other than `object_id` has.
+pub async fn taken<E: ReferenceTable>(
+    db: &impl ConnectionTrait,
+    license_id: Id,
+    object_id: Id,
+    references: &[ExternalReference],
+) -> Result<Vec<ExternalReference>, DbErr> {
+    if references.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_one_of = references.iter().fold(Condition::any(), |any, reference| {
+        let of_source = Condition::all().add(E::LICENSE_ID.eq(license_id)).add(E::SOURCE.eq(reference.source.as_str()));
+        any.add(of_source.add(E::EXTERNAL_ID.eq(reference.id.as_str())))
+    });
+    let of_others = E::find().select_only().columns([E::SOURCE, E::EXTERNAL_ID]);
+    let of_others = of_others.filter(is_one_of).filter(E::OBJECT_ID.ne(object_id));
+    let found: Vec<(String, String)> = of_others.into_tuple().all(db).await?;
+    Ok(found.into_iter().map(|(source, id)| ExternalReference { source, id }).collect())
 }
 
 /// The ID of an object in another system, to set or to remove.

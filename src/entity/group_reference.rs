@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::{external_reference, group};
+use super::external_reference::ReferenceTable;
 use crate::scalar::Id;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -22,13 +22,9 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Returns whether another group has one of the references.
-pub async fn is_taken(db: &impl ConnectionTrait, new: &group::Model) -> Result<bool, DbErr> {
-    for reference in external_reference::list(new.external_references.as_ref()) {
-        let found = Entity::find_by_id((new.license_id, reference.source, reference.id)).one(db).await?;
-        if found.is_some_and(|found| found.group_id != new.id) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+impl ReferenceTable for Entity {
+    const LICENSE_ID: Column = Column::LicenseId;
+    const SOURCE: Column = Column::Source;
+    const EXTERNAL_ID: Column = Column::ExternalId;
+    const OBJECT_ID: Column = Column::GroupId;
 }

@@ -2,9 +2,9 @@
 
 use sea_orm::DatabaseBackend;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Condition, Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{Query, SelectStatement, SimpleExpr};
 
-use super::external_reference::ExternalReference;
+use super::external_reference::ReferenceTable;
 use super::user;
 use crate::db::conditions::any_of;
 use crate::scalar::Id;
@@ -26,14 +26,11 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Returns the condition for the rows of several references in a license.
-#[must_use]
-pub fn is_one_of(license_id: Id, references: &[ExternalReference]) -> Condition {
-    references.iter().fold(Condition::any(), |any, reference| {
-        let of_source =
-            Condition::all().add(Column::LicenseId.eq(license_id)).add(Column::Source.eq(reference.source.as_str()));
-        any.add(of_source.add(Column::ExternalId.eq(reference.id.as_str())))
-    })
+impl ReferenceTable for Entity {
+    const LICENSE_ID: Column = Column::LicenseId;
+    const SOURCE: Column = Column::Source;
+    const EXTERNAL_ID: Column = Column::ExternalId;
+    const OBJECT_ID: Column = Column::UserId;
 }
 
 /// Returns the condition for the users of a license with one of several IDs in a source.

@@ -96,7 +96,9 @@ async fn check_references(
     new: &group::Model,
     validator: &mut Validator,
 ) -> Result<(), Error> {
-    if group_reference::is_taken(db, new).await? {
+    let references = external_reference::list(new.external_references.as_ref());
+    let taken = external_reference::taken::<group_reference::Entity>(db, new.license_id, new.id, &references).await?;
+    if !taken.is_empty() {
         validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
     }
     Ok(())

@@ -8,21 +8,17 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::fields::FieldType;
+use super::list_items::{group_reference, json_list, site_reference, text_reference};
 use super::origin::Fault;
 use super::record::{
     AttributeRecord, GroupRecord, GroupReference, History, InstitutionRecord, LicenseRecord, UserRecord,
 };
 use super::values::Formats;
 use crate::entity::attribute_definition::AttributeKind;
-use crate::entity::external_reference::{FIELD, parse_list};
+use crate::entity::external_reference::{FIELD, LIST_SEPARATOR, parse_list};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::InstitutionFields;
-use crate::entity::membership::GroupRole;
 use crate::entity::user::{UserFields, UserNames};
-
-/// The separator of several values in one text, and that of a group and the role in it.
-const LIST_SEPARATOR: char = ';';
-const ROLE_SEPARATOR: char = '=';
 
 /// The members that have not been read yet, whose values have the types of their fields, and the errors so far.
 pub(super) struct Members<'a> {
@@ -252,56 +248,3 @@ impl<'a> Members<'a> {
         }
     }
 }
-
-/// Returns the item of a list that a part of a text stands for: a group may have a role, as in `Ward 3=OWNER`.
-fn text_reference(list: &str, part: &str) -> Value {
-    let role = part.rsplit_once(ROLE_SEPARATOR).filter(|(_, role)| list == "groups" && parse_role(role).is_some());
-    match role {
-        Some((group, role)) => serde_json::json!({ "group": group.trim(), "role": role }),
-        None => part.into(),
-    }
-}
-
-/// Returns the items of a list in JSON, as an export writes a list of which an item contains the separator.
-fn json_list(text: &str) -> Option<Vec<Value>> {
-    text.trim_start().starts_with('[').then(|| serde_json::from_str(text).ok()).flatten()
-}
-
-fn group_reference(item: Value) -> Result<GroupReference, String> {
-    const EXPECTED: &str = "expected the id or name of a group, or an object with group and role";
-    let mut item = match item {
-        Value::String(group) => return Ok(GroupReference { group, role: GroupRole::Member, joined_at: None }),
-        Value::Number(number) => {
-            return Ok(GroupReference { group: number.to_string(), role: GroupRole::Member, joined_at: None });
-        }
-        Value::Object(item) => item,
-        _ => return Err(EXPECTED.to_owned()),
-    };
-    if let Some(role) = item.get("role").and_then(Value::as_str) {
-        let known =
-            parse_role(role).ok_or_else(|| format!("expected the role OWNER, MANAGER or MEMBER, not {role:?}"))?;
-        item.insert("role".to_owned(), known.into());
-    }
-    serde_json::from_value(Value::Object(item)).map_err(|error| format!("{EXPECTED}: {error}"))
-}
-
-/// Returns the name of a role in any case.
-fn parse_role(text: &str) -> Option<&'static str> {
-    ["OWNER", "MANAGER", "MEMBER"].into_iter().find(|role| role.eq_ignore_ascii_case(text.trim()))
-}
-
-fn site_reference(item: Value) -> Result<(String, Option<DateTime<Utc>>), String> {
-    match item {
-        Value::String(site) => Ok((site, None)),
-        Value::Number(number) => Ok((number.to_string(), None)),
-        Value::Object(mut item) => {
-            let Some(Value::String(site)) = item.remove("site") else { return Err(EXPECTED_SITE.to_owned()) };
-            let granted_at = item.remove("grantedAt").unwrap_or_default();
-            let granted_at = serde_json::from_value(granted_at).map_err(|error| format!("grantedAt: {error}"))?;
-            Ok((site, granted_at))
-        }
-        _ => Err(EXPECTED_SITE.to_owned()),
-    }
-}
-
-const EXPECTED_SITE: &str = "expected the id, name or external id of an institution";

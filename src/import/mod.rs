@@ -17,6 +17,7 @@ mod importer;
 mod input;
 mod keycloak;
 mod leavers;
+mod list_items;
 mod mapping;
 mod mapping_rule;
 mod mapping_value;

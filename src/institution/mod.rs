@@ -135,7 +135,10 @@ async fn collect_conflicts(
             validator.add_error("externalId", ErrorCode::Taken, TAKEN);
         }
     }
-    if institution_reference::is_taken(db, new).await? {
+    let references = external_reference::list(new.external_references.as_ref());
+    let taken =
+        external_reference::taken::<institution_reference::Entity>(db, new.license_id, new.id, &references).await?;
+    if !taken.is_empty() {
         validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
     }
     Ok(())

@@ -115,15 +115,9 @@ async fn collect_taken_references(
     let before = external_reference::list(old.and_then(|old| old.external_references.as_ref()));
     let mut added = external_reference::list(new.external_references.as_ref());
     added.retain(|reference| !before.contains(reference));
-    if added.is_empty() {
-        return Ok(());
-    }
-    let of_others = user_reference::Entity::find()
-        .filter(user_reference::is_one_of(new.license_id, &added))
-        .filter(user_reference::Column::UserId.ne(new.id));
-    let taken = of_others.all(db).await?;
+    let taken = external_reference::taken::<user_reference::Entity>(db, new.license_id, new.id, &added).await?;
     for reference in added {
-        if taken.iter().any(|row| row.source == reference.source && row.external_id == reference.id) {
+        if taken.contains(&reference) {
             let message = format!("The reference {} is taken.", reference.text());
             validator.add_error(external_reference::FIELD, ErrorCode::Taken, message);
         }

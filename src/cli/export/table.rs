@@ -6,14 +6,11 @@ use sea_orm::{IdenStatic, Iterable};
 use serde_json::{Map, Value};
 
 use super::snapshot::Snapshot;
-use crate::entity::external_reference::ID_SEPARATOR;
+use crate::entity::external_reference::{ID_SEPARATOR, LIST_SEPARATOR};
 use crate::entity::user::{Column, Privacy, RIGHTS};
 use crate::error::Error;
 use crate::export::{ExportedUser, of_user};
 use crate::text;
-
-/// The separator of the items of a list in one cell.
-const LIST_SEPARATOR: &str = ";";
 
 /// Writes the users of a license.
 pub(in crate::cli) async fn write_table(
@@ -62,7 +59,7 @@ fn cell(object: &Map<String, Value>, column: &str) -> String {
             if items.iter().any(|item| item.contains(LIST_SEPARATOR)) {
                 list.to_string()
             } else {
-                items.join(LIST_SEPARATOR)
+                items.join(&LIST_SEPARATOR.to_string())
             }
         }
         Some(value) => value.to_string(),
