@@ -22,6 +22,8 @@ pub const MAX_NESTING: usize = 32;
 pub const MAX_ALIASES: usize = 30;
 pub const MAX_ROOT_FIELDS: usize = 10;
 pub const MAX_DIRECTIVES: usize = 50;
+/// Maximum number of variables that one operation defines: validation compares each with all others.
+pub const MAX_DEFINED_VARIABLES: usize = 250;
 /// Maximum number of variables, each counted once for each operation: validation checks in each operation every variable that it
 /// may reach.
 pub const MAX_VARIABLES: usize = 50_000;
@@ -40,6 +42,7 @@ pub enum TooLarge {
     Aliases,
     RootFields,
     Directives,
+    DefinedVariables,
     Variables,
     FragmentCycle,
 }
@@ -55,6 +58,7 @@ impl fmt::Display for TooLarge {
             Self::Aliases => (MAX_ALIASES, "aliases (with fragments expanded)"),
             Self::RootFields => (MAX_ROOT_FIELDS, "root fields"),
             Self::Directives => (MAX_DIRECTIVES, "directives (with fragments expanded)"),
+            Self::DefinedVariables => (MAX_DEFINED_VARIABLES, "variables of one operation"),
             Self::Variables => (MAX_VARIABLES, "variables (each counted for every operation)"),
             Self::FragmentCycle => return f.write_str("A fragment of the document spreads itself"),
         };
@@ -134,6 +138,9 @@ pub fn measure(document: &ExecutableDocument) -> Result<(), TooLarge> {
         size.check()?;
         if size.roots > MAX_ROOT_FIELDS {
             return Err(TooLarge::RootFields);
+        }
+        if operation.node.variable_definitions.len() > MAX_DEFINED_VARIABLES {
+            return Err(TooLarge::DefinedVariables);
         }
         fields = fields.saturating_add(size.fields);
     }

@@ -10,6 +10,7 @@ use async_graphql::parser::types::{
     TypeKind, TypeSystemDefinition,
 };
 
+use super::MAX_COST;
 use crate::budget::Size;
 use crate::http::{introspection, selection};
 
@@ -176,7 +177,8 @@ impl Introspection {
         }
     }
 
-    /// Returns the size of the result of a root field, `__schema` or `__type`; `None` if lists are nested too deeply.
+    /// Returns the size of the result of a root field, `__schema` or `__type`; `None` if lists are nested too deeply. Nothing is
+    /// counted beyond the first field with which the size exceeds the maximum.
     #[must_use]
     pub fn size(&self, document: &ExecutableDocument, field: &Field) -> Option<Size> {
         // A type given by a variable is counted as all types: the result is not larger than that.
@@ -206,6 +208,9 @@ impl Introspection {
         size: &mut Size,
     ) -> Option<()> {
         for field in selection::fields(document, set) {
+            if size.fields > MAX_COST {
+                break;
+            }
             self.step(document, field, origins, lists, size)?;
         }
         Some(())

@@ -61,6 +61,16 @@ fn nested_lists_of_the_schema_are_rejected() {
 }
 
 #[test]
+fn nothing_is_counted_beyond_the_maximum() {
+    let document = parse_query(&format!("{{ __schema {{ {} }} }}", "types { name } ".repeat(900))).unwrap();
+    let (_, operation) = document.operations.iter().next().unwrap();
+    let root = selection::fields(&document, &operation.node.selection_set.node);
+    let [schema] = root.as_slice() else { panic!("one root field") };
+    let counted = costs().introspection.size(&document, schema).unwrap().fields;
+    assert!((MAX_COST..MAX_COST * 11 / 10).contains(&counted), "{counted}");
+}
+
+#[test]
 fn the_cost_counts_each_field_as_often_as_it_can_occur() {
     let of = |text: &str| cost(text, serde_json::json!({}));
     let page = |first: i32| {

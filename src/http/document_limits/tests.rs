@@ -109,6 +109,14 @@ fn aliases_root_fields_and_directives_are_counted_expanded() {
 }
 
 #[test]
+fn variables_of_one_operation_are_counted() {
+    let variables = |count: usize| (0..count).map(|n| format!("$v{n}:Int ")).collect::<String>();
+    assert_eq!(check(&format!("query({}){{a}}", variables(250))), Ok(()));
+    assert_eq!(check(&format!("query({}){{a}}", variables(251))), Err(TooLarge::DefinedVariables));
+    assert_eq!(check(&format!("query A{{a}} query B({}){{a}}", variables(251))), Err(TooLarge::DefinedVariables));
+}
+
+#[test]
 fn all_operations_together_are_bounded_and_so_is_the_walk_of_validation() {
     let fields = "a ".repeat(1_001);
     assert_eq!(check(&format!("query A{{x{{{fields}}}}} query B{{x{{{fields}}}}}")), Err(TooLarge::Fields));
