@@ -18,7 +18,7 @@ use roster::cli::interruption::{Interrupted, until_stopped};
 use roster::cli::invite_command::invite;
 use roster::cli::key_command::manage_keys;
 use roster::cli::license_command::manage_licenses;
-use roster::cli::migrate_command::migrate;
+use roster::cli::migrate_command::{PendingMigrations, migrate};
 use roster::cli::open::WrongSetting;
 use roster::cli::output::print_error;
 use roster::cli::restore_command::restore;
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
         Command::Serve => serve(&settings).await,
         Command::Demo(demo) => serve_demo(&settings, &demo).await,
         Command::Schema(schema) => run_schema(&schema).await,
-        Command::Migrate => migrate(&settings).await,
+        Command::Migrate(options) => migrate(&settings, &options).await,
         Command::Import(import) => import_file(&settings, &import).await,
         Command::Export(options) => Box::pin(until_stopped(export(&settings, &options))).await,
         Command::Invite(options) => invite(&settings, &options).await,
@@ -69,12 +69,20 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(settings.log_format, format_args!("error: {error:#}"));
-            match error {
-                error if error.is::<WrongSetting>() => WRONG_SETTING_EXIT_CODE.into(),
-                error if error.is::<Interrupted>() => INTERRUPTED_EXIT_CODE.into(),
-                _ => ExitCode::FAILURE,
-            }
+            exit_code(&error)
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if let Some(pending) = error.downcast_ref::<PendingMigrations>() {
+        pending.exit_code().into()
+    } else if error.is::<WrongSetting>() {
+        WRONG_SETTING_EXIT_CODE.into()
+    } else if error.is::<Interrupted>() {
+        INTERRUPTED_EXIT_CODE.into()
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opens the database and applies pending migrations, with the data that is derived in the tables.
 
 mod rebuild;
+mod schema_state;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use tokio::sync::oneshot;
 
+pub use self::schema_state::{NewerKind, NewerMigration, SchemaState, SchemaStatus, last_known};
 use crate::db::{DatabaseSettings, Db, file_of};
 use crate::error::Error;
 use crate::{login, private_file};
@@ -36,7 +38,10 @@ impl Db {
     }
 
     /// Applies pending migrations and updates derived data. Of several processes that start at once, one does it while the others
-    /// wait.
+    /// wait. A database that a newer program has migrated stays as it is.
+    ///
+    /// # Errors
+    /// `Internal` if this program cannot work after a migration of a newer one.
     #[expect(clippy::disallowed_methods, reason = "migrations are not part of the audit trail")]
     pub async fn migrate(&self) -> Result<(), Error> {
         let transaction = self.begin().await?;
@@ -45,14 +50,22 @@ impl Db {
                 .execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7305804402)")
                 .await?;
         }
-        let is_behind = !Migrator::get_pending_migrations(&transaction).await?.is_empty();
-        Migrator::up(&transaction, None).await.map_err(map_migration_error)?;
+        let state = SchemaState::read(&transaction).await?;
+        state.check()?;
+        let is_behind = !state.pending.is_empty();
         if is_behind {
+            Migrator::up(&transaction, None).await.map_err(map_migration_error)?;
             rebuild::rebuild(&transaction).await?;
         }
         let duplicates =
             if is_behind { login::find_duplicates(&transaction).await? } else { login::Duplicates::default() };
         transaction.commit().await?;
+        if let Some(newest) = state.newer.last() {
+            tracing::info!(
+                migration = newest.name,
+                "a newer version has migrated the database; this version works with it"
+            );
+        }
         if duplicates.count > 0 {
             tracing::warn!("{} logins identify two users each; change one login of each pair", duplicates.count);
             duplicates.lines().for_each(|line| tracing::warn!("{line}"));
@@ -61,16 +74,25 @@ impl Db {
     }
 
     /// Returns the number of pending migrations.
+    ///
+    /// # Errors
+    /// `Internal` if this program cannot work after a migration of a newer one.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
+        let state = self.schema_state().await?;
+        state.check().map(|()| state.pending.len())
+    }
+
+    /// Returns the migrations of the database, compared with those of this program. Changes nothing.
+    pub async fn schema_state(&self) -> Result<SchemaState, Error> {
         let snapshot = self.snapshot().await?;
-        Ok(Migrator::get_pending_migrations_read_only(&snapshot).await?.len())
+        Ok(SchemaState::read(&snapshot).await?)
     }
 }
 
 /// Returns the number of all migrations.
 #[must_use]
 pub fn migrations() -> usize {
-    Migrator::migrations().len()
+    migration::HISTORY.len()
 }
 
 /// Returns whether this program has a migration of this name.

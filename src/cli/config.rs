@@ -20,8 +20,8 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use self::backups::Backups;
 pub use self::commands::{
-    Admin, AdminCreate, AdminLink, Audit, Backup, Command, Completions, Demo, Documents, DocumentsPublish,
-    DocumentsWithdraw, Health, KeyCommand, KeyRetire, Restore, Schema, SchemaFormat,
+    Admin, AdminCreate, AdminLink, Audit, Backup, CheckFormat, Command, Completions, Demo, Documents, DocumentsPublish,
+    DocumentsWithdraw, Health, KeyCommand, KeyRetire, Migrate, Restore, Schema, SchemaFormat,
 };
 pub use self::documents::{AllowedDocuments, DocumentSettings, SchemaReaders};
 pub use self::invite::Invite;

@@ -240,9 +240,11 @@ async fn print_database(db: &Db, held: Option<&HeldKeys>, data_dir: &std::path::
     for (name, value) in doctor::parameters(db).await? {
         print_line!("{name:<21} {value}")?;
     }
-    let pending = db.pending_migrations().await?;
-    print_line!("migrations            {pending} pending")?;
-    if pending > 0 {
+    let state = db.schema_state().await?;
+    let newer = if state.newer.is_empty() { String::new() } else { format!(", {} newer", state.newer.len()) };
+    print_line!("migrations            {} pending{newer}", state.pending.len())?;
+    state.check()?;
+    if !state.pending.is_empty() {
         return Ok(());
     }
     if let Some(held) = held {

@@ -1,11 +1,17 @@
-//! `roster migrate`: applies pending migrations.
+//! `roster migrate`: applies pending migrations, or says what they ask of the servers that run.
 
-use super::config::Settings;
+mod check;
+
+pub use self::check::PendingMigrations;
+use super::config::{Migrate, Settings};
 use super::doctor;
 use super::open::{DATA_DIR, open};
 use super::output::print_line;
 
-pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+pub async fn migrate(settings: &Settings, options: &Migrate) -> anyhow::Result<()> {
+    if options.check {
+        return check::check(settings, options.format).await;
+    }
     let db = open(settings, DATA_DIR).await?;
     let duplicates = doctor::duplicate_logins(&db).await?;
     db.close().await?;

@@ -45,12 +45,12 @@ const CLAIM_MARGIN: TimeDelta = TimeDelta::seconds(30);
 const CLAIM: &str = "\
 UPDATE mails SET next_try_at = $2, tries = tries + 1
 WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1) AND next_try_at <= $1
-RETURNING *";
+RETURNING id, kind, user_id, address, language, seed, request_id, created_at, next_try_at, tries";
 /// The same for databases with row locks: skips emails that other senders are claiming.
 const CLAIM_SKIP_LOCKED: &str = "\
 UPDATE mails SET next_try_at = $2, tries = tries + 1
 WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING *";
+RETURNING id, kind, user_id, address, language, seed, request_id, created_at, next_try_at, tries";
 
 /// Sends queued emails; cheap to clone.
 #[derive(Clone)]

@@ -19,8 +19,8 @@ pub enum Command {
     Demo(Demo),
     /// Print the GraphQL schema, how it has changed, or whether the operations of a client are valid.
     Schema(Schema),
-    /// Apply pending database migrations and exit.
-    Migrate,
+    /// Apply pending database migrations and exit, or say whether servers can run meanwhile.
+    Migrate(Migrate),
     /// Import users, groups and institutions from a file. May be repeated: existing records are updated.
     Import(Import),
     /// Export a license with its users, groups, institutions, attributes and pictures, or everything about one user. A server may
@@ -96,6 +96,25 @@ pub enum SchemaFormat {
     Text,
     Json,
     Github,
+}
+
+/// Options of `roster migrate`.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Print the pending migrations, and whether servers that run keep working. Changes nothing. The exit code is 0 if nothing is
+    /// pending, 3 if servers keep working, and 4 if old servers must be stopped first.
+    #[arg(long)]
+    pub check: bool,
+    /// Format of the output of --check.
+    #[arg(long, value_name = "FORMAT", default_value = "text", requires = "check")]
+    pub format: CheckFormat,
+}
+
+/// The format of the output of `roster migrate --check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    Text,
+    Json,
 }
 
 /// Manage trusted documents.

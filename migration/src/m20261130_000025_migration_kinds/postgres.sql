@@ -1,0 +1,8 @@
+-- What each migration since this one means for servers that do not know it. They read it here: EXPAND if they keep working; CONTRACT
+-- if they do not, unless they know the migration in needs.
+CREATE TABLE migration_kinds (
+    version text COLLATE "C" PRIMARY KEY,
+    kind    text NOT NULL CHECK (kind IN ('EXPAND', 'CONTRACT')),
+    needs   text COLLATE "C",
+    CHECK ((kind = 'CONTRACT') = (needs IS NOT NULL))
+);

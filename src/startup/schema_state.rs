@@ -1,0 +1,208 @@
+//! The migrations of a database, compared with those of this program.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use migration::{HISTORY, Step, is_known};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement};
+
+use crate::error::Error;
+
+/// The table of the migrations that were applied.
+const APPLIED: &str = "seaql_migrations";
+/// The table that says what each of them means for programs that do not know it.
+const KINDS: &str = "migration_kinds";
+
+/// The migrations of a database, compared with those of this program.
+#[derive(Clone, Debug, Default)]
+pub struct SchemaState {
+    /// The last migration that was applied. `None` if the database is new.
+    pub last_applied: Option<String>,
+    /// The migrations that this program would apply, in their order.
+    pub pending: Vec<&'static Step>,
+    /// The migrations that a newer program has applied, in their order.
+    pub newer: Vec<NewerMigration>,
+}
+
+/// A migration that this program does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewerMigration {
+    /// The name of the migration.
+    pub name: String,
+    /// Whether programs that do not know the migration keep working, as it says itself.
+    pub kind: NewerKind,
+}
+
+/// Whether programs that do not know a migration keep working.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewerKind {
+    /// They do.
+    Expand,
+    /// Only those do that know the migration `needs`.
+    Contract {
+        /// The name of that migration.
+        needs: String,
+    },
+    /// The database does not say.
+    Unrecorded,
+}
+
+/// What is to be done before this program can use a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaStatus {
+    /// Nothing.
+    UpToDate,
+    /// Migrations are to be applied, and servers that use the database keep working.
+    Expand,
+    /// Old servers are to be stopped, and migrations applied.
+    Contract,
+    /// This program cannot use the database.
+    Incompatible,
+}
+
+impl SchemaStatus {
+    /// Returns the name of the status, for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UpToDate => "UP_TO_DATE",
+            Self::Expand => "EXPAND",
+            Self::Contract => "CONTRACT",
+            Self::Incompatible => "INCOMPATIBLE",
+        }
+    }
+}
+
+impl NewerMigration {
+    fn allows_this_program(&self) -> bool {
+        match &self.kind {
+            NewerKind::Expand => true,
+            NewerKind::Contract { needs } => is_known(needs),
+            NewerKind::Unrecorded => false,
+        }
+    }
+
+    /// Returns the error of a program that cannot work after the migration.
+    fn refusal(&self) -> Error {
+        let (name, known) = (&self.name, last_known());
+        Error::internal(match &self.kind {
+            NewerKind::Contract { needs } => format!(
+                "the database has the migration {name} of a newer version of Roster, after which only versions that know \
+                 {needs} work; this version knows the migrations up to {known}: start a newer version"
+            ),
+            NewerKind::Expand | NewerKind::Unrecorded => format!(
+                "the database has the migration {name}, which this version of Roster does not know, and which does not say \
+                 whether this version works after it: start the version that has applied it, or a newer one"
+            ),
+        })
+    }
+}
+
+impl SchemaState {
+    /// Returns the state of a database that does not exist yet.
+    #[must_use]
+    pub fn of_new_database() -> Self {
+        Self { pending: HISTORY.iter().collect(), ..Self::default() }
+    }
+
+    /// Reads the state of a database. Changes nothing.
+    pub(super) async fn read(connection: &impl ConnectionTrait) -> Result<Self, DbErr> {
+        let tables = tables(connection).await?;
+        if !tables.contains(APPLIED) {
+            return Ok(Self::of_new_database());
+        }
+        let applied = query(connection, &format!("SELECT version FROM {APPLIED}")).await?;
+        let applied: BTreeSet<String> = applied.iter().map(first_column).collect::<Result<_, _>>()?;
+        let unknown: Vec<&String> = applied.iter().filter(|name| !is_known(name)).collect();
+        let is_recorded = !unknown.is_empty() && tables.contains(KINDS);
+        let mut kinds = if is_recorded { kinds(connection).await? } else { BTreeMap::new() };
+        let newer = unknown.into_iter().map(|name| NewerMigration {
+            name: name.clone(),
+            kind: kinds.remove(name).unwrap_or(NewerKind::Unrecorded),
+        });
+        Ok(Self {
+            newer: newer.collect(),
+            pending: HISTORY.iter().filter(|step| !applied.contains(step.name)).collect(),
+            last_applied: applied.last().cloned(),
+        })
+    }
+
+    /// Rejects a database with which this program cannot work.
+    ///
+    /// # Errors
+    /// That a newer program has taken away what this one needs, or that the migrations are not those of one history.
+    pub fn check(&self) -> Result<(), Error> {
+        if let Some(newer) = self.newer.iter().find(|newer| !newer.allows_this_program()) {
+            return Err(newer.refusal());
+        }
+        if let (Some(newer), Some(pending)) = (self.newer.first(), self.pending.first()) {
+            return Err(Error::internal(format!(
+                "the database has the migration {} of a newer version of Roster, but not {} of this version: this version is \
+                 not of the same history",
+                newer.name, pending.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// Returns what is to be done before this program can use the database.
+    #[must_use]
+    pub fn status(&self) -> SchemaStatus {
+        if self.check().is_err() {
+            SchemaStatus::Incompatible
+        } else if self.pending.is_empty() {
+            SchemaStatus::UpToDate
+        } else if self.needs().is_none() {
+            SchemaStatus::Expand
+        } else {
+            SchemaStatus::Contract
+        }
+    }
+
+    /// Returns the name of the migration that servers must know to keep working after the pending ones. `None` if all servers do,
+    /// or if none can use the database yet.
+    #[must_use]
+    pub fn needs(&self) -> Option<&'static str> {
+        self.last_applied.as_ref()?;
+        self.pending.iter().filter_map(|step| step.kind.needs()).max()
+    }
+}
+
+/// Returns the name of the last migration that this program knows.
+#[must_use]
+pub fn last_known() -> &'static str {
+    HISTORY.last().map_or("", |step| step.name)
+}
+
+async fn query(connection: &impl ConnectionTrait, sql: &str) -> Result<Vec<QueryResult>, DbErr> {
+    connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await
+}
+
+/// Returns those of the two tables that exist.
+async fn tables(connection: &impl ConnectionTrait) -> Result<BTreeSet<String>, DbErr> {
+    let names = format!("('{APPLIED}', '{KINDS}')");
+    let list = if connection.get_database_backend() == DatabaseBackend::Postgres {
+        format!("SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema() AND tablename IN {names}")
+    } else {
+        format!("SELECT name FROM sqlite_master WHERE type = 'table' AND name IN {names}")
+    };
+    query(connection, &list).await?.iter().map(first_column).collect()
+}
+
+/// Returns the recorded kinds of migrations by their names.
+async fn kinds(connection: &impl ConnectionTrait) -> Result<BTreeMap<String, NewerKind>, DbErr> {
+    query(connection, &format!("SELECT version, kind, needs FROM {KINDS}")).await?.iter().map(recorded_kind).collect()
+}
+
+fn recorded_kind(row: &QueryResult) -> Result<(String, NewerKind), DbErr> {
+    let (kind, needs): (String, Option<String>) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+    let kind = match (kind.as_str(), needs) {
+        ("EXPAND", _) => NewerKind::Expand,
+        ("CONTRACT", Some(needs)) => NewerKind::Contract { needs },
+        _ => NewerKind::Unrecorded,
+    };
+    Ok((first_column(row)?, kind))
+}
+
+fn first_column(row: &QueryResult) -> Result<String, DbErr> {
+    row.try_get_by_index(0)
+}
