@@ -10,6 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::Instrument;
 
+use crate::trace;
+
 /// The niceness of the threads, from 0 to 19 (POSIX nice). On a processor that other threads use all the time, they get a tenth.
 /// Threads that they start, such as those of SQLite connections, inherit it.
 const NICENESS: i32 = 10;
@@ -53,7 +55,7 @@ pub fn lower_priority(niceness: i32) {
 pub async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let Some(threads) = &*THREADS else { return work.await };
     let mut task = JoinSet::new();
-    task.spawn_on(work.in_current_span(), threads.handle());
+    task.spawn_on(trace::inherit(work.in_current_span()), threads.handle());
     match task.join_next().await {
         Some(Ok(output)) => output,
         Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),

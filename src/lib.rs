@@ -29,7 +29,7 @@
 //! - [`client`]: the sender of a request; [`i18n`]: languages and messages; [`private_file`]: files that only their owner can read
 //! - [`scalar`], [`text`]: IDs, dates and other scalars; the forms in which text is compared
 //! - [`error`]: errors and their codes
-//! - [`measure`], [`repeated`]: what metrics are made of; messages of the log that recur
+//! - [`measure`], [`repeated`], [`trace`]: what metrics are made of; messages of the log that recur; traces of requests
 
 pub mod access;
 pub mod actor;
@@ -74,6 +74,7 @@ pub mod share;
 pub mod site_access;
 pub mod startup;
 pub mod text;
+pub mod trace;
 pub mod user;
 pub mod validation;
 pub mod web;

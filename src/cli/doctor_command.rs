@@ -62,6 +62,7 @@ fn print_server_settings(settings: &Settings) -> io::Result<()> {
     print_line!("listen                {}", settings.listen)?;
     let metrics = settings.metrics_listen.as_ref().map_or("off".to_owned(), ToString::to_string);
     print_line!("metrics listen        {metrics}")?;
+    print_line!("OTLP endpoint         {}", settings.otlp_endpoint.as_deref().unwrap_or("off"))?;
     print_line!("TLS                   {}", describe_tls(settings))?;
     print_line!("public URL            {}", settings.public_url(&settings.listen))?;
     print_line!("playground            {}", settings.playground)?;

@@ -36,5 +36,6 @@ pub mod schema_command;
 pub mod serve;
 mod server_url;
 mod table;
+mod trace_task;
 mod unverified;
 mod waiting;

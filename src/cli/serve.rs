@@ -13,6 +13,7 @@ use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, hasher_of};
 use super::output::announce;
 use super::port::{METRICS_LISTEN, Ports, listen_on};
 use super::position_task::PositionTask;
+use super::trace_task::TraceTask;
 use super::{admin, server_url, waiting};
 use crate::app::App;
 use crate::audit::sealer::{self, SealerMetrics};
@@ -66,7 +67,8 @@ pub(super) async fn run(
     let (listener, stopped) = ports.public.open(settings)?;
     server_url::record(settings, default_dir, &public_url);
     http::allow_descriptors(settings.max_connections as usize);
-    let server_settings = settings.server_settings(&public_url, ports.tls);
+    let (traces, trace_task) = TraceTask::start(settings)?;
+    let server_settings = http::ServerSettings { traces, ..settings.server_settings(&public_url, ports.tls) };
     let index = app.start_search_index();
     let (stop, stopping) = watch::channel(false);
     let (http, sign_ins, search_index) = (server_settings.metrics.clone(), app.sign_ins().clone(), index.clone());
@@ -81,7 +83,7 @@ pub(super) async fn run(
     start_backups(settings, default_dir, stopping.clone())?;
     let server = http::serve(app, listener, server_settings, announce_stop(stopped, stop));
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
-    tokio::join!(sealer_task.finish(), index.stop(), key_watch.finish());
+    tokio::join!(sealer_task.finish(), index.stop(), key_watch.finish(), trace_task.finish());
     position_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     tracing::info!("stopped");

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use sea_orm::Statement;
 
+use crate::trace;
+
 /// A counter of statements, which also traces them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StatementCounter {
@@ -25,13 +27,14 @@ impl StatementCounter {
             return;
         }
         self.count.fetch_add(1, Ordering::Relaxed);
+        trace::record_statement(sql, elapsed);
         // The text has placeholders for the values, never the values.
         tracing::trace!(target: "roster::sql", ?elapsed, sql);
     }
 
-    /// Returns the text of a statement before the statement is moved; empty if statements are not traced.
+    /// Returns the text of a statement before the statement is moved; empty if it is neither logged nor recorded.
     pub(super) fn text(statement: &Statement) -> String {
-        if tracing::enabled!(target: "roster::sql", tracing::Level::TRACE) {
+        if trace::is_recorded() || tracing::enabled!(target: "roster::sql", tracing::Level::TRACE) {
             statement.sql.clone()
         } else {
             String::new()

@@ -31,6 +31,7 @@ use crate::background;
 use crate::error::TopLevelCode;
 use crate::scalar::Id;
 use crate::share::Shares;
+use crate::trace;
 
 /// The endpoint of `/graphql`.
 pub struct GraphQl<A: Application> {
@@ -174,7 +175,7 @@ impl<A: Application> GraphQl<A> {
             let _held = (mutation_lock, upload_permit);
             app.execute(caller, request, &document.info).await
         };
-        tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| {
+        tokio::spawn(trace::inherit(task.in_current_span())).await.unwrap_or_else(|_| {
             tracing::error!(request_id, "a mutation panicked");
             Err(HttpError::internal())
         })

@@ -23,12 +23,12 @@ use super::{
     host,
     media::Media,
     metrics::HttpMetrics,
-    outcome::{Outcome, kind_of},
+    outcome::{DISCONNECTED, Outcome, kind_of},
     prepared::RequestDescription,
     response::security_headers,
-    trace::TraceContext,
 };
 use crate::error::TopLevelCode;
+use crate::trace::{self, Current, Recorder, RequestSummary, TraceContext};
 
 const MAX_ID: usize = 64;
 const MAX_LOGGED: usize = 100;
@@ -38,6 +38,7 @@ pub struct Middleware<E> {
     pub connections: ConnectionRegistry,
     pub deadline: Duration,
     pub metrics: HttpMetrics,
+    pub traces: Recorder,
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
@@ -46,7 +47,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
     async fn call(&self, mut request: Request) -> Result<Response> {
         let id = Uuid::now_v7().to_string();
         let media = Media::accepted(request.headers()).unwrap_or(Media::Json);
-        let mut log_line = LogLine::new(&request, &id, self.metrics.clone());
+        let mut log_line = LogLine::new(&request, &id, self.metrics.clone(), &self.traces);
         host::add_of_http2(&mut request);
         request.set_data(RequestId(id.clone()));
         let Some((connection, _under_way)) = self.connections.begin_request(&request) else {
@@ -61,7 +62,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
         };
         let call = AssertUnwindSafe(timeout(self.deadline, call)).catch_unwind();
         let outcome = tokio::select! {
-            outcome = call.instrument(span) => outcome,
+            outcome = trace::within(log_line.recorded.clone(), call.instrument(span)) => outcome,
             () = connection.disconnected() => return Err(disconnected()),
         };
         let result = match outcome {
@@ -135,6 +136,7 @@ struct LogLine {
     request_id: String,
     client_request_id: Option<String>,
     trace: TraceContext,
+    recorded: Current,
     started: Instant,
     status: Option<StatusCode>,
     description: RequestDescription,
@@ -144,13 +146,17 @@ struct LogLine {
 }
 
 impl LogLine {
-    fn new(request: &Request, request_id: &str, metrics: HttpMetrics) -> Self {
+    fn new(request: &Request, request_id: &str, metrics: HttpMetrics, traces: &Recorder) -> Self {
+        let trace = TraceContext::of_headers(request.headers());
+        let is_health_check = request.uri().path().starts_with(HEALTH);
+        let (trace, recorded) = if is_health_check { (trace, None) } else { traces.begin(trace) };
         Self {
             method: request.method().clone(),
             path: request.uri().path().chars().take(MAX_LOGGED).collect(),
             request_id: request_id.to_owned(),
             client_request_id: client_request_id(request.headers()),
-            trace: TraceContext::of_headers(request.headers()),
+            trace,
+            recorded,
             started: Instant::now(),
             status: None,
             description: RequestDescription::default(),
@@ -174,6 +180,28 @@ impl LogLine {
             self.description = description.clone();
         }
     }
+
+    /// Returns what the span of the request shows. A name that the client chose may say anything, so it shows only names of
+    /// trusted documents.
+    fn summary(&self) -> RequestSummary {
+        let RequestDescription { operation_type, operation, document } = &self.description;
+        RequestSummary {
+            request_id: self.request_id.clone(),
+            method: name_of(&self.method),
+            operation_type: operation_type.map(|operation_type| kind_of(Some(operation_type))),
+            operation: operation.clone().filter(|_| document.is_some()),
+            document: document.clone(),
+            status: self.status.map(|status| status.as_u16()),
+            outcome: self.outcome.map_or(DISCONNECTED, Outcome::as_str),
+            is_failure: self.outcome.is_some_and(Outcome::is_failure),
+        }
+    }
+}
+
+/// Returns the name of a method; `_OTHER` for one that a client may have made up.
+fn name_of(method: &Method) -> &'static str {
+    let known = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"];
+    known.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }
 
 impl Drop for LogLine {
@@ -182,6 +210,9 @@ impl Drop for LogLine {
             |text: &Option<String>| text.as_ref().map(|text| text.chars().take(MAX_LOGGED).collect::<String>());
         let duration = self.started.elapsed();
         self.metrics.count_request(kind_of(self.description.operation_type), self.outcome, duration);
+        if let Some(recorded) = &self.recorded {
+            recorded.end(self.summary());
+        }
         tracing::info!(
             method = self.method.as_str().get(..MAX_LOGGED).unwrap_or(self.method.as_str()),
             path = self.path,

@@ -43,7 +43,6 @@ mod subscription_root;
 mod subscriptions;
 mod suggestion;
 mod tls;
-mod trace;
 mod upload;
 mod validation;
 mod variables;
@@ -98,6 +97,7 @@ use self::{
     subscriptions::Subscriptions,
 };
 use crate::share::{ShareLimits, Shares};
+use crate::trace::Recorder;
 
 /// The path prefix of the health checks.
 const HEALTH: &str = "/health/";
@@ -130,6 +130,8 @@ pub struct ServerSettings {
     pub tls: Option<Tls>,
     /// The metrics of the server.
     pub metrics: HttpMetrics,
+    /// Records the traces of requests.
+    pub traces: Recorder,
 }
 
 impl ServerSettings {
@@ -173,9 +175,9 @@ pub async fn serve<A: Application>(
     };
     let routes = routes(&app, graphql, settings.playground);
     let connections = listener.connections();
-    let (deadline, metrics) = (settings.request_deadline, settings.metrics);
+    let (deadline, metrics, traces) = (settings.request_deadline, settings.metrics, settings.traces);
     let inner = Preflight { inner: routes, origins: Arc::clone(&origins) };
-    let inner = Middleware { inner, connections, deadline, metrics };
+    let inner = Middleware { inner, connections, deadline, metrics, traces };
     let endpoint = CrossOrigin { inner, origins };
     Server::new_with_acceptor(listener)
         .http2_max_concurrent_streams(MAX_HTTP2_STREAMS)

@@ -126,6 +126,11 @@ impl Outcome {
         }
     }
 
+    /// Returns whether the server failed, rather than its caller.
+    pub fn is_failure(self) -> bool {
+        matches!(self.error, Some(TopLevelCode::DeadlineExceeded | TopLevelCode::Internal | TopLevelCode::Unavailable))
+    }
+
     /// Returns the name of the outcome in the metrics: an error code, or `ok`.
     pub fn as_str(self) -> &'static str {
         self.error.map_or(OK, TopLevelCode::as_str)

@@ -23,6 +23,7 @@ use crate::entity::external_reference::StoredReferences;
 use crate::entity::{group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
+use crate::trace;
 use crate::validation::Validator;
 
 /// The number of chunks that may wait to be compared with the directory.
@@ -143,7 +144,7 @@ impl<'a> Importer<'a> {
 
     /// Starts to write the current chunk.
     pub(super) fn start_write(&mut self, write: impl Future<Output = Result<(), Error>> + Send + 'static) {
-        self.writes.push_back((self.chunk, tokio::spawn(write)));
+        self.writes.push_back((self.chunk, tokio::spawn(trace::inherit(write))));
     }
 
     /// Waits until at most `most` chunks are being written.

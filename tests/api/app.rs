@@ -214,6 +214,7 @@ impl App {
             documents: http::DocumentPolicy::Any,
             tls: None,
             metrics: http::HttpMetrics::default(),
+            traces: roster::trace::Recorder::default(),
         };
         let stopped = async {
             let _ = stopped.await;

@@ -231,6 +231,7 @@ const INVALID_SETTINGS: &[(&str, &str, &str)] = &[
     ("--database-url", "DATABASE_URL", "sqlite::memory:"),
     ("--database-url", "DATABASE_URL", "sqlite://roster.db?mode=memory"),
     ("--metrics-listen", "ROSTER_METRICS_LISTEN", "nowhere"),
+    ("--otlp-endpoint", "ROSTER_OTLP_ENDPOINT", "nowhere"),
     ("--database-url", "DATABASE_URL", "sqlite://"),
     ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "0"),
     ("--max-connections", "ROSTER_MAX_CONNECTIONS", "0"),
@@ -480,10 +481,11 @@ async fn the_schema_command_prints_the_committed_schema() {
 }
 
 /// Every setting with its variable and its default, as in `--help`.
-const SETTINGS: [(&str, &str, &str); 38] = [
+const SETTINGS: [(&str, &str, &str); 39] = [
     ("--config", "ROSTER_CONFIG", "none"),
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
     ("--metrics-listen", "ROSTER_METRICS_LISTEN", "none, metrics are not served"),
+    ("--otlp-endpoint", "ROSTER_OTLP_ENDPOINT", "none, traces are not exported"),
     ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
     ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
     ("--database-url-file", "DATABASE_URL_FILE", "none"),

@@ -42,7 +42,7 @@ const LAYERS: &[&[&str]] = &[
     &["i18n", "private_file"],
     &["scalar", "text"],
     &["error"],
-    &["measure", "repeated"],
+    &["measure", "repeated", "trace"],
 ];
 
 /// The `SeaORM` items that a resolver may import: enough to filter a list, not to run a statement.

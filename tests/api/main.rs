@@ -104,6 +104,7 @@ mod statements;
 mod tls;
 mod totals;
 mod toy;
+mod traces;
 mod unix_socket;
 mod upgrade;
 mod user_export;

@@ -80,6 +80,7 @@ pub fn settings() -> ServerSettings {
         documents: DocumentPolicy::Any,
         tls: None,
         metrics: HttpMetrics::default(),
+        traces: roster::trace::Recorder::default(),
     }
 }
 

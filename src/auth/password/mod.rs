@@ -30,6 +30,7 @@ use crate::background;
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
 use crate::share::{Share, ShareLimits, Shares};
+use crate::trace;
 use crate::validation::Validator;
 
 /// The default for the fewest characters of a password.
@@ -266,7 +267,10 @@ impl HashPermit {
             drop(permits);
             result
         };
-        hasher.pool()?.run(job).await
+        let begun = Instant::now();
+        let result = hasher.pool()?.run(job).await;
+        trace::record_hash(begun.elapsed());
+        result
     }
 }
 

@@ -14,12 +14,13 @@ use super::listen::Listen;
 use super::mail::Mail;
 use super::secret::Secret;
 use super::tls::TlsSettings;
-use super::urls::public_url;
+use super::urls::{otlp_endpoint, public_url};
 use crate::auth::key_ring::KeyRing;
 use crate::auth::password::{self, Hasher};
 use crate::auth::policy::{Lifetime, SignInPolicy};
 use crate::auth::redirect::AllowedPrefix;
 use crate::auth::server_key::{self, HeldKeys};
+use crate::trace::Recorder;
 use crate::{db, http};
 
 /// The default address that the server listens on.
@@ -48,6 +49,10 @@ pub struct Settings {
     /// or a Unix socket as unix:PATH. [default: none, metrics are not served]
     #[arg(long, env = "ROSTER_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT", value_parser = Listen::parse)]
     pub metrics_listen: Option<Listen>,
+    /// URL of an OpenTelemetry collector to which the traces of requests are sent, by OTLP over HTTP: `http://127.0.0.1:4318`.
+    /// Only if Roster was built with the cargo feature otlp. [default: none, traces are not exported]
+    #[arg(long, env = "ROSTER_OTLP_ENDPOINT", global = true, value_name = "URL", value_parser = otlp_endpoint)]
+    pub otlp_endpoint: Option<String>,
     /// Directory of the SQLite file, the server key and emails. Created if missing. [default: roster-data; roster-demo for demo]
     #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -216,6 +221,7 @@ impl Settings {
             documents: self.documents.policy(self.playground),
             tls,
             metrics: http::HttpMetrics::default(),
+            traces: Recorder::default(),
         }
     }
 

@@ -6,6 +6,10 @@ use super::settings::DEFAULT_LISTEN;
 use crate::auth::redirect::{AllowedPrefix, NextUrls};
 use crate::http;
 
+/// The refusal of a build without the export of traces.
+const NO_OTLP: &str = "this program was built without the cargo feature `otlp`, which exports traces; \
+                       expected a program built by `cargo build --release --features otlp`";
+
 impl Settings {
     /// Returns the URL by which a browser on the same machine reaches the server, without a trailing slash.
     #[must_use]
@@ -63,4 +67,13 @@ pub(super) fn public_url(text: &str) -> Result<String, String> {
     } else {
         Err("expected http(s)://host/path".to_owned())
     }
+}
+
+/// Checks the URL of an OpenTelemetry collector.
+pub(super) fn otlp_endpoint(text: &str) -> Result<String, String> {
+    if !cfg!(feature = "otlp") {
+        return Err(NO_OTLP.to_owned());
+    }
+    let url = public_url(text)?;
+    if url.contains('@') { Err("expected http(s)://host:port, without a password".to_owned()) } else { Ok(url) }
 }
