@@ -16,7 +16,7 @@ use poem::Route;
 
 use self::admission::{LONG_RESPONSES, catching_up, expensive_requests};
 pub use self::documents::IntrospectionPolicy;
-use self::execution::{check_size, is_mutation, who};
+use self::execution::{check_size, is_mutation, reads_directory, who};
 use self::follower::{Follower, Subscription};
 use crate::access::Viewer;
 use crate::auth::avatar_link::AvatarLinks;
@@ -179,6 +179,8 @@ impl Application for App {
         let operation = request.operation_name.clone();
         let db = if permit.is_some() { &self.db.in_background() } else { &self.db };
         let (fields, db) = (Arc::clone(&info.selected_fields), db.within(budget.clone(), who));
+        // The viewer was read from the primary before.
+        let db = if reads_directory(&mut request) { db.on_standby().await } else { db };
         let (request, loads) = self.with_context(request, caller, viewer, fields, db.clone());
         let execution = self.execution(request, loads, budget.clone());
         let (size, mut response) = if permit.is_some() { background::run(execution).await } else { execution.await };

@@ -13,6 +13,7 @@ mod reader;
 pub mod rows;
 mod settings;
 mod sqlite;
+mod standby;
 mod target;
 mod transaction;
 mod url;
@@ -34,12 +35,13 @@ use self::counter::StatementCounter;
 pub use self::hosts::{has_pooler, urls_of_hosts};
 pub use self::pool_status::PoolStatus;
 pub use self::postgres::is_unreachable;
-pub use self::reader::Reader;
+pub use self::reader::{Reader, StandbyMetrics};
 pub use self::settings::{DatabaseSettings, DatabaseTimeouts};
 pub use self::sqlite::copy_sqlite;
 use self::sqlite::{CommitGroups, WriteAheadLog};
+use self::standby::StandbyUse;
 pub use self::transaction::Transaction;
-pub use self::url::{check_url, file_of, is_postgres, missing_file, url_of, without_password};
+pub use self::url::{check_read_url, check_url, file_of, is_postgres, missing_file, url_of, without_password};
 pub use self::writer::Writer;
 use self::writer::retry;
 use crate::background;
@@ -58,6 +60,7 @@ pub struct Db {
     front: Reader,
     /// Connections for reading that long-running requests use, only in the [`background`].
     background: Reader,
+    standby: StandbyUse,
     /// Connections for transactions that read several statements from one snapshot.
     snapshots: DatabaseConnection,
     writer: Writer,
@@ -74,10 +77,11 @@ impl Db {
     /// `Unavailable` with the reason if the database cannot be reached; `Internal` if its encoding is not UTF-8.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, Error> {
         let (meter, timeouts) = (StatementCounter::default(), settings.timeouts);
-        let (mut primary, mut transaction_settings) = (None, None);
+        let (mut primary, mut transaction_settings, mut standby) = (None, None, StandbyUse::default());
         let (reader, background, mut snapshots, mut writer) = if is_postgres(&settings.url) {
             let connected = postgres::connect(settings, &meter).await?;
             (primary, transaction_settings) = (connected.primary, connected.transaction_settings);
+            standby = StandbyUse::start(settings)?;
             (connected.reader, connected.background, connected.pool.clone(), connected.pool)
         } else {
             if let Some(file) = missing_file(&settings.url) {
@@ -101,7 +105,7 @@ impl Db {
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
         let writer = Writer { primary, transaction_settings, ..Writer::new(writer, log, settings) };
         let (front, sealing_turn, runtime) = (reader.clone(), Arc::default(), Handle::current());
-        Ok(Self { reader, front, background, snapshots, writer, meter, sealing_turn, runtime })
+        Ok(Self { reader, front, background, standby, snapshots, writer, meter, sealing_turn, runtime })
     }
 
     /// Returns a handle for one request, limited by the budget of the request and by the share of connections of its caller.
@@ -134,7 +138,7 @@ impl Db {
     /// Returns a handle for a long-running request in the [`background`], which takes no connections from other requests.
     #[must_use]
     pub fn in_background(&self) -> Self {
-        Self { reader: self.background.clone(), ..self.clone() }
+        Self { reader: self.background.clone(), standby: self.standby.in_background(), ..self.clone() }
     }
 
     /// Returns a handle without the limits of a request, for work that others wait for as well, and the runtime of the ordinary
@@ -142,7 +146,8 @@ impl Db {
     #[must_use]
     pub fn unlimited(&self) -> (Self, &Handle) {
         let writer = Writer { seen: None, ..self.writer.clone() };
-        (Self { reader: self.front.clone(), writer, ..self.clone() }, &self.runtime)
+        let (reader, standby) = (self.front.clone(), self.standby.unused());
+        (Self { reader, standby, writer, ..self.clone() }, &self.runtime)
     }
 
     /// Returns a handle without the limits of a request, whose reading statements are neither counted nor traced. For what runs all
@@ -151,12 +156,6 @@ impl Db {
     pub fn silent(&self) -> Self {
         let (unlimited, _) = self.unlimited();
         Self { reader: unlimited.reader.silent(), ..unlimited }
-    }
-
-    /// Returns the connections for reading.
-    #[must_use]
-    pub fn read(&self) -> &Reader {
-        &self.reader
     }
 
     /// Returns the connections for writing single statements; several statements belong in a transaction.
@@ -284,6 +283,7 @@ impl Db {
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await;
         self.background.close().await;
+        self.standby.close().await;
         self.snapshots.close().await?;
         Ok(self.writer.pool.close().await?)
     }

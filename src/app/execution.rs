@@ -22,6 +22,10 @@ use crate::graphql::projection::SelectedFields;
 use crate::http::{self, Caller};
 use crate::share::Requester;
 
+/// The root fields that read the directory.
+const DIRECTORY_FIELDS: [&str; 8] =
+    ["user", "users", "searchUsers", "resolveUsers", "group", "groups", "institution", "institutions"];
+
 impl App {
     /// Adds the data of one request that its resolvers need. Returns also the loads, which must run together with the request.
     pub(super) fn with_context(
@@ -106,6 +110,17 @@ pub(super) fn is_mutation(request: &mut Request) -> bool {
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok();
     document.and_then(|document| http::operation_type(document, name.as_deref())) == Some(OperationType::Mutation)
+}
+
+/// Returns whether a request may be read from a standby: a query of which every root field reads the directory. The others are about
+/// sessions, keys, audit events or changes, which the primary alone has up to the last one.
+pub(super) fn reads_directory(request: &mut Request) -> bool {
+    let name = request.operation_name.clone();
+    let Ok(document) = request.parsed_query() else { return false };
+    let Some((_, operation)) = http::selected_operation(document, name.as_deref()) else { return false };
+    let fields = http::selection::fields(document, &operation.selection_set.node);
+    let is_of_directory = |field: &&Field| DIRECTORY_FIELDS.contains(&field.name.node.as_str());
+    operation.ty == OperationType::Query && !fields.is_empty() && fields.iter().all(is_of_directory)
 }
 
 /// Returns whether a request is a mutation of which every root field may be used without signing in.

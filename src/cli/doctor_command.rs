@@ -52,7 +52,8 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
     if let Some(file) = db::file_of(&database.url) {
         print_line!("database file         {}", with_exposure(&file))?;
     }
-    let db = Db::connect(&database).await?;
+    let db = Db::connect(&settings.database_with_standby(DATA_DIR)).await?;
+    print_standby(settings, &db).await?;
     print_database(&db, held.as_ref(), &settings.data_dir(DATA_DIR)).await
 }
 
@@ -235,6 +236,16 @@ async fn print_keys_of(db: &Db, held: &HeldKeys) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Prints the standby that queries may read from, and its state.
+async fn print_standby(settings: &Settings, db: &Db) -> io::Result<()> {
+    let Some(url) = &settings.read_url else { return Ok(()) };
+    let state = match (settings.check_standby(DATA_DIR), db.describe_standby().await) {
+        (Err(reason), _) => reason,
+        (Ok(()), state) => state.unwrap_or_default(),
+    };
+    print_line!("standby               {}; {state}", db::without_password(url))
 }
 
 async fn print_database(db: &Db, held: Option<&HeldKeys>, data_dir: &std::path::Path) -> anyhow::Result<()> {

@@ -35,6 +35,7 @@ const LAST_SEAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
+    settings.check_standby(DATA_DIR).map_err(WrongSetting)?;
     let Ports { public, metrics, tls } = Ports::bind(settings).await?;
     let Some((db, public)) = waiting::open(settings, public, tls.as_ref()).await? else { return Ok(()) };
     let hasher = hasher_of(&db, settings, DATA_DIR).await?;

@@ -112,7 +112,7 @@ async fn prepare(settings: &Settings, is_unreachable: &Notify) -> anyhow::Result
 
 /// Connects to the database, and tries again as long as it cannot be reached, of which the waiting server is told.
 async fn connect(settings: &Settings, is_unreachable: &Notify) -> Result<Db, Error> {
-    let database = settings.database(DATA_DIR);
+    let database = settings.database_with_standby(DATA_DIR);
     let setting = setting_of_database(settings, DATA_DIR);
     let failures = Repeated::new();
     let log = |error: &Error, _: Duration| {

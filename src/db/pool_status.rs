@@ -7,7 +7,7 @@ use super::Db;
 /// The connections of a pool at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// The purpose of the pool: `read`, `background` or `write`.
+    /// The purpose of the pool: `read`, `background` or `write`; `standby` and `standby_background` if there is a standby.
     pub name: &'static str,
     /// The number of connections that may be open.
     pub max: usize,
@@ -21,12 +21,13 @@ pub struct PoolStatus {
 impl Db {
     /// Returns the state of the pools. It needs no statement.
     #[must_use]
-    pub fn pools(&self) -> [PoolStatus; 3] {
+    pub fn pools(&self) -> Vec<PoolStatus> {
         let (open, idle) = self.open_and_idle(&self.writer.pool);
         let max = if self.is_postgres() { self.writer.connections as usize } else { 1 };
         let waiting = usize::try_from(self.writer.waiting.get()).unwrap_or(0);
         let write = PoolStatus { name: "write", max, open, idle, waiting };
-        [self.front.status("read"), self.background.status("background"), write]
+        let of_primary = [self.front.status("read"), self.background.status("background"), write];
+        of_primary.into_iter().chain(self.standby.pools()).collect()
     }
 
     /// Returns the number of open connections of a pool of sqlx, and of those that are idle.

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::hosts::{Pooler, Servers};
 use super::primary::Primary;
+use super::reader::{Standby, StandbyAddress, StandbyMetrics};
 use super::target::{Initializer, SessionSetup, Source, Target};
 use super::{DatabaseSettings, DatabaseTimeouts, Reader, StatementCounter};
 use crate::error::Error;
@@ -39,15 +40,13 @@ pub(super) async fn connect(settings: &DatabaseSettings, meter: &StatementCounte
     let mut servers = Servers::parse(&settings.url).map_err(Error::internal)?;
     let pooler = servers.pooler;
     servers.hosts = servers.hosts.into_iter().map(|options| tuned(options, timeouts, pooler)).collect();
-    let by_session = (pooler == Some(Pooler::Session)).then(|| session_settings(timeouts).into());
-    let setup = SessionSetup { settings: by_session, only_writable: servers.only_writable };
-    let transaction_settings: Option<Arc<str>> =
-        (pooler == Some(Pooler::Transaction)).then(|| transaction_settings(timeouts).into());
+    let setup = SessionSetup { settings: session_settings(timeouts, pooler), only_writable: servers.only_writable };
+    let transaction_settings = transaction_settings(timeouts, pooler);
 
     let found = Primary::find(servers.hosts, setup.clone(), timeouts.acquire).await;
     let (primary, watched) = found.map_err(explain)?;
     let reader = |most: u32| {
-        let begin = transaction_settings.as_ref().map(|set| format!("BEGIN; {READ_COMMITTED}; {set}").into());
+        let begin = transaction_settings.as_deref().map(begin_with);
         let source = Source { target: primary.target(), initializer: Box::new(setup.clone()), begin };
         Reader::postgres(source, most, timeouts, meter.clone())
     };
@@ -61,6 +60,24 @@ pub(super) async fn connect(settings: &DatabaseSettings, meter: &StatementCounte
     }
     let pool = DatabaseConnection::from(pool);
     Ok(Connected { reader, background, pool, primary: is_followed.then_some(primary), transaction_settings })
+}
+
+/// Returns the standby that queries may read from, if there is the URL of one.
+pub(super) fn standby(settings: &DatabaseSettings, metrics: &StandbyMetrics) -> Result<Option<Arc<Standby>>, Error> {
+    let (Some(url), timeouts) = (&settings.read_url, settings.timeouts) else { return Ok(None) };
+    let Servers { hosts, pooler, .. } = Servers::parse(url).map_err(Error::internal)?;
+    let host = hosts.into_iter().next().ok_or_else(|| Error::internal("the URL of the standby has no host"))?;
+    let address = StandbyAddress {
+        options: tuned(host, timeouts, pooler),
+        setup: SessionSetup { settings: session_settings(timeouts, pooler), only_writable: false },
+        begin: transaction_settings(timeouts, pooler).as_deref().map(begin_with),
+    };
+    Ok(Some(Standby::start(address, settings, metrics.clone())))
+}
+
+/// Returns the statements that begin the transaction of a single statement.
+fn begin_with(transaction_settings: &str) -> Arc<str> {
+    format!("BEGIN; {READ_COMMITTED}; {transaction_settings}").into()
 }
 
 /// Returns the pool of the connections for transactions.
@@ -114,17 +131,18 @@ fn parameters(timeouts: DatabaseTimeouts) -> [(&'static str, String); 4] {
     ]
 }
 
-/// Returns the statements that set the parameters of a session.
-fn session_settings(timeouts: DatabaseTimeouts) -> String {
-    let set = parameters(timeouts).map(|(name, value)| format!("SET {name} = '{value}'"));
-    format!("{}; SET default_transaction_isolation = 'read committed'", set.join("; "))
+/// Returns the statements that set the parameters of a session, if a pooler shares sessions.
+fn session_settings(timeouts: DatabaseTimeouts, pooler: Option<Pooler>) -> Option<Arc<str>> {
+    let set = parameters(timeouts).map(|(name, value)| format!("SET {name} = '{value}'")).join("; ");
+    let settings = || format!("{set}; SET default_transaction_isolation = 'read committed'").into();
+    (pooler == Some(Pooler::Session)).then(settings)
 }
 
-/// Returns the statements that set the parameters of a transaction.
-fn transaction_settings(timeouts: DatabaseTimeouts) -> String {
-    let set = parameters(timeouts).map(|(name, value)| format!("SET LOCAL {name} = '{value}'"));
+/// Returns the statements that set the parameters of a transaction, if a pooler shares transactions.
+fn transaction_settings(timeouts: DatabaseTimeouts, pooler: Option<Pooler>) -> Option<Arc<str>> {
+    let set = parameters(timeouts).map(|(name, value)| format!("SET LOCAL {name} = '{value}'")).join("; ");
     // Statements that are prepared in a transaction have names, which another client has used on the same connection.
-    format!("{}; DEALLOCATE ALL", set.join("; "))
+    (pooler == Some(Pooler::Transaction)).then(|| format!("{set}; DEALLOCATE ALL").into())
 }
 
 /// Adds a hint to the error of a connection pooler that refuses the settings of a connection.

@@ -3,6 +3,7 @@
 
 mod limits;
 mod pool;
+mod standby;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,9 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use self::pool::Connections;
+pub use self::standby::StandbyMetrics;
+use self::standby::StandbyReader;
+pub(super) use self::standby::{Standby, StandbyAddress};
 use super::target::{NoInitialization, Source, Target};
 use super::transaction::SeenGroup;
 use super::{DatabaseTimeouts, PoolStatus, StatementCounter};
@@ -40,6 +44,8 @@ pub struct Reader {
     request: Option<(Budget, Requester)>,
     /// The commit group of SQLite whose changes the request has seen.
     seen: Option<SeenGroup>,
+    /// The standby of PostgreSQL, if the request reads there.
+    standby: Option<StandbyReader>,
 }
 
 impl fmt::Debug for Reader {
@@ -82,7 +88,7 @@ impl Reader {
     fn new(pool: Pool, most: u32, timeouts: DatabaseTimeouts, meter: StatementCounter) -> Self {
         let at_once = (most as usize / 2).max(1);
         let limits = ShareLimits { at_once, waiting: MAX_WAITING_OF_CALLER, max_wait: timeouts.caller, rest: 0 };
-        Self { pool, meter, shares: Shares::new(limits), request: None, seen: None }
+        Self { pool, meter, shares: Shares::new(limits), request: None, seen: None, standby: None }
     }
 
     /// Returns a handle for one request, limited by its budget and the share of its caller. It reads nothing older than what the
@@ -94,6 +100,12 @@ impl Reader {
     /// Returns a handle that reads nothing older than what has been seen.
     pub(super) fn after(&self, seen: Option<SeenGroup>) -> Self {
         Self { seen, ..self.clone() }
+    }
+
+    /// Returns a handle that reads from a standby, if that has replayed everything that `primary` has committed by now.
+    pub(super) async fn on_standby(&self, standby: &Arc<Standby>, primary: &Self, in_background: bool) -> Option<Self> {
+        let standby = standby.admit(primary, in_background).await?;
+        Some(Self { standby: Some(standby), ..self.clone() })
     }
 
     /// Returns a handle whose statements are neither counted nor traced.
@@ -141,15 +153,23 @@ impl Reader {
     }
 }
 
-/// Runs a statement on the database of the reader, counts and traces it.
+/// Runs a statement on the database of the reader, or on the standby, counts and traces it.
 macro_rules! run {
     ($reader:expr, $method:ident, $statement:expr $(, $more:expr)?) => {{
         let _share = $reader.admit().await?;
         let Reader { pool, meter, .. } = $reader;
         let (begun, sql) = (Instant::now(), StatementCounter::text(&$statement));
-        let done = match pool {
-            Pool::Sqlite(connections) => connections.$method($statement $(, $more)?).await,
-            Pool::Postgres(connections) => connections.$method($statement $(, $more)?).await,
+        let of_standby = match &$reader.standby {
+            Some(standby) => {
+                let statement = standby.connections.$method($statement.clone() $(, $more)?);
+                standby.run(statement).await
+            }
+            None => None,
+        };
+        let done = match (of_standby, pool) {
+            (Some(done), _) => Ok(done),
+            (None, Pool::Sqlite(connections)) => connections.$method($statement $(, $more)?).await,
+            (None, Pool::Postgres(connections)) => connections.$method($statement $(, $more)?).await,
         };
         meter.note(begun.elapsed(), &sql);
         done

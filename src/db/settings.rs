@@ -7,16 +7,18 @@ use std::time::Duration;
 pub struct DatabaseSettings {
     /// `sqlite:///path/to/file` or `postgres://...`.
     pub url: String,
+    /// The URL of a standby of PostgreSQL that queries may read from.
+    pub read_url: Option<String>,
     /// The number of connections for reading; on PostgreSQL there are as many again for writing.
     pub connections: u32,
     pub timeouts: DatabaseTimeouts,
 }
 
 impl DatabaseSettings {
-    /// Returns the settings with the default timeouts.
+    /// Returns the settings with the default timeouts, and without a standby.
     #[must_use]
     pub fn new(url: String, connections: u32) -> Self {
-        Self { url, connections, timeouts: DatabaseTimeouts::default() }
+        Self { url, read_url: None, connections, timeouts: DatabaseTimeouts::default() }
     }
 }
 

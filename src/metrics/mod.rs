@@ -54,6 +54,7 @@ impl Metrics {
         sources.hasher.metrics().register(ours);
         sources.mails.register(ours);
         sources.sealer.register(ours);
+        sources.db.standby_metrics().register(ours);
         registry.register("process_start_time_seconds", "Time of the start, since 1970", gauges.started_at.clone());
         #[cfg(target_os = "linux")]
         let process = ProcessMetrics::default();

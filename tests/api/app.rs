@@ -56,7 +56,7 @@ pub const HANGS: Duration = Duration::from_mins(5);
 /// The settings of a database for tests, with timeouts that only bound a hang.
 pub fn database(url: String, connections: u32) -> DatabaseSettings {
     let timeouts = DatabaseTimeouts { acquire: HANGS, caller: HANGS, statement: HANGS };
-    DatabaseSettings { url, connections, timeouts }
+    DatabaseSettings { url, read_url: None, connections, timeouts }
 }
 
 /// The folder in which the emails of a server arrive.

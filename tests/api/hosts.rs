@@ -53,14 +53,14 @@ fn url_of(servers: [&Postgres; 2]) -> String {
 }
 
 /// Runs a statement on a server.
-async fn on_server(server: &Postgres, statement: &str) {
+pub async fn on_server(server: &Postgres, statement: &str) {
     let admin = Database::connect(server.admin_url()).await.unwrap();
     admin.execute_unprepared(statement).await.unwrap();
     admin.close().await.unwrap();
 }
 
 /// Starts a server with an empty database, and a standby. None if PostgreSQL is not installed.
-async fn primary_and_standby() -> Option<(Postgres, Postgres)> {
+pub async fn primary_and_standby() -> Option<(Postgres, Postgres)> {
     postgres::server()?;
     let primary = Postgres::start_with(UNSAFE_WITHOUT_POWER).unwrap();
     on_server(&primary, "CREATE DATABASE roster").await;

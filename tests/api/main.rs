@@ -100,6 +100,7 @@ mod socket;
 mod sockets;
 mod specification;
 mod sse;
+mod standby;
 mod statements;
 mod tls;
 mod totals;

@@ -21,7 +21,7 @@ use crate::process::{ADMIN, Process, Sandbox, until};
 use crate::socket::Socket;
 use crate::sse::EventStream;
 
-const MEASURED: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
+pub const MEASURED: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
 const FOLLOW: &str = "subscription { changes { nodeId kind } }";
 
 /// The URL of the metrics.
@@ -40,7 +40,7 @@ async fn text(server: &Process) -> String {
     response.text().await.unwrap()
 }
 
-async fn scrape(server: &Process) -> Exposition {
+pub async fn scrape(server: &Process) -> Exposition {
     Exposition::parse(&text(server).await)
 }
 

@@ -152,7 +152,7 @@ fn is_overridden(flag: &str, command: &Command, given: &ArgMatches) -> bool {
 fn exposure_warning(path: &Path, values: &Values) -> Option<String> {
     let is_secret = |flag: &str, text: &String| match flag {
         "key" => true,
-        "database-url" => db::without_password(text) != *text,
+        "database-url" | "read-url" => db::without_password(text) != *text,
         "smtp-url" => text.contains('@'),
         _ => false,
     };

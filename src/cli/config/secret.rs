@@ -79,6 +79,11 @@ pub fn exposure_warnings(matches: &ArgMatches) -> Vec<String> {
             "DATABASE_URL or --database-url-file",
         ),
         (
+            is_flag("read_url") && value("read_url").is_some_and(has_password),
+            "the password in --read-url",
+            "ROSTER_READ_URL",
+        ),
+        (
             is_flag("smtp_url") && smtp_url.is_some_and(|url| url.login.is_some()),
             "the password in --smtp-url",
             "ROSTER_SMTP_URL or --smtp-url-file",

@@ -67,6 +67,11 @@ pub struct Settings {
     #[arg(long = "database-url-file", env = "DATABASE_URL_FILE", global = true, value_name = "FILE",
           value_parser = Secret::in_file(database_url), conflicts_with = "database_url")]
     pub database_url_in_file: Option<String>,
+    /// URL of a standby of the PostgreSQL database, such as postgres://user:password@host/database. Queries of the directory are read
+    /// there if it has replayed everything. [default: none]
+    #[arg(long, env = "ROSTER_READ_URL", global = true, value_name = "URL",
+          value_parser = Secret::value(read_url), hide_env_values = true)]
+    pub read_url: Option<String>,
     /// Number of database connections for reading. PostgreSQL: as many again for writing, and half as many for expensive
     /// requests. SQLite: one for writing, and one per two processors for expensive requests.
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
@@ -172,6 +177,23 @@ impl Settings {
         db::DatabaseSettings { timeouts: db::DatabaseTimeouts { caller, ..settings.timeouts }, ..settings }
     }
 
+    /// Returns the settings of the database of a server, with the standby that queries may read from.
+    #[must_use]
+    pub fn database_with_standby(&self, default_dir: &str) -> db::DatabaseSettings {
+        db::DatabaseSettings { read_url: self.read_url.clone(), ..self.database(default_dir) }
+    }
+
+    /// Checks that a standby is set only for PostgreSQL.
+    ///
+    /// # Errors
+    /// The setting that is wrong, and why.
+    pub fn check_standby(&self, default_dir: &str) -> Result<(), String> {
+        if self.read_url.is_none() || db::is_postgres(&self.database(default_dir).url) {
+            return Ok(());
+        }
+        Err("--read-url (ROSTER_READ_URL): SQLite has no standby; the database must be PostgreSQL".to_owned())
+    }
+
     /// Returns the URL of the database, if it is set.
     #[must_use]
     pub fn database_url(&self) -> Option<&str> {
@@ -243,6 +265,10 @@ impl Settings {
 
 fn database_url(text: &str) -> Result<String, String> {
     db::check_url(text)
+}
+
+fn read_url(text: &str) -> Result<String, String> {
+    db::check_read_url(text)
 }
 
 fn key_text(text: &str) -> Result<HeldKeys, String> {

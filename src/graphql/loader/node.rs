@@ -104,7 +104,7 @@ impl Loader<SessionById> for Loaders {
     type Error = Error;
 
     async fn load(&self, keys: &[SessionById]) -> Result<HashMap<SessionById, session::Model>, Error> {
-        let db = self.db.read();
+        let db = self.db.read_primary();
         let of_ids = one_of(db.get_database_backend(), session::Column::Id, keys.iter().map(|key| key.0));
         let rows = self.sessions(of_ids).all(db).await?;
         Ok(rows.into_iter().map(|row| (SessionById(row.id), row)).collect())
@@ -121,7 +121,7 @@ impl Loader<ApiKeyById> for Loaders {
         if viewer.may(Action::UseApiKeys).is_err() {
             return Ok(HashMap::new());
         }
-        let db = self.db.read();
+        let db = self.db.read_primary();
         let of_ids = one_of(db.get_database_backend(), api_key::Column::Id, keys.iter().map(|key| key.0));
         let visible = no_index_hint(viewer.visible_api_keys());
         let rows = api_key::Entity::find().filter(of_ids).filter(visible).all(db).await?;

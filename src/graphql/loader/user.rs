@@ -96,7 +96,7 @@ impl Loader<SessionsOfUser> for Loaders {
     type Error = Error;
 
     async fn load(&self, keys: &[SessionsOfUser]) -> Result<HashMap<SessionsOfUser, Vec<session::Model>>, Error> {
-        let db = self.db.read();
+        let db = self.db.read_primary();
         let of_users = one_of(db.get_database_backend(), session::Column::UserId, keys.iter().map(|key| key.0));
         let rows = self
             .sessions(of_users)
@@ -117,7 +117,7 @@ impl Loader<DevicesOfUser> for Loaders {
     type Error = Error;
 
     async fn load(&self, keys: &[DevicesOfUser]) -> Result<HashMap<DevicesOfUser, Vec<device::Model>>, Error> {
-        let db = self.db.read();
+        let db = self.db.read_primary();
         let of_users = one_of(db.get_database_backend(), device::Column::UserId, keys.iter().map(|key| key.0));
         let rows = device::Entity::find()
             .join(JoinType::InnerJoin, device::Relation::User.def())

@@ -1,0 +1,246 @@
+//! The standby of PostgreSQL that queries may read from.
+//!
+//! A request reads there only if the standby has replayed everything that the primary had committed when the request was
+//! authenticated. So it sees the writes of its caller, and every right as it was then, whichever server made the changes. Otherwise,
+//! and after the first failure, it reads from the primary.
+
+mod metrics;
+mod position;
+mod watch;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sea_orm::DbErr;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::sync::watch as channel;
+use tokio::time::{sleep, timeout};
+
+pub use self::metrics::StandbyMetrics;
+use self::metrics::StandbyOutcome;
+use self::position::{LogPosition, Replay};
+use self::watch::{SameServer, Watch};
+use super::Reader;
+use super::pool::Connections;
+use crate::db::target::{SessionSetup, Source, Target};
+use crate::db::{DatabaseSettings, PoolStatus};
+use crate::error::is_disconnect;
+use crate::repeated::Repeated;
+
+/// The maximum time that a request waits for the standby to catch up. In one network, it takes a few milliseconds.
+const MAX_WAIT: Duration = Duration::from_millis(50);
+/// The time after which a request asks the standby again.
+const PAUSE: Duration = Duration::from_millis(2);
+/// The maximum time that a request waits for the standby to say how far it is.
+const MAX_RESPONSE: Duration = Duration::from_millis(500);
+/// The time for which no request asks the standby after it was behind or has failed.
+const REST: Duration = Duration::from_millis(500);
+/// The share of the duration of a request that a statement on the standby may take, so that there is time for the primary.
+const STATEMENT_SHARE: u32 = 4;
+/// The start time of a server that cannot be reached.
+const NO_SERVER: i64 = 0;
+
+/// The time at which the server of the standby was started, in microseconds: no two servers have the same. All connections lead to
+/// this one.
+type StartTime = Arc<AtomicI64>;
+
+/// How to connect to a standby.
+pub(in crate::db) struct StandbyAddress {
+    pub(in crate::db) options: PgConnectOptions,
+    pub(in crate::db) setup: SessionSetup,
+    /// The statements that begin a transaction, if each statement runs in one of its own.
+    pub(in crate::db) begin: Option<Arc<str>>,
+}
+
+/// The connections to a standby.
+pub(in crate::db) struct Standby {
+    front: Arc<Connections<PgConnection>>,
+    background: Arc<Connections<PgConnection>>,
+    server: StartTime,
+    is_closed: AtomicBool,
+    /// The time until which the standby is not asked, and why.
+    rest: Mutex<Option<(Instant, StandbyOutcome)>>,
+    /// The maximum duration of a statement.
+    max_statement: Duration,
+    /// The maximum time to connect.
+    max_connect: Duration,
+    metrics: StandbyMetrics,
+    delays: Repeated,
+    failures: Repeated,
+}
+
+impl fmt::Debug for Standby {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The options of the connections contain the password.
+        formatter.debug_struct("Standby").finish_non_exhaustive()
+    }
+}
+
+impl Standby {
+    /// Starts to connect to a standby.
+    pub(in crate::db) fn start(
+        address: StandbyAddress,
+        settings: &DatabaseSettings,
+        metrics: StandbyMetrics,
+    ) -> Arc<Self> {
+        let (timeouts, server) = (settings.timeouts, StartTime::default());
+        let StandbyAddress { options, setup, begin } = address;
+        let (sender, target) = channel::channel(Target::new(options));
+        let connections = |most: u32| {
+            let initializer = Box::new(SameServer::new(setup.clone(), Arc::clone(&server)));
+            let source = Source { target: target.clone(), initializer, begin: begin.clone() };
+            Connections::new(source, most, timeouts.acquire)
+        };
+        let standby = Arc::new(Self {
+            front: connections(settings.connections),
+            background: connections(settings.connections.div_ceil(2)),
+            server: Arc::clone(&server),
+            is_closed: AtomicBool::new(false),
+            rest: Mutex::default(),
+            max_statement: timeouts.caller / STATEMENT_SHARE,
+            max_connect: timeouts.acquire,
+            metrics,
+            delays: Repeated::new(),
+            failures: Repeated::new(),
+        });
+        let watch = Watch::new(sender, setup, server, timeouts.acquire);
+        tokio::spawn(watch.run(Arc::downgrade(&standby)));
+        standby
+    }
+
+    /// Returns the standby for the reading statements of one request, if it has replayed everything that the primary has committed
+    /// by now.
+    pub(super) async fn admit(self: &Arc<Self>, primary: &Reader, in_background: bool) -> Option<StandbyReader> {
+        let server = self.server.load(Ordering::Acquire);
+        let outcome = match self.resting() {
+            _ if server == NO_SERVER => StandbyOutcome::Unreachable,
+            Some(outcome) => outcome,
+            None => self.ask(primary).await,
+        };
+        self.metrics.count(outcome);
+        (outcome == StandbyOutcome::Read).then(|| StandbyReader {
+            standby: Arc::clone(self),
+            connections: Arc::clone(if in_background { &self.background } else { &self.front }),
+            server,
+            is_given_up: Arc::default(),
+        })
+    }
+
+    /// Asks the primary and the standby for their positions.
+    async fn ask(&self, primary: &Reader) -> StandbyOutcome {
+        let written = match LogPosition::written(primary).await {
+            Ok(written) => written,
+            // The request fails as well, or the server that is used as the primary does not accept writes.
+            Err(error) => return self.failed(&error.to_string()),
+        };
+        match timeout(MAX_RESPONSE, self.replay(&written)).await {
+            Ok(Ok(Replay::CaughtUp)) => StandbyOutcome::Read,
+            Ok(Ok(Replay::Behind)) => {
+                if let Some(times) = self.delays.count() {
+                    tracing::warn!(times, "the standby is behind; queries are read from the primary");
+                }
+                self.rest(StandbyOutcome::Behind)
+            }
+            Ok(Ok(Replay::Foreign)) => self.failed("it does not replay what the database writes"),
+            Ok(Err(error)) => self.failed(&error.to_string()),
+            Err(_) => self.failed("it does not respond"),
+        }
+    }
+
+    /// Waits a moment until the standby has replayed what was written up to a position.
+    async fn replay(&self, written: &LogPosition) -> Result<Replay, DbErr> {
+        let mut begun = None;
+        loop {
+            let replay = written.replay_on(&self.front).await?;
+            let begun = *begun.get_or_insert_with(Instant::now);
+            if replay != Replay::Behind || begun.elapsed() >= MAX_WAIT {
+                return Ok(replay);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    fn failed(&self, cause: &str) -> StandbyOutcome {
+        if let Some(times) = self.failures.count() {
+            tracing::warn!(cause, times, "the standby cannot be used; queries are read from the primary");
+        }
+        self.rest(StandbyOutcome::Failed)
+    }
+
+    fn rest(&self, outcome: StandbyOutcome) -> StandbyOutcome {
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now() + REST, outcome));
+        outcome
+    }
+
+    /// Returns why the standby is not asked at the moment; `None` if it may be.
+    fn resting(&self) -> Option<StandbyOutcome> {
+        let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        rest.filter(|(until, _)| Instant::now() < *until).map(|(_, outcome)| outcome)
+    }
+
+    /// Describes the state of the standby, for `roster doctor`.
+    pub(in crate::db) async fn describe(&self, primary: &Reader) -> String {
+        let begun = Instant::now();
+        while self.server.load(Ordering::Acquire) == NO_SERVER {
+            if begun.elapsed() > self.max_connect {
+                return "cannot be reached; queries are read from the primary".to_owned();
+            }
+            sleep(PAUSE).await;
+        }
+        let replay = async { self.replay(&LogPosition::written(primary).await?).await };
+        match replay.await {
+            Ok(Replay::CaughtUp) => "has replayed everything".to_owned(),
+            Ok(Replay::Behind) => "is behind; queries are read from the primary".to_owned(),
+            Ok(Replay::Foreign) => "does not replay what the database writes: it is no standby of it".to_owned(),
+            Err(error) => format!("cannot be used: {error}"),
+        }
+    }
+
+    /// Returns the state of the pools.
+    pub(in crate::db) fn pools(&self) -> [PoolStatus; 2] {
+        [self.front.status("standby"), self.background.status("standby_background")]
+    }
+
+    /// Closes the connections. Requests read from the primary afterwards.
+    pub(in crate::db) async fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.front.close().await;
+        self.background.close().await;
+    }
+}
+
+/// The standby, as one request uses it: until a statement fails there, or the server is replaced. The primary is never behind it, so
+/// a request may change to the primary at any statement, but not back.
+#[derive(Clone)]
+pub(super) struct StandbyReader {
+    standby: Arc<Standby>,
+    pub(super) connections: Arc<Connections<PgConnection>>,
+    /// The start time of the server that has replayed enough.
+    server: i64,
+    is_given_up: Arc<AtomicBool>,
+}
+
+impl StandbyReader {
+    /// Runs a statement on the standby. `None` if it must be run on the primary.
+    pub(super) async fn run<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Option<T> {
+        if self.is_given_up.load(Ordering::Relaxed) {
+            return None;
+        }
+        match timeout(self.standby.max_statement, statement).await {
+            Ok(Ok(done)) if self.standby.server.load(Ordering::Acquire) == self.server => return Some(done),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if is_disconnect(&error) || matches!(error, DbErr::ConnectionAcquire(_)) => {
+                self.standby.failed(&error.to_string());
+            }
+            // The statement fails on the primary as well, or it conflicts with what the standby replays.
+            Ok(Err(error)) => tracing::debug!(%error, "a statement failed on the standby"),
+            Err(_) => {
+                self.standby.failed("a statement takes too long");
+            }
+        }
+        self.is_given_up.store(true, Ordering::Relaxed);
+        None
+    }
+}

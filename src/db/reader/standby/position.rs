@@ -1,0 +1,73 @@
+//! Positions in the write-ahead log of PostgreSQL.
+
+use std::sync::Arc;
+
+use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement};
+
+use crate::db::Reader;
+use crate::db::reader::pool::Connections;
+
+/// Reads the position up to which the primary has written everything that was committed. With `synchronous_commit = off`, a
+/// commit is visible before it is flushed.
+const WRITTEN: &str = "SELECT system_identifier, ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::int, (lsn - '0/0'::pg_lsn)::int8 \
+                       FROM pg_control_system(), (SELECT CASE current_setting('synchronous_commit') WHEN 'off' \
+                       THEN pg_current_wal_insert_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn) AS log";
+
+/// Reads the position up to which a standby has replayed the log. The timeline is that of its last restart point: after a
+/// promotion, it may be the former one for a while. No row on a server that replays nothing.
+const REPLAYED: &str = "SELECT system_identifier, timeline_id, (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::int8 \
+                        FROM pg_control_system(), pg_control_checkpoint() \
+                        WHERE pg_is_in_recovery() AND pg_last_wal_replay_lsn() IS NOT NULL";
+
+/// A position in the log of the primary.
+pub(super) struct LogPosition {
+    history: History,
+    /// The number of bytes before it.
+    bytes: i64,
+}
+
+/// The log that a position is in.
+#[derive(PartialEq, Eq)]
+struct History {
+    /// The identifier that a primary and its standbys have in common.
+    system: i64,
+    /// The number of the timeline, which a promotion increments. Positions of two timelines cannot be compared: a standby that
+    /// follows the former primary may have replayed what the new one never had.
+    timeline: i32,
+}
+
+/// How far a standby is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replay {
+    /// It has replayed everything up to the position.
+    CaughtUp,
+    Behind,
+    /// It does not replay the log of the primary.
+    Foreign,
+}
+
+impl LogPosition {
+    /// Reads the current position of the primary.
+    pub(super) async fn written(primary: &Reader) -> Result<Self, DbErr> {
+        let row = primary.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, WRITTEN)).await?;
+        Self::of(&row.ok_or_else(|| DbErr::RecordNotFound("the position of the primary".to_owned()))?)
+    }
+
+    /// Returns how far a standby is.
+    pub(super) async fn replay_on(&self, standby: &Arc<Connections<PgConnection>>) -> Result<Replay, DbErr> {
+        let row = standby.one(Statement::from_string(DatabaseBackend::Postgres, REPLAYED)).await?;
+        let replayed = row.as_ref().map(Self::of).transpose()?;
+        Ok(match replayed {
+            Some(replayed) if replayed.history != self.history => Replay::Foreign,
+            Some(replayed) if replayed.bytes >= self.bytes => Replay::CaughtUp,
+            Some(_) => Replay::Behind,
+            None => Replay::Foreign,
+        })
+    }
+
+    fn of(row: &QueryResult) -> Result<Self, DbErr> {
+        let history = History { system: row.try_get_by_index(0)?, timeline: row.try_get_by_index(1)? };
+        Ok(Self { history, bytes: row.try_get_by_index(2)? })
+    }
+}

@@ -1,0 +1,84 @@
+//! The standby of PostgreSQL, as the handles to the database use it.
+
+use std::sync::Arc;
+
+use super::reader::{Reader, Standby, StandbyMetrics};
+use super::{DatabaseSettings, Db, PoolStatus, postgres};
+use crate::error::Error;
+
+/// The standby, if there is one, and whether a handle reads from it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StandbyUse {
+    standby: Option<Arc<Standby>>,
+    metrics: StandbyMetrics,
+    /// Whether the handle is for a request in the background.
+    in_background: bool,
+    /// The connections for reading of a request that reads from the standby.
+    reader: Option<Reader>,
+}
+
+impl StandbyUse {
+    /// Starts to connect to the standby of PostgreSQL, if the settings name one.
+    pub(super) fn start(settings: &DatabaseSettings) -> Result<Self, Error> {
+        let metrics = StandbyMetrics::default();
+        Ok(Self { standby: postgres::standby(settings, &metrics)?, metrics, ..Self::default() })
+    }
+
+    /// Returns the same for a request in the background.
+    pub(super) fn in_background(&self) -> Self {
+        Self { in_background: true, ..self.clone() }
+    }
+
+    /// Returns the same for a handle that does not read from the standby.
+    pub(super) fn unused(&self) -> Self {
+        Self { reader: None, ..self.clone() }
+    }
+
+    /// Returns the state of the pools.
+    pub(super) fn pools(&self) -> impl Iterator<Item = PoolStatus> {
+        self.standby.iter().flat_map(|standby| standby.pools())
+    }
+
+    pub(super) async fn close(&self) {
+        if let Some(standby) = &self.standby {
+            standby.close().await;
+        }
+    }
+}
+
+impl Db {
+    /// Returns the connections for reading.
+    #[must_use]
+    pub fn read(&self) -> &Reader {
+        self.standby.reader.as_ref().unwrap_or(&self.reader)
+    }
+
+    /// Returns the connections for reading that never lead to a standby.
+    #[must_use]
+    pub fn read_primary(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Returns the handle of a request that reads from the standby, if that has replayed everything that is committed by now.
+    /// Otherwise, and without a standby, returns the same handle.
+    #[must_use]
+    pub async fn on_standby(self) -> Self {
+        let Some(standby) = self.standby.standby.clone() else { return self };
+        let reader = self.reader.on_standby(&standby, &self.front, self.standby.in_background).await;
+        Self { standby: StandbyUse { reader, ..self.standby }, ..self }
+    }
+
+    /// Returns the metrics of the standby.
+    #[must_use]
+    pub fn standby_metrics(&self) -> &StandbyMetrics {
+        &self.standby.metrics
+    }
+
+    /// Describes the state of the standby; `None` if there is none.
+    pub async fn describe_standby(&self) -> Option<String> {
+        match &self.standby.standby {
+            Some(standby) => Some(standby.describe(&self.front).await),
+            None => None,
+        }
+    }
+}
