@@ -67,8 +67,8 @@ pub struct Settings {
     #[arg(long = "database-url-file", env = "DATABASE_URL_FILE", global = true, value_name = "FILE",
           value_parser = Secret::in_file(database_url), conflicts_with = "database_url")]
     pub database_url_in_file: Option<String>,
-    /// URL of a standby of the PostgreSQL database, such as postgres://user:password@host/database. Queries of the directory are read
-    /// there if it has replayed everything. [default: none]
+    /// URL of a standby of the PostgreSQL database. Queries of users, groups and institutions are read there whenever it has
+    /// everything that the primary has. [default: none]
     #[arg(long, env = "ROSTER_READ_URL", global = true, value_name = "URL",
           value_parser = Secret::value(read_url), hide_env_values = true)]
     pub read_url: Option<String>,

@@ -90,7 +90,7 @@ impl Standby {
         let (sender, target) = channel::channel(Target::new(options));
         let connections = |most: u32| {
             let initializer = Box::new(SameServer::new(setup.clone(), Arc::clone(&server)));
-            let source = Source { target: target.clone(), initializer, begin: begin.clone() };
+            let source: Source<PgConnection> = Source { target: target.clone(), initializer, begin: begin.clone() };
             Connections::new(source, most, timeouts.acquire)
         };
         let standby = Arc::new(Self {
