@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::config::{Export, ExportFormat, Settings};
 use super::export::{Output, Snapshot, write_ldif, write_ndjson, write_scim, write_table};
-use super::open::{DATA_DIR, close, open};
+use super::open::{DATA_DIR, close, open_with_standby};
 use crate::audit::sealer;
 use crate::export::{ExportContent, ExportReader, user_file};
 use crate::{license, private_file, user};
@@ -23,7 +23,7 @@ pub async fn export(settings: &Settings, options: &Export) -> anyhow::Result<()>
     if let Some(dir) = &options.avatar_dir {
         private_file::make_dir(dir).with_context(|| dir.display().to_string())?;
     }
-    let db = open(settings, DATA_DIR).await?;
+    let db = open_with_standby(settings, DATA_DIR).await?;
     let license = license::resolve(&db, options.license.as_deref()).await?;
     // It is recorded before anything is read, even if the export does not end well.
     license::record_export(&db, &license, options.with_secrets, options.with_audit).await?;
@@ -49,12 +49,12 @@ pub async fn export(settings: &Settings, options: &Export) -> anyhow::Result<()>
 async fn export_user(settings: &Settings, options: &Export, name: &str) -> anyhow::Result<()> {
     let path = || options.output.display().to_string();
     let mut output = Output::create(&options.output).with_context(path)?;
-    let db = open(settings, DATA_DIR).await?;
+    let db = open_with_standby(settings, DATA_DIR).await?;
     let user = user::export::find(&db, name).await?;
     // It is recorded before anything is read, even if the export does not end well.
     user::export::record(&db, &user).await?;
     sealer::seal_committed(&db).await?;
-    let snapshot = db.snapshot().await?;
+    let snapshot = db.snapshot_on_standby().await?;
     let file = Box::pin(user_file(&snapshot, ExportReader::Operator, user)).await?;
     snapshot.rollback().await?;
     close(db).await?;

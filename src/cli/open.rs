@@ -41,6 +41,13 @@ pub(super) async fn open(settings: &Settings, default_dir: &str) -> anyhow::Resu
     db.map_err(anyhow::Error::from).with_context(|| setting_of_database(settings, default_dir))
 }
 
+/// Opens the database as [`open`] does, with the standby that is read from.
+pub(super) async fn open_with_standby(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
+    settings.check_standby(default_dir).map_err(WrongSetting)?;
+    let db = Db::open(&settings.database_with_standby(default_dir)).await;
+    db.map_err(anyhow::Error::from).with_context(|| setting_of_database(settings, default_dir))
+}
+
 /// Opens the database of a command that only reads. Creates neither the database nor the key: if there is no database yet, the
 /// command gets what a new one contains, in a temporary directory that must be kept as long as the database.
 pub(super) async fn open_unchanged(settings: &Settings, default_dir: &str) -> anyhow::Result<(Db, Option<TempDir>)> {

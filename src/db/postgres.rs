@@ -70,13 +70,13 @@ pub(super) fn standby(settings: &DatabaseSettings, metrics: &StandbyMetrics) -> 
     let address = StandbyAddress {
         options: tuned(host, timeouts, pooler),
         setup: SessionSetup { settings: session_settings(timeouts, pooler), only_writable: false },
-        begin: transaction_settings(timeouts, pooler).as_deref().map(begin_with),
+        transaction_settings: transaction_settings(timeouts, pooler),
     };
     Ok(Some(Standby::start(address, settings, metrics.clone())))
 }
 
 /// Returns the statements that begin the transaction of a single statement.
-fn begin_with(transaction_settings: &str) -> Arc<str> {
+pub(super) fn begin_with(transaction_settings: &str) -> Arc<str> {
     format!("BEGIN; {READ_COMMITTED}; {transaction_settings}").into()
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sea_orm::DatabaseTransaction;
+
 use super::reader::{Reader, Standby, StandbyMetrics};
 use super::{DatabaseSettings, Db, PoolStatus, postgres};
 use crate::error::Error;
@@ -66,6 +68,20 @@ impl Db {
         let Some(standby) = self.standby.standby.clone() else { return self };
         let reader = self.reader.on_standby(&standby, &self.front, self.standby.in_background).await;
         Self { standby: StandbyUse { reader, ..self.standby }, ..self }
+    }
+
+    /// Begins a read-only transaction as [`snapshot`](Self::snapshot) does, on the standby if that soon has everything that is
+    /// committed by now.
+    ///
+    /// # Errors
+    /// `Unavailable` if no connection becomes available in time.
+    pub async fn snapshot_on_standby(&self) -> Result<DatabaseTransaction, Error> {
+        if let Some(standby) = &self.standby.standby
+            && let Some(snapshot) = standby.snapshot(&self.front).await
+        {
+            return Ok(snapshot);
+        }
+        self.snapshot().await
     }
 
     /// Returns the metrics of the standby.

@@ -272,3 +272,20 @@ async fn a_request_goes_on_with_the_primary_when_the_standby_ends() {
     assert!(in_request.read().query_one_raw(statement()).await.unwrap().is_none());
     db.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_is_read_from_a_standby_that_can_be_used() {
+    let Some(replicated) = Replicated::start().await else { return };
+    create(&replicated.root, "ann", "USER").await;
+    let url = url_of(&replicated.standby);
+    let arguments = ["export", "--output", "there.ndjson", "--read-url", &url];
+    let exported = replicated.sandbox.run(&arguments).await;
+    assert!(exported.code == 0 && exported.err.contains("reading from the standby"), "{exported:?}");
+    replicated.standby.stop().unwrap();
+    let exported = replicated.sandbox.run(&["export", "--output", "here.ndjson", "--read-url", &url]).await;
+    assert!(exported.code == 0 && exported.err.contains("reading from the primary"), "{exported:?}");
+    for file in ["there.ndjson", "here.ndjson"] {
+        let text = std::fs::read_to_string(replicated.sandbox.path(file)).unwrap();
+        assert!(text.contains("\"ann\""), "{file}: {text}");
+    }
+}

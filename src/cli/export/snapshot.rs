@@ -27,7 +27,7 @@ pub(in crate::cli) struct Snapshot {
 
 impl Snapshot {
     pub(in crate::cli) async fn of(db: &Db, license: license::Model, content: ExportContent) -> Result<Self, Error> {
-        let transaction = db.snapshot().await?;
+        let transaction = db.snapshot_on_standby().await?;
         let definitions = attribute_values::definitions(&transaction, license.id).await?;
         let definitions = definitions.into_values().map(|definition| (definition.id, definition)).collect();
         Ok(Self { transaction, license, definitions, content })

@@ -6,6 +6,7 @@
 
 mod metrics;
 mod position;
+mod snapshot;
 mod watch;
 
 use std::fmt;
@@ -21,9 +22,11 @@ use tokio::time::{sleep, timeout};
 pub use self::metrics::StandbyMetrics;
 use self::metrics::StandbyOutcome;
 use self::position::{LogPosition, Replay};
+use self::snapshot::Snapshots;
 use self::watch::{SameServer, Watch};
 use super::Reader;
 use super::pool::Connections;
+use crate::db::postgres::begin_with;
 use crate::db::target::{SessionSetup, Source, Target};
 use crate::db::{DatabaseSettings, PoolStatus};
 use crate::error::is_disconnect;
@@ -50,14 +53,15 @@ type StartTime = Arc<AtomicI64>;
 pub(in crate::db) struct StandbyAddress {
     pub(in crate::db) options: PgConnectOptions,
     pub(in crate::db) setup: SessionSetup,
-    /// The statements that begin a transaction, if each statement runs in one of its own.
-    pub(in crate::db) begin: Option<Arc<str>>,
+    /// The statements with which each transaction begins, behind a connection pooler that gives each of them another connection.
+    pub(in crate::db) transaction_settings: Option<Arc<str>>,
 }
 
 /// The connections to a standby.
 pub(in crate::db) struct Standby {
     front: Arc<Connections<PgConnection>>,
     background: Arc<Connections<PgConnection>>,
+    snapshots: Snapshots,
     server: StartTime,
     is_closed: AtomicBool,
     /// The time until which the standby is not asked, and why.
@@ -86,16 +90,20 @@ impl Standby {
         metrics: StandbyMetrics,
     ) -> Arc<Self> {
         let (timeouts, server) = (settings.timeouts, StartTime::default());
-        let StandbyAddress { options, setup, begin } = address;
+        let StandbyAddress { options, setup, transaction_settings } = address;
+        let same_server = SameServer::new(setup.clone(), Arc::clone(&server));
+        let begin = transaction_settings.as_deref().map(begin_with);
+        let snapshots = Snapshots::new(options.clone(), same_server.clone(), transaction_settings, timeouts.acquire);
         let (sender, target) = channel::channel(Target::new(options));
         let connections = |most: u32| {
-            let initializer = Box::new(SameServer::new(setup.clone(), Arc::clone(&server)));
+            let initializer = Box::new(same_server.clone());
             let source: Source<PgConnection> = Source { target: target.clone(), initializer, begin: begin.clone() };
             Connections::new(source, most, timeouts.acquire)
         };
         let standby = Arc::new(Self {
             front: connections(settings.connections),
             background: connections(settings.connections.div_ceil(2)),
+            snapshots,
             server: Arc::clone(&server),
             is_closed: AtomicBool::new(false),
             rest: Mutex::default(),
@@ -135,7 +143,7 @@ impl Standby {
             // The request fails as well, or the server that is used as the primary does not accept writes.
             Err(error) => return self.failed(&error.to_string()),
         };
-        match timeout(MAX_RESPONSE, self.replay(&written)).await {
+        match timeout(MAX_RESPONSE, self.replay(&written, MAX_WAIT)).await {
             Ok(Ok(Replay::CaughtUp)) => StandbyOutcome::Read,
             Ok(Ok(Replay::Behind)) => {
                 if let Some(times) = self.delays.count() {
@@ -149,13 +157,13 @@ impl Standby {
         }
     }
 
-    /// Waits a moment until the standby has replayed what was written up to a position.
-    async fn replay(&self, written: &LogPosition) -> Result<Replay, DbErr> {
+    /// Waits for a while until the standby has replayed what was written up to a position.
+    async fn replay(&self, written: &LogPosition, max_wait: Duration) -> Result<Replay, DbErr> {
         let mut begun = None;
         loop {
             let replay = written.replay_on(&self.front).await?;
             let begun = *begun.get_or_insert_with(Instant::now);
-            if replay != Replay::Behind || begun.elapsed() >= MAX_WAIT {
+            if replay != Replay::Behind || begun.elapsed() >= max_wait {
                 return Ok(replay);
             }
             sleep(PAUSE).await;
@@ -180,16 +188,24 @@ impl Standby {
         rest.filter(|(until, _)| Instant::now() < *until).map(|(_, outcome)| outcome)
     }
 
+    /// Waits until the task has connected after the start. Returns the start time of the server; `None` if it cannot be reached.
+    async fn connected(&self) -> Option<i64> {
+        let begun = Instant::now();
+        loop {
+            match self.server.load(Ordering::Acquire) {
+                NO_SERVER if begun.elapsed() > self.max_connect => return None,
+                NO_SERVER => sleep(PAUSE).await,
+                server => return Some(server),
+            }
+        }
+    }
+
     /// Describes the state of the standby, for `roster doctor`.
     pub(in crate::db) async fn describe(&self, primary: &Reader) -> String {
-        let begun = Instant::now();
-        while self.server.load(Ordering::Acquire) == NO_SERVER {
-            if begun.elapsed() > self.max_connect {
-                return "cannot be reached; queries are read from the primary".to_owned();
-            }
-            sleep(PAUSE).await;
+        if self.connected().await.is_none() {
+            return "cannot be reached; queries are read from the primary".to_owned();
         }
-        let replay = async { self.replay(&LogPosition::written(primary).await?).await };
+        let replay = async { self.replay(&LogPosition::written(primary).await?, MAX_WAIT).await };
         match replay.await {
             Ok(Replay::CaughtUp) => "has replayed everything".to_owned(),
             Ok(Replay::Behind) => "is behind; queries are read from the primary".to_owned(),
@@ -208,6 +224,7 @@ impl Standby {
         self.is_closed.store(true, Ordering::Release);
         self.front.close().await;
         self.background.close().await;
+        self.snapshots.close().await;
     }
 }
 

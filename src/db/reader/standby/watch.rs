@@ -20,6 +20,7 @@ const STARTED_AT: &str = "SELECT (extract(epoch FROM pg_postmaster_start_time())
 
 /// The preparation of the connections to the standby, which must lead to the server that the task knows. Otherwise an address with
 /// several servers behind it would lead to one that is behind.
+#[derive(Clone)]
 pub(super) struct SameServer {
     setup: SessionSetup,
     server: StartTime,
