@@ -11,6 +11,7 @@ use sea_orm::ColumnTrait;
 use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, Query, SimpleExpr};
 use serde_json::Value;
 
+use self::texts::TokenUsers;
 use super::filter::{AttributeFilter, UserFilter};
 use crate::access::{Action, Viewer};
 use crate::attribute_values::{self, Definitions};
@@ -63,7 +64,9 @@ impl CompiledFilter {
         // The latest, because the list must be the same as without the index.
         let snapshot = if filter.looks_for_parts() { Some(index.latest_snapshot().await?) } else { None };
         let (postgres, mut builder) = (db.is_postgres(), FilterBuilder::new(db.is_postgres()));
-        let mut compiler = FilterCompiler { viewer, definitions, snapshot, postgres, builder: &mut builder };
+        let token_users = TokenUsers::default();
+        let mut compiler =
+            FilterCompiler { viewer, definitions, snapshot, token_users, postgres, builder: &mut builder };
         let PartCondition { condition, is_selective } = compiler.compile(*filter, "filter", 1)?;
         let comparisons = builder.finish()?;
         Ok(Self { name, comparisons, condition, is_selective })
@@ -95,6 +98,7 @@ struct FilterCompiler<'a> {
     definitions: Definitions,
     /// The index that parts of texts are looked up in.
     snapshot: Option<Arc<Snapshot>>,
+    token_users: TokenUsers,
     postgres: bool,
     builder: &'a mut FilterBuilder,
 }

@@ -1,5 +1,7 @@
 //! The conditions on the texts of users.
 
+use std::collections::HashMap;
+
 use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::{Condition, SimpleExpr};
 use sea_orm::{DatabaseBackend, IdenStatic};
@@ -24,6 +26,23 @@ const MIN_ADDRESS_TOKEN_WEIGHT: usize = 4;
 const MAX_CANDIDATES: usize = 500;
 /// The ID of no user.
 const NOBODY: Id = Id(Uuid::nil());
+
+/// The users who may have the tokens that a filter looks for. A token that occurs several times, as in an `or` of several
+/// columns, is looked up once.
+#[derive(Default)]
+pub(super) struct TokenUsers(HashMap<String, Option<Vec<Id>>>);
+
+impl TokenUsers {
+    /// Returns the users who may have a token; `look_up` returns them the first time. `None` if there are too many.
+    fn of(&mut self, token: &str, look_up: impl FnOnce() -> Option<Vec<Id>>) -> Option<Vec<Id>> {
+        if let Some(known) = self.0.get(token) {
+            return known.clone();
+        }
+        let users = look_up();
+        self.0.insert(token.to_owned(), users.clone());
+        users
+    }
+}
 
 impl FilterCompiler<'_> {
     pub(super) fn texts(&mut self, path: &str, filter: &mut UserFilter) -> Result<PartCondition, Error> {
@@ -61,7 +80,7 @@ impl FilterCompiler<'_> {
 
     /// Returns a condition that follows from a part of a searched column: the IDs of the users who may have it, by the search
     /// index. `None` if the column is not searched, or if no token of the text is selective.
-    fn in_search_index(&self, column: user::Column, part: &str) -> Option<SimpleExpr> {
+    fn in_search_index(&mut self, column: user::Column, part: &str) -> Option<SimpleExpr> {
         let is_searched = user::SEARCHED_COLUMNS.iter().any(|searched| searched.as_str() == column.as_str());
         let snapshot = self.snapshot.as_ref().filter(|_| is_searched)?;
         let part = text::fold(part);
@@ -74,7 +93,8 @@ impl FilterCompiler<'_> {
         let token = search_index::tokens(&part).max_by_key(|token| weight(token))?;
         let is_selective = weight(token) >= if is_address { MIN_ADDRESS_TOKEN_WEIGHT } else { MIN_TOKEN_WEIGHT };
         let token = Some(token).filter(|_| is_selective)?;
-        let mut users = snapshot.users_with(token, self.viewer.license_of_lists(), MAX_CANDIDATES)?;
+        let license_id = self.viewer.license_of_lists();
+        let mut users = self.token_users.of(token, || snapshot.users_with(token, license_id, MAX_CANDIDATES))?;
         if users.is_empty() {
             // SQLite uses no index for an `or` with a condition that is always false.
             users.push(NOBODY);
@@ -100,4 +120,25 @@ fn text_of(column: user::Column, postgres: bool) -> Text {
         other => return Text::plain(other, postgres),
     };
     Text::keyed(column, key, normalizers, postgres)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_looked_up_once() {
+        let (mut users, mut look_ups) = (TokenUsers::default(), 0);
+        let ada = Id::new();
+        for (token, found) in [("ada", Some(vec![ada])), ("lovelace", None), ("zoe", Some(Vec::new()))] {
+            for _ in 0..5 {
+                let look_up = || {
+                    look_ups += 1;
+                    found.clone()
+                };
+                assert_eq!(users.of(token, look_up), found);
+            }
+        }
+        assert_eq!(look_ups, 3);
+    }
 }
