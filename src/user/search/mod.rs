@@ -8,6 +8,7 @@ mod find;
 mod query;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{Context, Object, OutputType, Result, SimpleObject};
@@ -54,8 +55,8 @@ impl EdgeNameType for SearchName {
 
 /// The fields of an edge that tell how the user matches the search.
 pub struct Match {
-    score: f64,
-    fields: Vec<UserSearchField>,
+    hit: Hit,
+    words: Arc<[String]>,
 }
 
 #[Object(name = "UserSearchMatch")]
@@ -66,12 +67,12 @@ impl Match {
     /// and 0.05 if its first letter differs. Scores are multiplied by 0.9 in email addresses, and by 0.97 in alternative
     /// spellings of a name.
     async fn score(&self) -> f64 {
-        self.score
+        self.hit.score(&self.words)
     }
 
     /// The fields in which at least one of the words is found.
-    async fn matched_fields(&self) -> &[UserSearchField] {
-        &self.fields
+    async fn matched_fields(&self) -> Vec<UserSearchField> {
+        score::matched(&self.hit.search_key, &self.words)
     }
 }
 
@@ -160,10 +161,9 @@ async fn search(
     };
     let mut users: HashMap<Id, user::Model> = users.into_iter().map(|user| (user.id, user)).collect();
     let page = page.filter_map(|hit| Some((users.remove(&hit.id)?, hit)));
-    Ok(page.into_connection(total, |(user, hit)| {
-        let fields = score::matched(&hit.search_key, &words);
-        (user, Match { score: hit.score(&words), fields })
-    }))
+    let words: Arc<[String]> = words.into();
+    // The additional fields are computed only if they are selected: with typos, that takes longer than to find the user.
+    Ok(page.into_connection(total, |(user, hit)| (user, Match { hit, words: Arc::clone(&words) })))
 }
 
 /// Returns the position of a hit in the list.
