@@ -5,8 +5,15 @@
 use std::ops::Range;
 
 use super::fields::{SearchedText, texts};
+use super::prefix::{PrefixIndex, SimilarItems, prefix_of};
+use super::score;
 use super::typo::{PartsAt, TypedWord, parts_at, places_of_parts, signature_of};
-use super::{is_token, segment};
+use super::{is_token, segment, to_u32};
+
+/// The maximum number of places of which each is compared with a typed word. If there are more, their prefixes are compared.
+const MAX_SCANNED: usize = if cfg!(test) { 20 } else { 2_000 };
+/// The maximum time that the comparison of the prefixes takes, as a multiple of the time that a place takes.
+const WALK_COST: usize = 150_000;
 
 /// The places at which parts of several tokens begin.
 #[derive(Default)]
@@ -18,35 +25,73 @@ pub(super) struct Compounds {
     /// The number of characters of the shortest part of several tokens that begins at the place.
     shortest: Box<[u8]>,
     signatures: Box<[u32]>,
+    /// The places by the prefixes of the texts from there.
+    prefixes: PrefixIndex,
+}
+
+/// A place at which a typed word may be but for typos.
+pub(super) struct SimilarPlace {
+    pub(super) user: u32,
+    /// The place in the user's search key.
+    pub(super) place: usize,
+    /// The highest number of points that the user may have for a part of several tokens at the place.
+    pub(super) max_points: u16,
 }
 
 impl Compounds {
-    /// Returns the places at which a typed word may be but for typos, for the users of a range: users, and places in their search
-    /// keys.
+    /// Returns the places at which a typed word may be but for typos, for the users of a range.
     pub(super) fn similar<'a>(
         &'a self,
         typed: &'a TypedWord<'_>,
         range: &Range<u32>,
-    ) -> impl Iterator<Item = (u32, usize)> + 'a {
+    ) -> impl Iterator<Item = SimilarPlace> + 'a {
         let within = segment::within(&self.users, range);
-        let longest = typed.longest().unwrap_or(usize::from(u8::MAX));
+        let is_scanned = within.len() <= MAX_SCANNED;
+        let scanned = is_scanned.then(|| self.scan(typed, within.clone())).into_iter().flatten();
+        let entries = to_u32(within.start)..to_u32(within.end);
+        let walked = (!is_scanned).then(|| self.walk(typed, entries)).into_iter().flatten();
+        scanned.chain(walked)
+    }
+
+    /// Returns the similar places in a range, by a look at each place.
+    fn scan<'a>(&'a self, typed: &'a TypedWord<'_>, within: Range<usize>) -> impl Iterator<Item = SimilarPlace> + 'a {
         let signatures = self.signatures.get(within.clone()).unwrap_or_default().iter();
         let similar = within.zip(signatures).filter(move |(_, signature)| typed.may_match(**signature));
-        similar.filter_map(move |(entry, _)| {
-            let is_short = self.shortest.get(entry).is_some_and(|shortest| usize::from(*shortest) <= longest);
-            let place = self.places.get(entry).filter(|_| is_short)?;
-            Some((*self.users.get(entry)?, usize::from(*place)))
+        similar.filter_map(move |(entry, _)| self.similar_place(typed, entry, 0, false))
+    }
+
+    /// Returns the similar places in a range, by their prefixes.
+    fn walk<'a>(&'a self, typed: &'a TypedWord<'_>, entries: Range<u32>) -> impl Iterator<Item = SimilarPlace> + 'a {
+        self.prefixes.similar(typed.prefix()).flat_map(move |similar| {
+            let SimilarItems { items, least_typos, differs_first } = similar;
+            let inside = items.get(segment::within(items, &entries)).unwrap_or_default().iter();
+            inside.filter_map(move |entry| self.similar_place(typed, *entry as usize, least_typos, differs_first))
         })
     }
 
-    /// Returns the number of places of the users of a range.
-    pub(super) fn count(&self, range: &Range<u32>) -> usize {
-        segment::within(&self.users, range).len()
+    /// Returns a place if a part of several tokens that begins there may equal a typed word with so many typos or more. The parts
+    /// of one token need not be looked at: they are words of the user, in the same field.
+    fn similar_place(
+        &self,
+        typed: &TypedWord<'_>,
+        entry: usize,
+        least_typos: usize,
+        differs_first: bool,
+    ) -> Option<SimilarPlace> {
+        let max_score = typed.max_score(usize::from(*self.shortest.get(entry)?), least_typos, differs_first)?;
+        let (user, place) = self.users.get(entry).zip(self.places.get(entry))?;
+        Some(SimilarPlace { user: *user, place: usize::from(*place), max_points: score::points(max_score) })
+    }
+
+    /// Returns the time that [`similar`](Self::similar) takes for the users of a range, as a multiple of the time that a place
+    /// takes.
+    pub(super) fn cost(&self, range: &Range<u32>) -> usize {
+        segment::within(&self.users, range).len().min(WALK_COST)
     }
 
     /// Returns the size in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.users.len() * 11
+        self.users.len() * 11 + self.prefixes.bytes()
     }
 }
 
@@ -57,6 +102,7 @@ pub(super) struct CompoundsBuilder {
     places: Vec<u16>,
     shortest: Vec<u8>,
     signatures: Vec<u32>,
+    prefixes: Vec<u64>,
 }
 
 impl CompoundsBuilder {
@@ -92,6 +138,7 @@ impl CompoundsBuilder {
         self.places.push(place);
         self.shortest.push(u8::try_from(shortest).unwrap_or(u8::MAX));
         self.signatures.push(signature_of(rest));
+        self.prefixes.push(prefix_of(rest));
     }
 
     pub(super) fn finish(self) -> Compounds {
@@ -100,6 +147,7 @@ impl CompoundsBuilder {
             places: self.places.into_boxed_slice(),
             shortest: self.shortest.into_boxed_slice(),
             signatures: self.signatures.into_boxed_slice(),
+            prefixes: PrefixIndex::new(self.prefixes.into_iter()),
         }
     }
 }

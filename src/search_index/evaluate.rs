@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::class::{Class, Points, UNKNOWN};
+use super::compound::SimilarPlace;
 use super::fields::EMAIL_WEIGHT;
 use super::lookup::{Kind, List, Lists, QueryWord};
 use super::score;
@@ -21,7 +22,7 @@ const MAX_KEPT_LISTS: usize = if cfg!(test) { 3 } else { 10_000 };
 /// A user of a segment, and the sum of the points of the words.
 pub(super) type ScoredUser = (u32, u32);
 
-/// A word of a query, before it is evaluated.
+/// A word of a query, looked up in a segment.
 struct PendingWord<'w, 'q, 'a> {
     word: &'w QueryWord<'q>,
     /// The number of users in its lists.
@@ -38,46 +39,70 @@ impl<'w, 'q, 'a> PendingWord<'w, 'q, 'a> {
     }
 }
 
-/// Returns the users of a range who match every word, with or without typos.
-pub(super) fn matches(
-    segment: &Segment,
-    words: &[QueryWord<'_>],
-    range: &Range<u32>,
-    with_typos: bool,
-) -> Vec<ScoredUser> {
-    let mut pending: Vec<_> = words.iter().map(|word| PendingWord::new(word, segment, range)).collect();
-    pending.sort_by_key(|pending| pending.size);
-    let mut found: Option<Vec<ScoredUser>> = None;
-    for PendingWord { word, size, lists } in pending {
-        if found.as_ref().is_some_and(Vec::is_empty) {
-            break;
-        }
-        let typed = word.typed.as_ref().filter(|_| with_typos);
-        let entries = size + if typed.is_some() { segment.compounds.count(range) } else { 0 };
-        found = Some(match found {
-            Some(found) if found.len() * ENTRIES_PER_USER < entries => found
-                .into_iter()
-                .filter_map(|(user, sum)| {
-                    add(user, sum, score::points_of_word(segment.key(user), word.text, with_typos))
-                })
-                .collect(),
-            found => {
-                let lists = lists.unwrap_or_else(|| word.look_up(segment, range));
-                let mut points = PointsOfUsers::new(range);
-                points.add_exact(segment, word, &lists);
-                if let Some(typed) = typed {
-                    points.add_typos(segment, typed, range);
-                }
-                match found {
-                    None => points.all(),
-                    Some(found) => {
-                        found.into_iter().filter_map(|(user, sum)| add(user, sum, points.of(user))).collect()
-                    }
-                }
-            }
-        });
+/// The evaluation of a query in a segment. Its words are looked up once, for the users with and without typos.
+pub(super) struct Evaluation<'w, 'q, 'a> {
+    segment: &'a Segment,
+    range: Range<u32>,
+    /// The words, the rarest first.
+    words: Vec<PendingWord<'w, 'q, 'a>>,
+}
+
+impl<'w, 'q, 'a> Evaluation<'w, 'q, 'a> {
+    /// Looks up the words of a query for the users of a range.
+    pub(super) fn new(segment: &'a Segment, words: &'w [QueryWord<'q>], range: Range<u32>) -> Self {
+        let words: &'w [QueryWord<'q>] = if range.is_empty() { &[] } else { words };
+        let mut words: Vec<_> = words.iter().map(|word| PendingWord::new(word, segment, &range)).collect();
+        words.sort_by_key(|pending| pending.size);
+        Self { segment, range, words }
     }
-    found.unwrap_or_default()
+
+    /// Returns the users of the range who match every word, with or without typos.
+    pub(super) fn matches(&self, with_typos: bool) -> Vec<ScoredUser> {
+        let mut found: Option<Vec<ScoredUser>> = None;
+        for pending in &self.words {
+            if found.as_ref().is_some_and(Vec::is_empty) {
+                break;
+            }
+            let typed = pending.word.typed.as_ref().filter(|_| with_typos);
+            let entries = pending.size + if typed.is_some() { self.segment.compounds.cost(&self.range) } else { 0 };
+            found = Some(match found {
+                Some(found) if found.len() * ENTRIES_PER_USER < entries => {
+                    self.among(found, pending.word, typed.is_some())
+                }
+                Some(found) => {
+                    let points = self.points(pending, typed);
+                    found.into_iter().filter_map(|(user, sum)| add(user, sum, points.of(user))).collect()
+                }
+                None => self.points(pending, typed).all(),
+            });
+        }
+        found.unwrap_or_default()
+    }
+
+    /// Returns those of some users who match a word as well, by a look at each of them.
+    fn among(&self, found: Vec<ScoredUser>, word: &QueryWord<'_>, with_typos: bool) -> Vec<ScoredUser> {
+        let mut distances = Vec::new();
+        let with_word = |(user, sum): ScoredUser| {
+            let key = self.segment.key(user);
+            let points = if with_typos { word.points_with_typos(key, &mut distances) } else { word.points(key) };
+            add(user, sum, points)
+        };
+        found.into_iter().filter_map(with_word).collect()
+    }
+
+    /// Returns the points of all users who match a word.
+    fn points(&self, pending: &PendingWord<'_, '_, '_>, typed: Option<&TypedWord<'_>>) -> PointsOfUsers {
+        let Self { segment, range, .. } = self;
+        let mut points = PointsOfUsers::new(range);
+        match &pending.lists {
+            Some(lists) => points.add_exact(segment, pending.word, lists),
+            None => points.add_exact(segment, pending.word, &pending.word.look_up(segment, range)),
+        }
+        if let Some(typed) = typed {
+            points.add_typos(segment, typed, range);
+        }
+        points
+    }
 }
 
 /// Adds the points of a word to a user's sum. `None` if the user does not have the word.
@@ -162,7 +187,7 @@ impl PointsOfUsers {
         if typed.has_digit() {
             self.add_similar_words(segment, &segment.others, typed, range, &mut distances);
         }
-        for domain in segment.domains.similar(typed) {
+        for domain in segment.similar_domains(typed) {
             let text = segment.domains.word(domain).get(1..).unwrap_or_default();
             let parts = places_of_parts(text).filter_map(|place| parts_at(text, place));
             let scores = parts.map(|parts| typed.score(parts.rest, &parts.lengths, &mut distances));
@@ -172,7 +197,10 @@ impl PointsOfUsers {
                 self.give(*user, points);
             }
         }
-        for (user, place) in segment.compounds.similar(typed, range) {
+        for SimilarPlace { user, place, max_points } in segment.compounds.similar(typed, range) {
+            if self.of(user) >= max_points {
+                continue;
+            }
             let key = segment.key(user);
             let Some(PartsAt { rest, lengths }) = parts_at(key, place) else { continue };
             let score = typed.score(rest, &lengths, &mut distances);

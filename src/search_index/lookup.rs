@@ -15,6 +15,9 @@ use crate::text::is_letter;
 /// The maximum number of tokens of a word that are looked up. An address of a person has about five.
 const MAX_PIECES: usize = 8;
 
+/// The number of users of a token of a word up to which each user is compared with the word, without a look for a rarer token.
+const FEW: usize = if cfg!(test) { 2 } else { 32 };
+
 /// A word of a query, prepared for searches.
 pub(super) struct QueryWord<'q> {
     pub(super) text: &'q str,
@@ -126,6 +129,14 @@ impl<'q> QueryWord<'q> {
         // This rejects most candidates, and takes a fraction of the time.
         if self.finder.find(key.as_bytes()).is_none() { 0 } else { score::points_of_word(key, self.text, false) }
     }
+
+    /// Returns the points of a user who may have the word with or without typos. 0 if the user does not.
+    pub(super) fn points_with_typos(&self, key: &str, distances: &mut Vec<usize>) -> u16 {
+        match (self.points(key), &self.typed) {
+            (0, Some(typed)) => score::points(typed.score_in_key(key, distances)),
+            (points, _) => points,
+        }
+    }
 }
 
 impl<'a> Lists<'a> {
@@ -137,8 +148,8 @@ impl<'a> Lists<'a> {
     }
 }
 
-/// Returns the tokens that tell which users may have a word: the longest ones, since each is looked up. Full stops are not indexed
-/// in addresses, nor are the `@` before domains.
+/// Returns the tokens that tell which users may have a word: the longest ones, since each may be looked up. Full stops are not
+/// indexed in addresses, nor are the `@` before domains.
 fn pieces<'q>(tokens: &[&'q str]) -> Vec<Piece<'q>> {
     let last = tokens.len().saturating_sub(1);
     let piece = |(number, text): (usize, &&'q str)| {
@@ -151,12 +162,14 @@ fn pieces<'q>(tokens: &[&'q str]) -> Vec<Piece<'q>> {
     };
     let indexed = tokens.iter().enumerate().filter(|(_, text)| ![".", "@"].contains(*text));
     let mut pieces: Vec<Piece<'q>> = indexed.map(piece).collect();
-    pieces.sort_by_key(|piece| Reverse(piece.text.len()));
+    // The rarest ones probably come first: a digit tells as much as two letters.
+    let digits = |text: &str| text.chars().filter(|c| c.is_numeric()).count();
+    pieces.sort_by_key(|piece| Reverse(piece.text.len() + digits(piece.text)));
     pieces.truncate(MAX_PIECES);
     pieces
 }
 
-/// Returns the users who have one of the tokens of a word: the token that the fewest users have.
+/// Returns the users who have one of the tokens of a word: the first token that few users have, or the one that the fewest have.
 fn candidates<'a>(segment: &'a Segment, range: &Range<u32>, pieces: &[Piece<'_>]) -> Lists<'a> {
     let of_piece = |piece: &Piece<'_>| {
         let mut lists = Lists::default();
@@ -167,7 +180,15 @@ fn candidates<'a>(segment: &'a Segment, range: &Range<u32>, pieces: &[Piece<'_>]
         }
         lists
     };
-    let rarest = pieces.iter().map(of_piece).min_by_key(|lists| lists.users);
+    let mut rarest: Option<Lists<'a>> = None;
+    for piece in pieces {
+        let lists = of_piece(piece);
+        let is_rarer = rarest.as_ref().is_none_or(|rarest| lists.users < rarest.users);
+        rarest = if is_rarer { Some(lists) } else { rarest };
+        if rarest.as_ref().is_some_and(|rarest| rarest.users <= FEW) {
+            break;
+        }
+    }
     rarest.unwrap_or_else(|| Lists { may_be_anyone: true, ..Lists::default() })
 }
 

@@ -5,9 +5,9 @@
 //! added to a small new segment. Small segments are merged into larger ones (`snapshot`, `merge`).
 //!
 //! A segment has the words of its users (`words`), and for each word the users who have it, with the scores that follow from
-//! where they have it (`class`). The words of a directory are few, so a search compares each of them with the query (`lookup`)
-//! and then adds up the scores of the users (`evaluate`). The results are those of [`score::score`] for each user, which a test
-//! compares.
+//! where they have it (`class`). The words of a directory are few, so a search looks for the query in each of them (`lookup`),
+//! compares those that may equal it but for typos (`prefix`, `typo`), and then adds up the scores of the users (`evaluate`). The
+//! results are those of [`score::score`] for each user, which a test compares.
 //!
 //! The index finds, and the database decides who is shown: the rows of a page are read with the conditions of `access`.
 
@@ -21,6 +21,7 @@ mod follow;
 mod indexed_users;
 mod lookup;
 mod merge;
+mod prefix;
 mod request;
 pub mod score;
 mod segment;
@@ -77,6 +78,17 @@ fn is_token(text: &str) -> bool {
 
 fn is_same_run(first: char, next: char) -> bool {
     (is_letter(first) && is_letter(next)) || (first.is_numeric() && next.is_numeric())
+}
+
+/// Returns the same as `partition_point`, in less time if the place is near the beginning.
+fn partition_point_near<T>(items: &[T], is_before: impl Fn(&T) -> bool) -> usize {
+    let mut end = 1_usize;
+    while items.get(end - 1).is_some_and(&is_before) {
+        end *= 2;
+    }
+    let start = end / 2;
+    let unknown = items.get(start..end.min(items.len())).unwrap_or_default();
+    start + unknown.partition_point(is_before)
 }
 
 /// Returns a number as the index stores it. No index has as many users, words or bytes of names as would not fit.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::evaluate::{ScoredUser, matches};
+use super::evaluate::{Evaluation, ScoredUser};
 use super::lookup::QueryWord;
 use super::score;
 use super::segment::Name;
@@ -99,36 +99,25 @@ impl Snapshot {
     #[must_use]
     pub fn search(&self, request: &SearchRequest) -> Found {
         let words: Vec<QueryWord<'_>> = request.words.iter().map(|word| QueryWord::new(word)).collect();
-        let mut found = self.matches(request, &words, false);
+        let segments = self.parts().map(|part| &*part.segment);
+        let evaluations: Vec<Evaluation<'_, '_, '_>> =
+            segments.map(|segment| Evaluation::new(segment, &words, segment.range(request.license_id))).collect();
+        let find = |with_typos: bool| -> Vec<Vec<ScoredUser>> {
+            let parts = self.parts().zip(&evaluations);
+            parts.map(|(part, evaluation)| allowed_users(part, evaluation.matches(with_typos), request)).collect()
+        };
+        let mut found = find(false);
         let is_enough = count(&found) >= ENOUGH && !request.always_with_typos;
         if !is_enough && words.iter().any(|word| word.typed.is_some()) {
-            found = self.matches(request, &words, true);
+            found = find(true);
         }
         let total = count(&found);
         let mut hits: Vec<Hit> =
             self.parts().zip(found).flat_map(|(part, matches)| first_hits(part, matches, request)).collect();
-        hits.sort_unstable_by(|one, other| one.order().cmp(&other.order()));
+        // A stable sort takes advantage of the order of the hits of each part.
+        hits.sort_by(|one, other| one.order().cmp(&other.order()));
         hits.truncate(request.limit);
         Found { total, is_exact: true, hits }
-    }
-
-    /// Returns the users of each part who match and whom the request allows.
-    fn matches(&self, request: &SearchRequest, words: &[QueryWord<'_>], with_typos: bool) -> Vec<Vec<ScoredUser>> {
-        let of_part = |part: &Part| {
-            let segment = &part.segment;
-            let range = segment.range(request.license_id);
-            let mut matches = if range.is_empty() { Vec::new() } else { matches(segment, words, &range, with_typos) };
-            matches.retain(|(user, _)| {
-                !part.removed.contains(*user)
-                    && (request.include_inactive || segment.is_active(*user))
-                    && request
-                        .among
-                        .as_ref()
-                        .is_none_or(|among| segment.id(*user).is_some_and(|id| among.contains(&id)))
-            });
-            matches
-        };
-        self.parts().map(of_part).collect()
     }
 
     /// Returns the users who have a token in a word, with any activity. `None` if more than `limit` may have it.
@@ -154,7 +143,20 @@ fn count(found: &[Vec<ScoredUser>]) -> usize {
     found.iter().map(Vec::len).sum()
 }
 
-/// Returns the first hits of a part after the place of a request.
+/// Returns those of some users of a part whom a request allows.
+fn allowed_users(part: &Part, mut users: Vec<ScoredUser>, request: &SearchRequest) -> Vec<ScoredUser> {
+    let segment = &part.segment;
+    let is_among = |user: u32| {
+        let among = request.among.as_ref();
+        among.is_none_or(|among| segment.id(user).is_some_and(|id| among.contains(&id)))
+    };
+    users.retain(|(user, _)| {
+        !part.removed.contains(*user) && (request.include_inactive || segment.is_active(*user)) && is_among(*user)
+    });
+    users
+}
+
+/// Returns the first hits of a part after the place of a request, in their order.
 fn first_hits(part: &Part, matches: Vec<ScoredUser>, request: &SearchRequest) -> Vec<Hit> {
     let segment = &part.segment;
     let key = |points: u32, position: u32| (Reverse(points), position);
@@ -165,6 +167,7 @@ fn first_hits(part: &Part, matches: Vec<ScoredUser>, request: &SearchRequest) ->
         ranked.select_nth_unstable(request.limit);
         ranked.truncate(request.limit);
     }
+    ranked.sort_unstable();
     let hit = |((Reverse(points), _), user): ((Reverse<u32>, u32), u32)| {
         let user = segment.user(user)?;
         Some(Hit { id: user.id, points, search_key: user.key.to_owned() })

@@ -10,7 +10,7 @@ use super::compound::{Compounds, CompoundsBuilder};
 use super::fields::{SearchedText, texts};
 use super::indexed_users::{IndexedUser, IndexedUsers};
 use super::request::ResultPosition;
-use super::typo::{signature_of, signature_of_whole};
+use super::typo::{TypedWord, signature_of_whole};
 use super::words::{Words, WordsBuilder};
 use super::{to_u32, tokens_at};
 use crate::scalar::Id;
@@ -36,6 +36,8 @@ pub(super) struct Segment {
     pub(super) others: Words,
     /// Whole domains of email addresses, which begin with `@`.
     pub(super) domains: Words,
+    /// The signature of each domain.
+    domain_signatures: Box<[u32]>,
     pub(super) compounds: Compounds,
 }
 
@@ -81,9 +83,10 @@ impl Segment {
             index.add(user, key);
         }
         self.classes = index.classes;
-        self.letters = index.letters.finish(signature_of);
-        self.others = index.others.finish(signature_of);
-        self.domains = index.domains.finish(signature_of_whole);
+        self.letters = index.letters.finish();
+        self.others = index.others.finish();
+        self.domains = index.domains.finish();
+        self.domain_signatures = self.domains.iter().map(signature_of_whole).collect();
         self.compounds = index.compounds.finish();
     }
 
@@ -155,10 +158,22 @@ impl Segment {
         before
     }
 
+    /// Returns the domains in which a typed word may be but for typos.
+    pub(super) fn similar_domains<'a>(&'a self, typed: &'a TypedWord<'_>) -> impl Iterator<Item = usize> + 'a {
+        let signatures = self.domain_signatures.iter().enumerate();
+        signatures.filter(move |(_, signature)| typed.may_match(**signature)).map(|(domain, _)| domain)
+    }
+
     /// Returns the size in bytes.
     pub(super) fn bytes(&self) -> usize {
         let of_words: usize = [&self.letters, &self.others, &self.domains].map(Words::bytes).iter().sum();
-        self.len() * (16 + 3 * 4) + self.keys.len() + self.active.bytes() + of_words + self.compounds.bytes()
+        let of_domains = 4 * self.domain_signatures.len();
+        self.len() * (16 + 3 * 4)
+            + self.keys.len()
+            + self.active.bytes()
+            + of_words
+            + of_domains
+            + self.compounds.bytes()
     }
 
     #[cfg(test)]
@@ -198,8 +213,11 @@ impl<'a> Name<'a> {
 
 /// Returns the places of those of some ascending numbers that are in a range.
 pub(super) fn within(numbers: &[u32], range: &Range<u32>) -> Range<usize> {
-    let start = numbers.partition_point(|number| *number < range.start);
-    let count = numbers.get(start..).unwrap_or_default().partition_point(|number| *number < range.end);
+    // Most ranges are all users, which the two ends tell.
+    let start = if range.start == 0 { 0 } else { numbers.partition_point(|number| *number < range.start) };
+    let rest = numbers.get(start..).unwrap_or_default();
+    let is_before_end = |number: &u32| *number < range.end;
+    let count = if rest.last().is_some_and(is_before_end) { rest.len() } else { rest.partition_point(is_before_end) };
     start..start + count
 }
 

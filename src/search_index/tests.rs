@@ -1,6 +1,7 @@
 //! The search index against the scores of all users, and against an index that is made anew.
 
 mod random;
+mod typos;
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;

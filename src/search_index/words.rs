@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
+use super::prefix::{PrefixIndex, prefix_of};
 use super::typo::TypedWord;
-use super::{segment, to_u32};
+use super::{partition_point_near, segment, to_u32};
 
 /// Some words, and for each the users who have it.
 #[derive(Default)]
@@ -15,8 +16,7 @@ pub(super) struct Words {
     text: Box<str>,
     /// The end of each word in the text, before its line break.
     ends: Box<[u32]>,
-    /// The signature of each word.
-    signatures: Box<[u32]>,
+    prefixes: PrefixIndex,
     /// The end of the postings of each word.
     posting_ends: Box<[u32]>,
     /// The users of the postings, in ascending order for each word.
@@ -38,7 +38,7 @@ impl Words {
         let (mut from, mut first) = (0_usize, 0_usize);
         std::iter::from_fn(move || {
             let at = from + finder.find(self.text.as_bytes().get(from..)?)?;
-            first += self.ends.get(first..)?.partition_point(|end| (*end as usize) < at);
+            first += partition_point_near(self.ends.get(first..)?, |end| (*end as usize) < at);
             let (word, start) = (first, self.start(first));
             from = *self.ends.get(first)? as usize + 1;
             first += 1;
@@ -48,8 +48,12 @@ impl Words {
 
     /// Returns the words that may equal a typed word but for typos, or begin with it.
     pub(super) fn similar<'a>(&'a self, typed: &'a TypedWord<'_>) -> impl Iterator<Item = usize> + 'a {
-        let signatures = self.signatures.iter().enumerate();
-        signatures.filter(move |(_, signature)| typed.may_match(**signature)).map(|(word, _)| word)
+        self.prefixes.similar(typed.prefix()).flat_map(|similar| similar.items).map(|word| *word as usize)
+    }
+
+    /// Returns the texts of the words, in their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.text.split_terminator('\n')
     }
 
     /// Returns the text of a word.
@@ -72,7 +76,7 @@ impl Words {
 
     /// Returns the size in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.text.len() + 4 * (3 * self.ends.len() + self.users.len()) + self.classes.len()
+        self.text.len() + 4 * (2 * self.ends.len() + self.users.len()) + self.classes.len() + self.prefixes.bytes()
     }
 
     #[cfg(test)]
@@ -116,8 +120,8 @@ impl<'a> WordsBuilder<'a> {
         self.postings.push(Posting { word, user, class });
     }
 
-    /// Returns the words, each with the signature that `signature` gives it.
-    pub(super) fn finish(self, signature: fn(&str) -> u32) -> Words {
+    /// Returns the words.
+    pub(super) fn finish(self) -> Words {
         let Self { numbers, words, postings } = self;
         drop(numbers);
         let mut text = String::with_capacity(words.iter().map(|word| word.len() + 1).sum());
@@ -127,7 +131,7 @@ impl<'a> WordsBuilder<'a> {
             ends.push(to_u32(text.len()));
             text.push('\n');
         }
-        let signatures = words.iter().map(|word| signature(word)).collect();
+        let prefixes = PrefixIndex::new(words.iter().map(|word| prefix_of(word)));
         let mut next = starts_of(&postings, words.len());
         let (mut users, mut classes) = (vec![0; postings.len()], vec![0; postings.len()]);
         for Posting { word, user, class } in postings {
@@ -140,7 +144,7 @@ impl<'a> WordsBuilder<'a> {
         Words {
             text: text.into_boxed_str(),
             ends: ends.into_boxed_slice(),
-            signatures,
+            prefixes,
             // After the last posting of a word is placed, the next one would be at the end of its postings.
             posting_ends: next.into_boxed_slice(),
             users: users.into_boxed_slice(),
