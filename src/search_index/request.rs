@@ -1,7 +1,7 @@
 //! Searches of a snapshot.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use super::evaluate::{Evaluation, ScoredUser};
@@ -139,6 +139,9 @@ impl Snapshot {
     }
 }
 
+/// The rank of a user of a part, by points and then by name, and the user.
+type RankedUser = ((Reverse<u32>, u32), u32);
+
 fn count(found: &[Vec<ScoredUser>]) -> usize {
     found.iter().map(Vec::len).sum()
 }
@@ -161,16 +164,29 @@ fn first_hits(part: &Part, matches: Vec<ScoredUser>, request: &SearchRequest) ->
     let segment = &part.segment;
     let key = |points: u32, position: u32| (Reverse(points), position);
     let begin = request.after.as_ref().map(|place| key(place.points, segment.sort_position_after(place)));
-    let ranked = matches.into_iter().map(|(user, points)| (key(points, segment.sort_position(user)), user));
-    let mut ranked: Vec<_> = ranked.filter(|(key, _)| begin.is_none_or(|begin| *key >= begin)).collect();
-    if ranked.len() > request.limit {
-        ranked.select_nth_unstable(request.limit);
-        ranked.truncate(request.limit);
+    // The last of the first ones is on top.
+    let mut first: BinaryHeap<RankedUser> = BinaryHeap::new();
+    for (user, points) in matches {
+        let is_full = first.len() >= request.limit;
+        // Tells most users without a look at their places in the order.
+        if is_full && first.peek().is_none_or(|((Reverse(lowest), _), _)| points < *lowest) {
+            continue;
+        }
+        let ranked = (key(points, segment.sort_position(user)), user);
+        if begin.is_some_and(|begin| ranked.0 < begin) {
+            continue;
+        }
+        if !is_full {
+            first.push(ranked);
+        } else if let Some(mut last) = first.peek_mut()
+            && ranked < *last
+        {
+            *last = ranked;
+        }
     }
-    ranked.sort_unstable();
-    let hit = |((Reverse(points), _), user): ((Reverse<u32>, u32), u32)| {
+    let hit = |((Reverse(points), _), user): RankedUser| {
         let user = segment.user(user)?;
         Some(Hit { id: user.id, points, search_key: user.key.to_owned() })
     };
-    ranked.into_iter().filter_map(hit).collect()
+    first.into_sorted_vec().into_iter().filter_map(hit).collect()
 }
