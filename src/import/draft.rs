@@ -65,6 +65,11 @@ impl Draft {
         }
     }
 
+    /// Returns whether the record lists groups.
+    pub(super) fn has_groups(&self) -> bool {
+        self.record.has_all_groups || !self.record.groups.is_empty()
+    }
+
     /// Returns the institution that the record names by its id, if it is valid.
     pub(super) fn named_institution(&self) -> Option<Id> {
         self.user.institution_id

@@ -1,5 +1,7 @@
 //! The rows of the database that the users of a chunk refer to or may conflict with.
 
+mod memberships;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::sea_query::{Condition, SimpleExpr};
@@ -125,12 +127,9 @@ impl ExistingRows {
         if ids.is_empty() {
             return Ok(());
         }
-        // The rows of a request have no groups.
+        // Those of a request are read under the locks of the groups.
         if self.channel == Channel::File {
-            let of_users = one_of(db.get_database_backend(), membership::Column::UserId, ids.iter().copied());
-            for row in membership::Entity::find().filter(of_users).all(db).await? {
-                self.memberships.entry(row.user_id).or_default().insert(row.group_id, row);
-            }
+            self.read_memberships(db).await?;
         }
         let of_users = one_of(db.get_database_backend(), site_access::Column::UserId, ids.iter().copied());
         for row in site_access::Entity::find().filter(of_users).all(db).await? {

@@ -40,6 +40,7 @@ mod users;
 mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::BufRead;
 use std::path::PathBuf;
 
@@ -77,6 +78,14 @@ impl Channel {
         match self {
             Self::File => format!("the row at line {number}"),
             Self::Request => format!("row {number}"),
+        }
+    }
+
+    /// Returns the place of an item of a list in errors. A file has one column for the whole list.
+    fn place_of_item(self, list: &str, item: fmt::Arguments<'_>) -> String {
+        match self {
+            Self::File => list.to_owned(),
+            Self::Request => format!("{list}.{item}"),
         }
     }
 }

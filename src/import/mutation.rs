@@ -24,8 +24,9 @@ impl ImportMutation {
     /// transaction, and repeating the mutation changes nothing. A row is refused if it is invalid, or if a value is taken
     /// by another user or row. Rows have no passwords and PINs, and no emails are sent to new users; see
     /// `resendActivation`. A user whose email address changes is notified at the old one. `FORBIDDEN`, naming the first
-    /// such row, if `createUser` or `updateUser` would be: nothing is saved then. Usernames and email addresses of other
-    /// licenses count as in `createUser`, each once, and are `RATE_LIMITED` before any row is saved. Administrators only.
+    /// such row, if `createUser`, `updateUser` or the mutations of the user's groups and sites would be: nothing is saved
+    /// then. Usernames and email addresses of other licenses count as in `createUser`, each once, and are `RATE_LIMITED`
+    /// before any row is saved. Administrators only.
     async fn import_users(
         &self,
         ctx: &Context<'_>,

@@ -2,15 +2,22 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
+
+use super::Channel;
 use super::draft::storable;
 use super::existing::ExistingRows;
 use super::importer::Importer;
+use super::names::NameIndex;
 use super::record::UserRecord;
 use crate::entity::membership::{self, GroupRole, MAX_GROUPS_OF_A_USER};
 use crate::entity::{site_access, user};
 use crate::error::ErrorCode;
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
+
+/// The maximum number of groups, and of sites, in a row of a request.
+const MAX_ITEMS: usize = 200;
 
 /// The memberships of a user that are new, change or end.
 #[derive(Default)]
@@ -47,23 +54,23 @@ impl Importer<'_> {
         existing: &ExistingRows,
         validator: &mut Validator,
     ) -> Memberships {
+        if self.has_too_many("groups", record.groups.len(), validator) {
+            return Memberships::default();
+        }
         let existing = existing.memberships.get(&user.id);
         let mut groups: HashSet<Id> = existing.into_iter().flatten().map(|(group_id, _)| *group_id).collect();
         let (mut found, mut named) = <(Memberships, HashSet<Id>)>::default();
         // The last of several roles in one group counts.
-        for reference in record.groups.iter().rev() {
-            match self.groups.find_by_any(&reference.group) {
-                Err(message) => validator.add_error("groups", ErrorCode::NotFound, message),
-                Ok(group_id) if !named.insert(group_id) => {}
-                Ok(group_id) => {
-                    let (role, old) = (reference.role, existing.and_then(|rows| rows.get(&group_id)));
-                    groups.insert(group_id);
-                    if old.is_none_or(|old| old.role != role) {
-                        let given = storable("groups", reference.joined_at, validator);
-                        let joined_at = old.map(|old| old.joined_at).or(given).unwrap_or(user.date_joined);
-                        found.changed.push(membership::Model { user_id: user.id, group_id, role, joined_at });
-                    }
-                }
+        for (place, reference) in record.groups.iter().enumerate().rev() {
+            let place = self.options.channel.place_of_item("groups", format_args!("{place}.group"));
+            let group_id = find(&self.groups, &reference.group, &place, validator);
+            let Some(group_id) = group_id.filter(|id| named.insert(*id)) else { continue };
+            let (role, old) = (reference.role, existing.and_then(|rows| rows.get(&group_id)));
+            groups.insert(group_id);
+            if old.is_none_or(|old| old.role != role) {
+                let given = storable("groups", reference.joined_at, validator);
+                let joined_at = old.map(|old| old.joined_at).or(given).unwrap_or_else(|| self.time_of_joining(user));
+                found.changed.push(membership::Model { user_id: user.id, group_id, role, joined_at });
             }
         }
         if record.has_all_groups {
@@ -89,19 +96,19 @@ impl Importer<'_> {
         existing: &ExistingRows,
         validator: &mut Validator,
     ) -> Grants {
+        if self.has_too_many("sites", record.sites.len(), validator) {
+            return Grants::default();
+        }
         let existing = existing.grants.get(&user.id);
         let (mut found, mut named) = (Grants::default(), HashSet::new());
-        for reference in &record.sites {
-            match self.institutions.find_by_any(reference) {
-                Err(message) => validator.add_error("sites", ErrorCode::NotFound, message),
-                Ok(id) => {
-                    let is_new = existing.is_none_or(|sites| !sites.contains_key(&id));
-                    if named.insert(id) && is_new {
-                        let given = record.granted_at.get(reference).copied();
-                        let granted_at = storable("sites", given, validator).unwrap_or_else(now);
-                        found.new.push(site_access::Model { user_id: user.id, institution_id: id, granted_at });
-                    }
-                }
+        for (place, reference) in record.sites.iter().enumerate() {
+            let place = self.options.channel.place_of_item("sites", format_args!("{place}"));
+            let Some(id) = find(&self.institutions, reference, &place, validator) else { continue };
+            let is_new = existing.is_none_or(|sites| !sites.contains_key(&id));
+            if named.insert(id) && is_new {
+                let given = record.granted_at.get(reference).copied();
+                let granted_at = storable("sites", given, validator).unwrap_or_else(now);
+                found.new.push(site_access::Model { user_id: user.id, institution_id: id, granted_at });
             }
         }
         if record.has_all_sites {
@@ -111,4 +118,28 @@ impl Importer<'_> {
         }
         found
     }
+
+    /// Adds an error if a row of a request has too many items in a list. Those of a file are bounded by the size of its rows.
+    fn has_too_many(&self, list: &str, count: usize, validator: &mut Validator) -> bool {
+        let has_too_many = self.options.channel == Channel::Request && count > MAX_ITEMS;
+        if has_too_many {
+            validator.add_error(list, ErrorCode::TooLong, format!("Must contain at most {MAX_ITEMS} items."));
+        }
+        has_too_many
+    }
+
+    /// Returns when a user joined a group, if the record does not tell: with the file of another system, that may have been at any
+    /// time.
+    fn time_of_joining(&self, user: &user::Model) -> DateTime<Utc> {
+        match self.options.channel {
+            Channel::File => user.date_joined,
+            Channel::Request => now(),
+        }
+    }
+}
+
+/// Returns the object that an item of a list refers to; adds an error if there is none.
+fn find(index: &NameIndex, reference: &str, place: &str, validator: &mut Validator) -> Option<Id> {
+    let found = index.find_by_any(reference);
+    found.map_err(|message| validator.add_error(place, ErrorCode::NotFound, message)).ok()
 }

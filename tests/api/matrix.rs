@@ -40,6 +40,7 @@ impl ViewerCase<'_> {
     async fn try_out(&mut self, fields: &[String]) {
         let mut cells = self.changes(fields);
         cells.extend(self.creations());
+        cells.extend(self.imported_relations());
         run(&self.caller, true, cells, &mut self.summary).await;
     }
 

@@ -3,13 +3,15 @@
 use async_graphql::{Enum, InputObject, MaybeUndefined};
 
 use crate::entity::attribute_value::AttributeInput;
+use crate::entity::membership::GroupRole;
 use crate::entity::user::{UserFields, UserNames};
-use crate::import::record::UserRecord;
+use crate::import::record::{GroupReference, UserRecord};
 
 /// Input of `importUsers`.
 #[derive(InputObject)]
 pub struct ImportUsersInput {
-    /// The rows, one for each user. At most 1,000.
+    /// The rows, one for each user. At most 1,000. Together they can name at most 5,000 different groups and 5,000
+    /// different sites.
     pub rows: Vec<ImportUserInput>,
     /// The treatment of all other rows if some are refused. Defaults to `STOP`.
     #[graphql(default_with = "ImportOnError::Stop")]
@@ -39,6 +41,25 @@ pub struct ImportUserInput {
     /// The values of custom attributes. At most 100, each attribute at most once. Other attributes of an existing user
     /// stay unchanged. For a new user, required attributes must be included.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
+    /// The groups that the user belongs to. At most 200. The user leaves all other groups, except those that they own. An
+    /// empty list means no groups, and null counts as absent. If a group is listed twice, the last role counts. The
+    /// viewer's rights are those of `setGroupMember` and `removeGroupMember`. `NOT_ALLOWED` if a group would lose its
+    /// last owner.
+    pub groups: MaybeUndefined<Vec<ImportGroupInput>>,
+    /// The institutions that the user was granted access to, each by its ID, name or external ID, or by a reference such
+    /// as `hr:7` (`NOT_FOUND` otherwise). At most 200. Access to all others is revoked. An empty list means no
+    /// institutions, and null counts as absent. The viewer's rights are those of `grantSiteAccess` and `revokeSiteAccess`.
+    pub sites: MaybeUndefined<Vec<String>>,
+}
+
+/// A group of the user whom a row of `importUsers` describes.
+#[derive(Clone, InputObject)]
+pub struct ImportGroupInput {
+    /// A group of the license, by its ID or name, or by a reference such as `hr:7` (`NOT_FOUND` otherwise).
+    pub group: String,
+    /// The user's role in the group. Defaults to `MEMBER`.
+    #[graphql(default_with = "GroupRole::Member")]
+    pub role: GroupRole,
 }
 
 /// The treatment of all other rows if some rows of `importUsers` are refused.
@@ -53,13 +74,23 @@ pub enum ImportOnError {
 impl ImportUserInput {
     /// Returns the record of the row. It has no values that let anyone sign in, and none that only another system can have.
     pub(super) fn into_record(self) -> UserRecord {
-        let Self { first_name, last_name, is_active, fields, attributes } = self;
+        let Self { first_name, last_name, is_active, fields, attributes, groups, sites } = self;
         UserRecord {
             names: UserNames { first_name, last_name },
             fields,
             is_active,
             attribute_list: attributes,
+            has_all_groups: groups.is_value(),
+            groups: groups.take().unwrap_or_default().into_iter().map(ImportGroupInput::into_reference).collect(),
+            has_all_sites: sites.is_value(),
+            sites: sites.take().unwrap_or_default().iter().map(|site| site.trim().to_owned()).collect(),
             ..UserRecord::default()
         }
+    }
+}
+
+impl ImportGroupInput {
+    fn into_reference(self) -> GroupReference {
+        GroupReference { group: self.group.trim().to_owned(), role: self.role, joined_at: None }
     }
 }

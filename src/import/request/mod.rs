@@ -3,36 +3,34 @@
 //! sets these signs in as the user.
 
 mod check;
+mod directory;
 mod input;
+mod names;
 mod result;
 
-use std::collections::HashSet;
+use sea_orm::{DbErr, SqlErr};
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, SqlErr};
-
-use self::check::{CheckedRow, Directory};
-pub use self::input::{ImportOnError, ImportUserInput, ImportUsersInput};
+use self::check::CheckedRow;
+use self::directory::Directory;
+pub use self::input::{ImportGroupInput, ImportOnError, ImportUserInput, ImportUsersInput};
 pub use self::result::{ImportOutcome, ImportReport, ImportedRow};
+use super::Options;
 use super::batch::Batch;
 use super::draft::Draft;
-use super::edits::KeepEdits;
-use super::existing::{self, ExistingRows};
+use super::existing;
 use super::importer::Importer;
 use super::origin::Origin;
 use super::reader::Parsed;
-use super::{Channel, Options};
-use crate::access::{Action, Viewer, of_license};
+use crate::access::{Action, Viewer};
 use crate::actor::{self, Actor};
 use crate::audit::{self, Entry};
 use crate::auth::password::Hasher;
 use crate::auth::throttle::LoginInputs;
-use crate::db::conditions::one_of;
 use crate::db::{Db, Transaction};
-use crate::entity::{institution, site_access, user};
+use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 use crate::i18n::language::Language;
 use crate::mail;
-use crate::scalar::Id;
 use crate::user::foreign;
 
 /// The maximum number of rows of a request.
@@ -54,8 +52,8 @@ impl RowImporter<'_> {
     /// Imports rows.
     ///
     /// # Errors
-    /// `Rejected` for too many rows; `Forbidden` for a change that the viewer may not make, naming the row; `RateLimited` for a
-    /// viewer who has come upon too many logins of other licenses.
+    /// `Rejected` for too many rows, groups or sites; `Forbidden` for a change that the viewer may not make, naming the row;
+    /// `RateLimited` for a viewer who has come upon too many logins of other licenses.
     pub async fn import(&self, input: ImportUsersInput) -> Result<ImportReport, Error> {
         let ImportUsersInput { rows, on_error, dry_run } = input;
         if rows.len() > MAX_ROWS {
@@ -63,6 +61,7 @@ impl RowImporter<'_> {
             return Err(Error::rejected("rows", ErrorCode::TooLong, message));
         }
         let drafts = self.drafts(rows.clone()).await?;
+        directory::check_names(&drafts)?;
         let keys = drafts.iter().flat_map(|draft| [&draft.user.username_key, &draft.user.email_key]).flatten();
         let keys: Vec<String> = keys.cloned().collect();
         let import = async {
@@ -103,14 +102,7 @@ impl RowImporter<'_> {
         let ids = existing::find_ids(self.db.read(), license_id, &drafts).await?;
         let (transaction, actor) = actor::begin_on_all(self.db, self.viewer, ids).await?;
         actor.may(Action::CreateUser)?;
-        let existing = ExistingRows::lock(&transaction, license_id, &drafts, Channel::Request, KeepEdits::None).await?;
-        let directory = Directory {
-            db: self.db,
-            license_id,
-            existing: &existing,
-            institutions: institutions(&transaction, license_id, &drafts, &existing).await?,
-            actor_sites: sites_of(&transaction, &actor).await?,
-        };
+        let directory = Directory::lock(self.db, &transaction, &actor, license_id, &drafts).await?;
         let rows = directory.check(&actor, drafts)?;
         let is_stopped = on_error == ImportOnError::Stop && rows.iter().any(|row| row.user.is_none());
         if dry_run || is_stopped {
@@ -139,33 +131,6 @@ impl RowImporter<'_> {
         audit::commit(transaction, entries).await?;
         Ok(report)
     }
-}
-
-/// Returns the institutions that rows may refer to: those of the license, of which only the ones that are named are read, and
-/// those of users who have one already.
-async fn institutions(
-    transaction: &Transaction,
-    license_id: Id,
-    drafts: &[Draft],
-    existing: &ExistingRows,
-) -> Result<HashSet<Id>, Error> {
-    let named: HashSet<Id> = drafts.iter().filter_map(Draft::named_institution).collect();
-    let mut ids: HashSet<Id> = existing.institution_ids(license_id).collect();
-    if !named.is_empty() {
-        let found = institution::Entity::find().select_only().column(institution::Column::Id);
-        let found = found.filter(one_of(transaction.get_database_backend(), institution::Column::Id, named));
-        let found = found.filter(of_license(institution::Column::LicenseId, license_id));
-        ids.extend(found.into_tuple::<Id>().all(transaction).await?);
-    }
-    Ok(ids)
-}
-
-/// Returns the sites that the actor was granted access to.
-async fn sites_of(transaction: &Transaction, actor: &Actor) -> Result<HashSet<Id>, Error> {
-    let user_id = actor.signed_in()?.user_id;
-    let sites = site_access::Entity::find().select_only().column(site_access::Column::InstitutionId);
-    let sites = sites.filter(one_of(transaction.get_database_backend(), site_access::Column::UserId, [user_id]));
-    Ok(sites.into_tuple::<Id>().all(transaction).await?.into_iter().collect())
 }
 
 /// Returns whether another request has taken a unique value, or deleted an institution, since the rows were checked.

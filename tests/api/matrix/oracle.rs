@@ -495,6 +495,25 @@ impl Viewer {
         }
     }
 
+    /// importUsers, with a new owner of a group of this license: rows are about the viewer's own license, where every administrator
+    /// administers the groups.
+    pub fn imports_owner(&self, license: char) -> &'static str {
+        match self.opens("importUsers") {
+            Err(error_code) => error_code,
+            Ok(()) if self.user().license == license => DONE,
+            Ok(()) => NOT_FOUND,
+        }
+    }
+
+    /// importUsers, with access of a target to such a site; `None` if the row is about nobody, or changes nothing.
+    pub fn imports_site(&self, target: &Target, license: char, is_granted: bool) -> Option<&'static str> {
+        match self.opens("importUsers") {
+            Err(error_code) => Some(error_code),
+            Ok(()) if target.user.license != self.user().license || (target.is_self && is_granted) => None,
+            Ok(()) => Some(self.gives_site("grantSiteAccess", target, license, is_granted)),
+        }
+    }
+
     pub fn makes_key(&self, role: &str) -> &'static str {
         match self.opens("createApiKey") {
             Err(error_code) => error_code,

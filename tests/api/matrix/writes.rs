@@ -192,6 +192,28 @@ impl ViewerCase<'_> {
         cells
     }
 
+    /// Rows of imports, as dry runs: a new user becomes the owner of each group, and each target gets access to each site.
+    pub fn imported_relations(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for GroupCase { id: group, license, own } in &self.groups {
+            let who = format!("{}, {own:?} in a group of {license}", self.name);
+            let names = format!("firstName: \"Ada\", lastName: \"Byron\", email: \"{}@x.example\"", Id::new().0);
+            let row = format!("{names}, groups: [{{ group: \"{}\", role: OWNER }}]", group.0);
+            let input = format!("rows: [{{ {row} }}], dryRun: true");
+            cells.push(Cell::change("importUsers", &input, &who, self.viewer.imports_owner(*license)));
+        }
+        for known in &self.known {
+            for SiteCase { id: site, license, is_granted } in &self.sites[0] {
+                let Some(expected) = self.viewer.imports_site(&known.target, *license, *is_granted) else { continue };
+                let who = format!("{}, a site of {license}, granted: {is_granted}", self.who(known));
+                let row = format!("email: \"{}\", sites: [\"{}\"]", known.email, site.0);
+                let input = format!("rows: [{{ {row} }}], dryRun: true");
+                cells.push(Cell::change("importUsers", &input, &who, expected));
+            }
+        }
+        cells
+    }
+
     /// Defines, changes and removes an attribute of the viewer's own.
     pub fn definitions(&self) -> Vec<Cell> {
         let name = format!("name: \"{}\"", self.token);

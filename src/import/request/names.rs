@@ -1,0 +1,108 @@
+//! The groups and institutions of a license that the rows of a request name.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+
+use crate::access::of_license;
+use crate::db::Transaction;
+use crate::db::conditions::{any_of, one_of};
+use crate::entity::external_reference::{ID_SEPARATOR, ReferenceTable, StoredReferences};
+use crate::entity::{group, group_reference, institution, institution_reference};
+use crate::error::Error;
+use crate::import::names::NameIndex;
+use crate::scalar::Id;
+use crate::text;
+
+/// Texts that name objects, each by its ID, its name, its external ID or a reference `source:id`.
+pub(super) type Names<'a> = BTreeSet<&'a str>;
+
+/// Returns the groups of a license that names may mean.
+pub(super) async fn groups(transaction: &Transaction, license_id: Id, names: &Names<'_>) -> Result<NameIndex, Error> {
+    use group::Column;
+    let (mut index, backend) = (NameIndex::default(), transaction.get_database_backend());
+    if names.is_empty() {
+        return Ok(index);
+    }
+    let conditions = [
+        one_of(backend, Column::Id, ids(names)),
+        any_of::<String>(backend, Column::NameKey, keys(names)),
+        Column::Id.in_subquery(with_reference::<group_reference::Entity>(backend, license_id, names)),
+    ];
+    for condition in conditions {
+        let rows: Vec<(Id, String, Option<StoredReferences>)> = group::Entity::find()
+            .select_only()
+            .columns([Column::Id, Column::Name, Column::ExternalReferences])
+            .filter(condition)
+            .filter(of_license(Column::LicenseId, license_id))
+            .into_tuple()
+            .all(transaction)
+            .await?;
+        for (id, name, references) in rows {
+            if !index.ids.contains(&id) {
+                index.add(id, &name, None, references.as_ref());
+            }
+        }
+    }
+    Ok(index)
+}
+
+/// Returns the institutions of a license that names may mean.
+pub(super) async fn institutions(
+    transaction: &Transaction,
+    license_id: Id,
+    names: &Names<'_>,
+) -> Result<NameIndex, Error> {
+    use institution::Column;
+    let (mut index, backend) = (NameIndex::default(), transaction.get_database_backend());
+    if names.is_empty() {
+        return Ok(index);
+    }
+    let conditions = [
+        one_of(backend, Column::Id, ids(names)),
+        any_of::<String>(backend, Column::NameKey, keys(names)),
+        any_of::<String>(backend, Column::ExternalId, names.iter().map(|name| (*name).to_owned()).collect()),
+        Column::Id.in_subquery(with_reference::<institution_reference::Entity>(backend, license_id, names)),
+    ];
+    for condition in conditions {
+        let rows: Vec<(Id, String, Option<String>, Option<StoredReferences>)> = institution::Entity::find()
+            .select_only()
+            .columns([Column::Id, Column::Name, Column::ExternalId, Column::ExternalReferences])
+            .filter(condition)
+            .filter(of_license(Column::LicenseId, license_id))
+            .into_tuple()
+            .all(transaction)
+            .await?;
+        for (id, name, external_id, references) in rows {
+            if !index.ids.contains(&id) {
+                index.add(id, &name, external_id.as_deref(), references.as_ref());
+            }
+        }
+    }
+    Ok(index)
+}
+
+fn ids(names: &Names<'_>) -> Vec<Id> {
+    names.iter().filter_map(|name| Id::parse(name)).collect()
+}
+
+/// Returns the keys of names. The index of a list by name finds objects by them; several names may have one key.
+fn keys(names: &Names<'_>) -> Vec<String> {
+    names.iter().map(|name| text::fold(name)).collect()
+}
+
+/// Returns the statement for the objects of a license with one of the references among names, and a few others: every source is
+/// combined with every ID.
+fn with_reference<R: ReferenceTable>(backend: DatabaseBackend, license_id: Id, names: &Names<'_>) -> SelectStatement {
+    let references = names.iter().filter_map(|name| name.split_once(ID_SEPARATOR));
+    let references = references.map(|(source, id)| (source.to_owned(), id.to_owned()));
+    let (sources, ids): (BTreeSet<String>, BTreeSet<String>) = references.unzip();
+    R::find()
+        .select_only()
+        .column(R::OBJECT_ID)
+        .filter(R::LICENSE_ID.eq(license_id))
+        .filter(any_of::<String>(backend, R::SOURCE, sources.into_iter().collect()))
+        .filter(any_of::<String>(backend, R::EXTERNAL_ID, ids.into_iter().collect()))
+        .into_query()
+}
