@@ -214,8 +214,10 @@ impl Section {
     fn ignored(&self, row: &Map<String, Value>) -> Vec<String> {
         let rules = || self.fields.values().chain(self.attributes.values());
         let is_used = |name: &str| {
-            let is_name =
-                |used: &str| used.split('.').next().unwrap_or(used).eq_ignore_ascii_case(name) || used == name;
+            let is_name = |used: &str| {
+                let outer = used.get(..name.len()).filter(|outer| outer.eq_ignore_ascii_case(name));
+                outer.is_some() && matches!(used.as_bytes().get(name.len()), None | Some(b'.'))
+            };
             self.ignore.iter().any(|used| is_name(used))
                 || self.conditions.keys().any(|used| is_name(used))
                 || rules().any(|rule| rule.columns().any(is_name))

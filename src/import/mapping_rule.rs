@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::fields::FieldType;
 use super::keycloak;
-use super::mapping_value::{each, lookup, picture, rdn, text_of};
+use super::mapping_value::{each, lookup, picture, rdn, references, text_of};
 use super::values::Formats;
 use crate::entity::external_reference::FIELD;
 use crate::scalar::Id;
@@ -71,6 +71,8 @@ enum Conversion {
     KeycloakCredentials,
     /// The content of a picture in base64.
     Picture,
+    /// Texts such as `hr:7`, each an external reference.
+    References,
 }
 
 /// The kind of an object that has a derived UUID.
@@ -162,6 +164,7 @@ impl Rule {
         let value = match conversion {
             Some(Conversion::KeycloakCredentials) => return keycloak::password_hash(value),
             Some(Conversion::Picture) => return Ok(picture(value)),
+            Some(Conversion::References) => return references(value),
             Some(Conversion::Not) => {
                 let truth = environment.formats.convert(value.clone(), FieldType::Boolean)?;
                 return Ok(truth.as_bool().map_or(Value::Null, |truth| (!truth).into()));

@@ -2,22 +2,24 @@
 
 use serde_json::{Map, Value, json};
 
-/// Returns the value of a column. A name with full stops is a path, if no column has it. Of a list, a path goes on with the item that
-/// is `primary`, or else with the first one.
+use crate::entity::external_reference::ID_SEPARATOR;
+
+/// Returns the value of a column. A name with full stops is a path, if no column has it; columns may have names with full stops
+/// themselves. Of a list, a path goes on with the item that is `primary`, or else with the first one.
 pub(super) fn lookup<'a>(row: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let named = |name: &str| {
         row.get(name).or_else(|| row.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value))
     };
     named(path).or_else(|| {
-        let (outer, inner) = path.split_once('.')?;
-        match named(outer)? {
+        let mut parts = path.match_indices('.').filter_map(|(end, _)| Some((path.get(..end)?, path.get(end + 1..)?)));
+        parts.find_map(|(outer, inner)| match named(outer)? {
             Value::Object(object) => lookup(object, inner),
             Value::Array(items) => {
                 let is_primary = |item: &&Value| item.get("primary") == Some(&Value::Bool(true));
                 lookup(items.iter().find(is_primary).or(items.first())?.as_object()?, inner)
             }
             _ => None,
-        }
+        })
     })
 }
 
@@ -52,6 +54,20 @@ pub(super) fn rdn(name: &str) -> String {
         }
     }
     value.trim().to_owned()
+}
+
+/// Returns texts such as `hr:7` as references.
+///
+/// # Errors
+/// The expected form.
+pub(super) fn references(value: &Value) -> Result<Value, String> {
+    let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let reference = |item: &Value| {
+        let (source, id) = item.as_str()?.split_once(ID_SEPARATOR)?;
+        Some(json!({ "source": source, "id": id }))
+    };
+    let all: Option<Vec<Value>> = items.iter().map(reference).collect();
+    all.map(Value::Array).ok_or_else(|| "expected references such as hr:7".to_owned())
 }
 
 /// Returns a picture as a record has it.

@@ -165,6 +165,27 @@ in_every_sandbox! {
         assert!(ldif.lines().all(|line| line.len() <= 76), "{ldif}");
     }
 
+    async fn external_references_go_through_scim_and_ldap(sandbox: Sandbox) {
+        let sandbox = filled(sandbox).await;
+        for (format, base) in [("scim", &[][..]), ("ldif", &["--base-dn", "dc=example,dc=org"][..])] {
+            let file = format!("users.{format}");
+            export(&sandbox, &[&["--format", format, "--output", file.as_str()][..], base].concat()).await;
+            let target = Sandbox::on_sqlite();
+            assert_eq!(target.run(&["license", "create", "--number", "L-1", "--holder", "Alder"]).await.code, 0);
+            let output = target.run(&["import", sandbox.path(&file).to_str().unwrap(), "--on-error", "skip"]).await;
+            assert!(!output.out.contains("roster"), "{format}: the references are read: {output:?}");
+            let lines: Vec<Value> = export(&target, &[]).await.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let find = |kind: &str, field: &str, value: &str| {
+                lines.iter().map(|line| &line[kind]).find(|object| object[field] == json!(value)).unwrap_or_else(|| panic!("{format}: {output:?} {lines:#?}"))
+            };
+            let ann = find("user", "id", ANN);
+            assert_eq!(ann["externalReferences"], json!([{ "source": "hr", "id": "0017" }, { "source": "most", "id": "17" }]), "{format}");
+            assert_eq!(ann["externalId"], json!("P-1"));
+            assert_eq!(find("group", "name", "Choir")["externalReferences"], json!([{ "source": "hr", "id": "C" }]), "{format}");
+            assert!(find("user", "id", BO).get("externalReferences").is_none());
+        }
+    }
+
     async fn the_audit_trail_is_exported_on_request(sandbox: Sandbox) {
         let sandbox = filled(sandbox).await;
         let all = export(&sandbox, &["--with-audit"]).await;

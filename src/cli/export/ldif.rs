@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::snapshot::Snapshot;
 use crate::auth::password::is_keyed;
+use crate::entity::external_reference::{self, StoredReferences};
 use crate::entity::group;
 use crate::error::Error;
 use crate::export::ExportedUser;
@@ -14,11 +15,12 @@ use crate::scalar::Id;
 
 /// The maximum length of a line, in bytes.
 const LINE_LENGTH: usize = 76;
+/// The attribute with the external references, for which the standard schemas have none. Each value is a text such as `hr:7`.
+const REFERENCE: &str = "rosterExternalReference";
 
-/// Writes the users and groups of a license.
+/// Writes the groups and users of a license. An import has to know the groups before it reads who belongs to them.
 pub(in crate::cli) async fn write_ldif(snapshot: &Snapshot, output: &mut impl Write, base: &str) -> Result<(), Error> {
     output.write_all(b"version: 1\n").map_err(Error::internal)?;
-    snapshot.for_each_user(|user| output.write_all(&user_entry(user, base)).map_err(Error::internal)).await?;
     let mut after: Option<Id> = None;
     loop {
         let page = snapshot.groups(after).await?;
@@ -28,7 +30,7 @@ pub(in crate::cli) async fn write_ldif(snapshot: &Snapshot, output: &mut impl Wr
             write_group(snapshot, output, group, base).await?;
         }
     }
-    Ok(())
+    snapshot.for_each_user(|user| output.write_all(&user_entry(user, base)).map_err(Error::internal)).await
 }
 
 fn user_dn(id: Id, base: &str) -> String {
@@ -58,6 +60,7 @@ fn user_entry(user: &ExportedUser, base: &str) -> Vec<u8> {
         ("labeledURI", row.website.as_ref().map(|url| url.0.clone()).unwrap_or_default()),
     ];
     optional.iter().filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| entry.add(name, value));
+    entry.add_references(row.external_references.as_ref());
     // Hashes that Roster made work nowhere else.
     if let Some(hash) = user.password_hash.as_ref().filter(|hash| !is_keyed(hash)) {
         entry.add("userPassword", hash);
@@ -87,6 +90,7 @@ async fn write_group(
     if let Some(description) = &group.description {
         entry.add("description", description);
     }
+    entry.add_references(group.external_references.as_ref());
     output.write_all(&entry.0).map_err(Error::internal)?;
     let mut after: Option<Id> = None;
     loop {
@@ -120,6 +124,12 @@ impl Entry {
             self.add_line(&format!("{name}: {value}"));
         } else {
             self.add_bytes(name, value.as_bytes());
+        }
+    }
+
+    fn add_references(&mut self, references: Option<&StoredReferences>) {
+        for reference in external_reference::list(references) {
+            self.add(REFERENCE, &reference.text());
         }
     }
 

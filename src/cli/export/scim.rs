@@ -5,12 +5,16 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::snapshot::Snapshot;
+use crate::entity::external_reference::{self, FIELD, StoredReferences};
 use crate::entity::group;
 use crate::error::Error;
 use crate::export::{ExportedUser, instant_text};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+/// The schemas of what the core schemas have no attribute for: the external references.
+const USER_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:roster:2.0:User";
+const GROUP_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:roster:2.0:Group";
 
 /// Writes the groups and users of a license.
 pub(in crate::cli) async fn write_scim(snapshot: &Snapshot, output: &mut impl Write) -> Result<(), Error> {
@@ -34,7 +38,9 @@ pub(in crate::cli) async fn write_scim(snapshot: &Snapshot, output: &mut impl Wr
 /// Returns a group. Its members are named by the users, because a group may have any number of them.
 fn of_group(group: &group::Model) -> Value {
     let meta = meta("Group", group.created_at, group.modified_at);
-    json!({ "schemas": [GROUP], "id": group.id, "displayName": group.name, "meta": meta })
+    let mut resource = json!({ "schemas": [GROUP], "id": group.id, "displayName": group.name, "meta": meta });
+    add_references(&mut resource, GROUP_EXTENSION, group.external_references.as_ref());
+    resource
 }
 
 fn of_user(user: &ExportedUser) -> Value {
@@ -64,7 +70,21 @@ fn of_user(user: &ExportedUser) -> Value {
     if let Value::Object(members) = &mut resource {
         members.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty()));
     }
+    add_references(&mut resource, USER_EXTENSION, row.external_references.as_ref());
     resource
+}
+
+/// Adds the references of a resource by an extension of its schema, if it has any.
+fn add_references(resource: &mut Value, extension: &str, references: Option<&StoredReferences>) {
+    let references = external_reference::list(references);
+    let Value::Object(members) = resource else { return };
+    if references.is_empty() {
+        return;
+    }
+    if let Some(Value::Array(schemas)) = members.get_mut("schemas") {
+        schemas.push(extension.into());
+    }
+    members.insert(extension.to_owned(), json!({ FIELD: references }));
 }
 
 fn meta(kind: &str, created: chrono::DateTime<chrono::Utc>, modified: chrono::DateTime<chrono::Utc>) -> Value {
