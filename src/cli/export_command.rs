@@ -8,6 +8,9 @@ use super::config::{Export, ExportFormat, Settings};
 use super::export::{Output, Snapshot, write_ldif, write_ndjson, write_scim, write_table};
 use super::open::{DATA_DIR, close, open_with_standby};
 use crate::audit::sealer;
+use crate::db::Db;
+use crate::entity::license::Model as License;
+use crate::error::Error;
 use crate::export::{ExportContent, ExportReader, user_file};
 use crate::{license, private_file, user};
 
@@ -18,32 +21,56 @@ pub async fn export(settings: &Settings, options: &Export) -> anyhow::Result<()>
     let is_ndjson = options.format == ExportFormat::Ndjson;
     anyhow::ensure!(is_ndjson || !options.with_audit, "--with-audit needs --format ndjson");
     anyhow::ensure!(is_ndjson || options.avatar_dir.is_none(), "--avatar-dir needs --format ndjson");
+    anyhow::ensure!(is_ndjson || options.license.len() <= 1, "several licenses need --format ndjson");
     let name = || options.output.display().to_string();
     let mut output = Output::create(&options.output).with_context(name)?;
     if let Some(dir) = &options.avatar_dir {
         private_file::make_dir(dir).with_context(|| dir.display().to_string())?;
     }
     let db = open_with_standby(settings, DATA_DIR).await?;
-    let license = license::resolve(&db, options.license.as_deref()).await?;
+    let licenses = find_licenses(&db, &options.license).await?;
     // It is recorded before anything is read, even if the export does not end well.
-    license::record_export(&db, &license, options.with_secrets, options.with_audit).await?;
+    for license in &licenses {
+        license::record_export(&db, license, options.with_secrets, options.with_audit).await?;
+    }
     if options.with_audit {
         sealer::seal_committed(&db).await?;
     }
-    let has_avatars = matches!(options.format, ExportFormat::Ndjson | ExportFormat::Ldif) && !options.no_avatars;
-    let content = ExportContent { secrets: options.with_secrets, avatars: has_avatars };
-    let snapshot = Snapshot::of(&db, license, content).await?;
-    match options.format {
-        ExportFormat::Ndjson => {
-            write_ndjson(&snapshot, &mut output, options.avatar_dir.as_deref(), options.with_audit).await?;
-        }
-        ExportFormat::Csv => write_table(&snapshot, &mut output, options.with_secrets).await?,
-        ExportFormat::Scim => write_scim(&snapshot, &mut output).await?,
-        ExportFormat::Ldif => write_ldif(&snapshot, &mut output, &options.base_dn).await?,
+    for license in licenses {
+        write_license(&db, license, options, &mut output).await?;
     }
-    snapshot.end().await?;
     close(db).await?;
     output.finish().with_context(name)
+}
+
+/// Returns the licenses with numbers, each once; by default, the only license.
+async fn find_licenses(db: &Db, numbers: &[String]) -> Result<Vec<License>, Error> {
+    if numbers.is_empty() {
+        return Ok(vec![license::resolve(db, None).await?]);
+    }
+    let mut licenses: Vec<License> = Vec::new();
+    for number in numbers {
+        let found = license::resolve(db, Some(number.as_str())).await?;
+        if licenses.iter().all(|license| license.id != found.id) {
+            licenses.push(found);
+        }
+    }
+    Ok(licenses)
+}
+
+async fn write_license(db: &Db, license: License, options: &Export, output: &mut Output) -> Result<(), Error> {
+    let has_avatars = matches!(options.format, ExportFormat::Ndjson | ExportFormat::Ldif) && !options.no_avatars;
+    let content = ExportContent { secrets: options.with_secrets, avatars: has_avatars };
+    let snapshot = Snapshot::of(db, license, content).await?;
+    match options.format {
+        ExportFormat::Ndjson => {
+            write_ndjson(&snapshot, output, options.avatar_dir.as_deref(), options.with_audit).await?;
+        }
+        ExportFormat::Csv => write_table(&snapshot, output, options.with_secrets).await?,
+        ExportFormat::Scim => write_scim(&snapshot, output).await?,
+        ExportFormat::Ldif => write_ldif(&snapshot, output, &options.base_dn).await?,
+    }
+    snapshot.end().await
 }
 
 async fn export_user(settings: &Settings, options: &Export, name: &str) -> anyhow::Result<()> {

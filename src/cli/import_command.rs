@@ -29,21 +29,16 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
         return try_out(settings, import, &source).await;
     }
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
-    let target = Target::find(&db, import, &source).await?;
-    let options = options(import, &source, hasher);
-    let job = import::Import { db: &db, license_id: target.id, source: &source, options };
-    let checked = check(import, &job).await?;
+    let job = Job::find(&db, import, &source, hasher).await?;
+    let checked = job.check().await?;
     if checked.refused > 0 && import.on_error == OnError::Stop {
         return show(settings, import, &checked, Pass::Check);
     }
-    // A new license is created only after the file has been found valid.
-    target.create(&db).await?;
+    // New licenses are created only after the file has been found valid.
+    job.create_licenses().await?;
     let bar = progress_of(&source, "Writing")?;
     bulk::begin(&db, checked.new_users).await?;
-    let imported = match report(import, &source, false) {
-        Ok(report) => job.write(report, |done| bar.set_position(done)).await.map_err(anyhow::Error::from),
-        Err(error) => Err(error),
-    };
+    let imported = job.run(Pass::Write, &bar).await;
     bar.set_message("Building indexes");
     let ended = bulk::end(&db).await;
     bar.finish_and_clear();
@@ -58,22 +53,70 @@ async fn try_out(settings: &Settings, import: &Import, source: &Source) -> anyho
     // The directory is removed at the end.
     let (db, _dir) = open_unchanged(settings, DATA_DIR).await?;
     let hasher = hasher_unchanged(settings, DATA_DIR)?;
-    let target = Target::find(&db, import, source).await?;
-    let options = options(import, source, hasher);
-    let job = import::Import { db: &db, license_id: target.id, source, options };
-    let checked = check(import, &job).await?;
+    let checked = Job::find(&db, import, source, hasher).await?.check().await?;
     db.close().await?;
     show(settings, import, &checked, Pass::Check)
 }
 
-/// Validates every row.
-async fn check(import: &Import, job: &import::Import<'_>) -> anyhow::Result<ImportSummary> {
-    // The edits of users are read from the audit trail.
-    sealer::try_to_seal(job.db).await;
-    let bar = progress_of(job.source, "Checking")?;
-    let checked = job.check(report(import, job.source, true)?, |done| bar.set_position(done)).await?;
-    bar.finish_and_clear();
-    Ok(checked)
+/// An import of a file.
+struct Job<'a> {
+    db: &'a Db,
+    import: &'a Import,
+    source: &'a Source,
+    /// The parts of the file, each with the license to import it into.
+    parts: Vec<(Source, Target)>,
+    options: Options,
+}
+
+impl<'a> Job<'a> {
+    async fn find(db: &'a Db, import: &'a Import, source: &'a Source, hasher: Hasher) -> anyhow::Result<Self> {
+        let sources = source.parts()?;
+        let mut parts = Vec::with_capacity(sources.len());
+        if sources.len() > 1 {
+            anyhow::ensure!(import.license.is_none(), "the file has several licenses; import it without --license");
+            anyhow::ensure!(import.rejects.is_none(), "--rejects needs a file of one license");
+            for part in sources {
+                let record = part.license()?.context("a license in the file has no number or no holder")?;
+                parts.push((part, Target::of_record(db, record).await?));
+            }
+        } else {
+            parts.push((source.clone(), Target::find(db, import, source).await?));
+        }
+        Ok(Self { db, import, source, parts, options: options(import, source, hasher) })
+    }
+
+    /// Validates every row.
+    async fn check(&self) -> anyhow::Result<ImportSummary> {
+        // The edits of users are read from the audit trail.
+        sealer::try_to_seal(self.db).await;
+        let bar = progress_of(self.source, "Checking")?;
+        let checked = self.run(Pass::Check, &bar).await?;
+        bar.finish_and_clear();
+        Ok(checked)
+    }
+
+    async fn create_licenses(&self) -> anyhow::Result<()> {
+        for (_, target) in &self.parts {
+            target.create(self.db).await?;
+        }
+        Ok(())
+    }
+
+    /// Passes over all parts.
+    async fn run(&self, pass: Pass, bar: &ProgressBar) -> anyhow::Result<ImportSummary> {
+        let mut summary = ImportSummary::default();
+        for (place, (source, target)) in self.parts.iter().enumerate() {
+            let report = report(self.import, source, pass, place > 0)?;
+            let options = self.options.clone();
+            let part = import::Import { db: self.db, license_id: target.id, source, options };
+            let progress = |done| bar.set_position(done);
+            summary.merge(match pass {
+                Pass::Check => part.check(report, progress).await?,
+                Pass::Write => part.write(report, progress).await?,
+            });
+        }
+        Ok(summary)
+    }
 }
 
 fn progress_of(source: &Source, message: &'static str) -> io::Result<ProgressBar> {
@@ -126,9 +169,9 @@ impl Target {
         Ok(Self { id: id.unwrap_or_default(), new: Some(NewLicense { number, holder, kind, starts_on, expires_on }) })
     }
 
-    async fn create(self, db: &Db) -> anyhow::Result<()> {
-        if let Some(terms) = self.new {
-            license::create_with_id(db, self.id, terms).await?;
+    async fn create(&self, db: &Db) -> anyhow::Result<()> {
+        if let Some(terms) = &self.new {
+            license::create_with_id(db, self.id, terms.clone()).await?;
         }
         Ok(())
     }
@@ -172,9 +215,10 @@ fn print_mapping(import: &Import) -> anyhow::Result<()> {
     Ok(write_text(preset.text())?)
 }
 
-fn report(import: &Import, source: &Source, is_trial: bool) -> anyhow::Result<Report> {
+fn report(import: &Import, source: &Source, pass: Pass, continues: bool) -> anyhow::Result<Report> {
     let rejects = import.rejects.as_deref().map(|path| source.reject_form().map(|form| (path, form))).transpose()?;
-    Report::create(import.report.as_deref(), rejects, is_trial).context("the report cannot be written")
+    let report = Report::create(import.report.as_deref(), rejects, pass == Pass::Check, continues);
+    report.context("the report cannot be written")
 }
 
 /// A pass over the file.

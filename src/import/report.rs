@@ -1,7 +1,7 @@
 //! The report of an import: a file with the outcome of each row, and one with the rows that were refused.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use super::input::RejectForm;
@@ -31,7 +31,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Creates the files, or empties them. `is_trial` is whether nothing is written to the directory.
+    /// Creates the files, or empties them. `is_trial` is whether nothing is written to the directory, `continues` whether the files
+    /// have the rows of an earlier part of the same file, and are continued.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -39,15 +40,20 @@ impl Report {
         rows: Option<&Path>,
         rejects: Option<(&Path, RejectForm)>,
         is_trial: bool,
+        continues: bool,
     ) -> io::Result<Self> {
         let rows = rows.map(|path| -> io::Result<_> {
-            let mut writer = csv::Writer::from_writer(create(path)?);
-            writer.write_record(COLUMNS)?;
+            let mut writer = csv::Writer::from_writer(open(path, continues)?);
+            if !continues {
+                writer.write_record(COLUMNS)?;
+            }
             Ok(writer)
         });
         let rejects = rejects.map(|(path, form)| -> io::Result<_> {
-            let mut file = BufWriter::new(create(path)?);
-            file.write_all(&form.header)?;
+            let mut file = BufWriter::new(open(path, continues)?);
+            if !continues {
+                file.write_all(&form.header)?;
+            }
             Ok((file, form))
         });
         Ok(Self { rows: rows.transpose()?, rejects: rejects.transpose()?, is_trial })
@@ -118,8 +124,12 @@ impl Report {
     }
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    let file = private_file::open_or_make(path)?;
-    file.set_len(0)?;
+fn open(path: &Path, continues: bool) -> io::Result<File> {
+    let mut file = private_file::open_or_make(path)?;
+    if continues {
+        file.seek(SeekFrom::End(0))?;
+    } else {
+        file.set_len(0)?;
+    }
     Ok(file)
 }

@@ -1,22 +1,28 @@
 //! The source of an import: a file, and what its rows stand for.
 
 use std::io;
+use std::sync::Arc;
 
-use super::input::{Format, Input, RejectForm};
+use super::input::{Format, Input, RejectForm, Row, Rows};
 use super::mapping::Mapping;
 use super::parse::{ParsedRow, RowParser, Shape};
 use super::reader::{ReadRow, parsed};
-use super::record::{LicenseRecord, Record};
+use super::record::{LicenseRecord, Record, RecordKind};
 use super::values::Formats;
 use crate::scalar::Id;
 
-/// A file to import, and what its rows stand for.
+/// A file to import, or a part of it, and what its rows stand for.
+#[derive(Clone)]
 pub struct Source {
-    input: Input,
+    input: Arc<Input>,
     shape: Shape,
     formats: Formats,
     /// The name that was given to the system whose ids the file has.
     name: Option<String>,
+    /// The number of rows of the file before this part.
+    first: usize,
+    /// The number of rows of this part. By default, it has all that follow.
+    count: Option<usize>,
 }
 
 impl Source {
@@ -29,7 +35,7 @@ impl Source {
             None if input.format() == Format::Ndjson => Shape::Own,
             None => Shape::ByName,
         };
-        Self { input, shape, formats, name: None }
+        Self { input: Arc::new(input), shape, formats, name: None, first: 0, count: None }
     }
 
     /// Returns the source with a name: the ids in the file are those of a system with this name.
@@ -43,10 +49,33 @@ impl Source {
         self.input.size()
     }
 
+    /// Returns the parts of a file, each with the rows of one license: in a file of several, as an export writes it, the row of a
+    /// license is followed by its records. A file that does not begin with a license is one part.
+    pub fn parts(&self) -> io::Result<Vec<Self>> {
+        let mut firsts = Vec::new();
+        for (place, row) in self.input.rows()?.enumerate() {
+            // An error is reported when the part is imported.
+            let is_license = row.is_ok_and(|row| describes_license(&row));
+            if firsts.is_empty() && !is_license {
+                break;
+            }
+            firsts.extend(is_license.then_some(place));
+        }
+        if firsts.len() <= 1 {
+            return Ok(vec![self.clone()]);
+        }
+        let ends = firsts.iter().skip(1).map(|end| Some(*end)).chain([None]);
+        let part = |(first, end): (&usize, Option<usize>)| {
+            let count = end.map(|end| end - *first);
+            Self { first: *first, count, ..self.clone() }
+        };
+        Ok(firsts.iter().zip(ends).map(part).collect())
+    }
+
     /// Returns the license that the first row describes, if there is one.
     pub fn license(&self) -> io::Result<Option<LicenseRecord>> {
         let mut parser = RowParser::new(self.shape.clone(), self.formats.clone(), Id::new());
-        let Some(row) = self.input.rows()?.next().transpose()? else { return Ok(None) };
+        let Some(row) = self.unparsed_rows()?.next().transpose()? else { return Ok(None) };
         let ParsedRow { mut records, faults, .. } = parser.parse(row);
         match records.pop() {
             Some(Record::License(license)) if faults.is_empty() => Ok(Some(license)),
@@ -77,6 +106,22 @@ impl Source {
 
     pub(super) fn rows(&self, license_id: Id) -> io::Result<impl Iterator<Item = io::Result<ReadRow>> + Send + use<>> {
         let parser = RowParser::new(self.shape.clone(), self.formats.clone(), license_id);
-        Ok(parsed(self.input.rows()?, parser.of_source(self.name.clone())))
+        let rows = parsed(self.unparsed_rows()?, parser.of_source(self.name.clone()));
+        Ok(rows.take(self.count.unwrap_or(usize::MAX)))
     }
+
+    /// Returns the rows from the first one of this part.
+    fn unparsed_rows(&self) -> io::Result<Rows> {
+        let mut rows = self.input.rows()?;
+        for _ in 0..self.first {
+            if rows.next().transpose()?.is_none() {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn describes_license(row: &Row) -> bool {
+    row.values.as_ref().is_ok_and(|values| values.len() == 1 && values.contains_key(RecordKind::License.name()))
 }

@@ -70,6 +70,32 @@ impl ImportSummary {
         }
     }
 
+    /// Adds the result of another part of the same file.
+    pub fn merge(&mut self, other: Self) {
+        self.created += other.created;
+        self.new_users += other.new_users;
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+        self.refused += other.refused;
+        self.invalid.extend(other.invalid);
+        self.invalid.truncate(MAX_KEPT);
+        self.notes.extend(other.notes);
+        self.notes.truncate(MAX_KEPT);
+        self.without_password += other.without_password;
+        for (family, count) in other.weak_passwords {
+            *self.weak_passwords.entry(family).or_default() += count;
+        }
+        self.new_with_password += other.new_with_password;
+        self.new_without_password += other.new_without_password;
+        self.new_inactive += other.new_inactive;
+        self.kept_inactive += other.kept_inactive;
+        for (field, count) in other.kept_edits {
+            *self.kept_edits.entry(field).or_default() += count;
+        }
+        self.leavers += other.leavers;
+        self.add_ignored(other.ignored);
+    }
+
     /// Sorts the rows by their lines.
     pub(super) fn sort(&mut self) {
         self.invalid.sort_by_key(|row| row.line);

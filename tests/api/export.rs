@@ -218,6 +218,44 @@ in_every_sandbox! {
         assert!(both.code == 2 && both.err.contains("--with-secrets"), "{both:?}");
     }
 
+    async fn several_licenses_go_through_one_file(sandbox: Sandbox) {
+        for number in ["L-1", "L-2"] {
+            assert_eq!(sandbox.run(&["license", "create", "--number", number, "--holder", "Alder"]).await.code, 0);
+            let user = json!({ "firstName": "Ann", "lastName": "Oak", "username": format!("ann-{number}"), "externalId": "7", "groups": [{ "group": "Ward", "role": "OWNER" }], "attributes": { "badge": 7 } });
+            let lines = [json!({ "attribute": { "name": "badge", "label": "Badge", "kind": "INTEGER" } }), json!({ "group": { "name": "Ward" } }), json!({ "user": user })];
+            let file: String = lines.iter().map(|line| line.to_string() + "\n").collect();
+            std::fs::write(sandbox.path("one.ndjson"), file).unwrap();
+            let output = sandbox.run(&["import", "one.ndjson", "--license", number]).await;
+            assert_eq!(output.code, 0, "{output:?}");
+        }
+        let both = ["--license", "L-2", "--license", "L-1", "--license", "L-2"];
+        export(&sandbox, &[&both[..], &["--output", "all.ndjson"]].concat()).await;
+        let all = std::fs::read_to_string(sandbox.path("all.ndjson")).unwrap();
+        assert_eq!((all.lines().count(), all.matches("{\"license\":").count()), (8, 2), "{all}");
+        let target = Sandbox::on_sqlite();
+        std::fs::write(target.path("bad.ndjson"), all.replace("ann-L-1", "not a username")).unwrap();
+        let report = ["--report", "report.csv"];
+        let refused = target.run(&[&["import", "bad.ndjson"][..], &report].concat()).await;
+        assert!(refused.code == 1 && refused.err.contains("line 8: username"), "{refused:?}");
+        let rows = std::fs::read_to_string(target.path("report.csv")).unwrap();
+        assert_eq!(rows.matches(",user,").count(), 2, "the report has the rows of both licenses: {rows}");
+        let none = target.run(&["export"]).await;
+        assert!(none.err.contains("there is no license yet"), "nothing was written: {none:?}");
+        let file = sandbox.path("all.ndjson");
+        for outcome in ["6 were created, 0 changed, 0 unchanged.", "0 were created, 0 changed, 6 unchanged."] {
+            let output = target.run(&["import", file.to_str().unwrap()]).await;
+            assert_eq!((output.code, output.err.as_str()), (0, ""), "{output:?}");
+            assert!(output.out.starts_with(outcome), "{output:?}");
+        }
+        assert_eq!(export(&target, &both).await, all);
+        for (options, part) in [(["--license", "L-1"], "without --license"), (["--rejects", "rejects.ndjson"], "--rejects needs")] {
+            let failed = target.run(&[&["import", file.to_str().unwrap()][..], &options].concat()).await;
+            assert!(failed.code == 1 && failed.err.contains(part), "{failed:?}");
+        }
+        let table = sandbox.run(&[&["export", "--format", "csv"][..], &both].concat()).await;
+        assert!(table.code == 1 && table.err.contains("--format ndjson"), "{table:?}");
+    }
+
     async fn a_license_is_exported_by_its_number(sandbox: Sandbox) {
         let none = sandbox.run(&["export"]).await;
         assert!(none.code == 1 && none.err.contains("there is no license yet") && none.out.is_empty(), "{none:?}");

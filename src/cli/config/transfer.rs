@@ -50,7 +50,7 @@ pub struct Import {
     /// Write the outcome of each row to FILE, a CSV table with every error.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Write the invalid rows to FILE, so that they can be corrected and imported.
+    /// Write the invalid rows to FILE, so that they can be corrected and imported. Not with a file of several licenses.
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
     /// Fields that keep the values that they were given here, whatever the file says: those that users edited themselves, all that
@@ -87,9 +87,10 @@ pub enum OnError {
 /// Options of `roster export`.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// Number of the license to export. Required only if there are several licenses.
+    /// Number of the license to export. Required only if there are several licenses. May be given several times: ndjson can have
+    /// several licenses, and an import creates all of them.
     #[arg(long, value_name = "NUMBER")]
-    pub license: Option<String>,
+    pub license: Vec<String>,
     /// Export everything about one user instead, for a request by that user: one JSON object, without hashes and without data of
     /// others.
     #[arg(
