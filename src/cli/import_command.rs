@@ -150,7 +150,15 @@ impl Target {
             if let Some(record) = source.license()? {
                 return Self::of_record(db, record).await;
             }
-            if license::list(db).await?.is_empty() {
+            let is_empty = license::list(db).await?.is_empty();
+            if let Some(record) = source.named_license()? {
+                // Another system does not decide that there is one more license.
+                let target = Self::of_record(db, record).await?;
+                if is_empty || target.new.is_none() {
+                    return Ok(target);
+                }
+            }
+            if is_empty {
                 return Ok(Self { id: Id::new(), new: Some(NewLicense::first("1", "This organisation")) });
             }
         }

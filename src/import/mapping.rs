@@ -1,5 +1,7 @@
 //! Mappings: which columns of a file become which fields. A mapping is a TOML file; those of some systems are built in.
 
+mod license;
+
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context as _, ensure};
@@ -84,6 +86,8 @@ pub struct Mapping {
     /// Forms of dates, as in `strftime`.
     #[serde(default)]
     date_formats: Vec<String>,
+    /// The license that the rows name.
+    license: Option<Section>,
     institution: Option<Section>,
     group: Option<Section>,
     user: Option<Section>,
@@ -127,8 +131,8 @@ impl Mapping {
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let mapping: Self = toml::from_str(text)?;
         let mut has_section = false;
-        for (kind, section) in mapping.sections() {
-            has_section = true;
+        for (kind, section) in mapping.sections().chain(mapping.license_section()) {
+            has_section |= kind != RecordKind::License;
             for field in section.fields.keys() {
                 let known = fields::type_of(kind, field).is_some();
                 ensure!(known, "{}.fields: {field} is no field; the fields are {}", kind.name(), fields::names(kind));

@@ -38,6 +38,10 @@ pub(super) struct Rule {
     #[serde(default)]
     codes: BTreeMap<String, Value>,
     convert: Option<Conversion>,
+    /// The text between the parts of a value, and the number of the part that counts.
+    split: Option<String>,
+    #[serde(default)]
+    part: usize,
     /// Whether the value is an id of the source: for `externalReferences`, it becomes a reference; for other fields, the name of the
     /// source is put before it.
     #[serde(default)]
@@ -161,6 +165,8 @@ impl Rule {
         environment: &Environment<'_>,
     ) -> Result<Value, String> {
         let is_list = self.role.is_some() || self.key.is_some() || self.create.is_some();
+        let part = self.split.as_deref().map(|separator| each(value, |text| self.part_of(text, separator)));
+        let value = part.as_ref().unwrap_or(value);
         let value = match conversion {
             Some(Conversion::KeycloakCredentials) => return keycloak::password_hash(value),
             Some(Conversion::Picture) => return Ok(picture(value)),
@@ -186,6 +192,12 @@ impl Rule {
         } else {
             value
         })
+    }
+
+    /// Returns the part of a text that counts; blank if it has fewer.
+    fn part_of(&self, text: &str, separator: &str) -> String {
+        let part = text.split(separator).nth(self.part.saturating_sub(1));
+        part.unwrap_or_default().trim().to_owned()
     }
 
     /// Returns the value of a code.

@@ -91,6 +91,7 @@ impl<'a> Members<'a> {
     }
 
     pub(super) fn user(&mut self) -> UserRecord {
+        self.read_avatar();
         let names = UserNames { first_name: self.nullable("firstName"), last_name: self.nullable("lastName") };
         let is_blank = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
         let clears_institution = self.rest.get("institution").is_some_and(is_blank);
@@ -120,6 +121,14 @@ impl<'a> Members<'a> {
             email_verified: self.take("emailVerified").unwrap_or_default(),
             has_activated: self.take("hasActivated").unwrap_or_default(),
             fields: self.user_fields(),
+        }
+    }
+
+    /// Takes a text for the URL or the path of a picture. A blank text is not known.
+    fn read_avatar(&mut self) {
+        if let Some(avatar @ Value::String(_)) = self.rest.get_mut("avatar") {
+            let url = avatar.as_str().map(str::trim).filter(|url| !url.is_empty());
+            *avatar = url.map(|url| serde_json::json!({ "url": url })).unwrap_or_default();
         }
     }
 

@@ -10,7 +10,7 @@ use super::input::Row;
 use super::mapping::{MappedRow, Mapping};
 use super::members::Members;
 use super::origin::{Columns, Fault, Origin};
-use super::record::{Record, RecordKind};
+use super::record::{LicenseRecord, Record, RecordKind};
 use super::values::Formats;
 use crate::entity::external_reference::FIELD;
 use crate::scalar::Id;
@@ -36,6 +36,8 @@ pub(super) struct RowParser {
     license_id: Id,
     /// The name of the system that external ids are from. By default, they are those of the default source.
     source: Option<String>,
+    /// The id of the license that the rows of another system name.
+    named_license: Option<Value>,
     /// The groups and institutions that rows of users have created, by id or else by name.
     created: HashSet<(RecordKind, String)>,
     /// How often columns and kinds of rows were not imported.
@@ -64,7 +66,8 @@ impl ParsedRow {
 
 impl RowParser {
     pub(super) fn new(shape: Shape, formats: Formats, license_id: Id) -> Self {
-        Self { shape, formats, license_id, source: None, created: HashSet::new(), ignored: BTreeMap::new() }
+        let (source, named_license) = (None, None);
+        Self { shape, formats, license_id, source, named_license, created: HashSet::new(), ignored: BTreeMap::new() }
     }
 
     /// Returns a parser that takes external ids for those of a system with this name.
@@ -138,6 +141,8 @@ impl RowParser {
         for column in ignored {
             *self.ignored.entry(column).or_default() += 1;
         }
+        let named = mapping.license_of(&values, self.license_id, &self.formats);
+        let other_license = self.check_license(named);
         origin.mapped = Some((Arc::new(values), Arc::new(columns)));
         let mut records = Vec::new();
         for (kind, object) in created {
@@ -148,7 +153,17 @@ impl RowParser {
         }
         let (record, own_faults) = parse_object(kind, object, &self.formats);
         records.push(record);
-        ParsedRow { origin, records, faults: [faults, own_faults].concat() }
+        let faults = [faults, own_faults, Vec::from_iter(other_license)].concat();
+        ParsedRow { origin, records, faults }
+    }
+
+    /// Returns an error for a row that names another license than the rows before it: all are imported into one.
+    fn check_license(&mut self, named: Option<Map<String, Value>>) -> Option<Fault> {
+        let id = named.and_then(|mut license| license.remove("id"))?;
+        let first = self.named_license.get_or_insert_with(|| id.clone());
+        let message =
+            "the rows before are of another license; import the rows of each license from a file of their own";
+        (*first != id).then(|| Fault::new("license", message))
     }
 
     /// Makes the external id of an object a reference to the source, if that has a name.
@@ -184,6 +199,14 @@ fn own_record(mut row: Map<String, Value>) -> Result<(RecordKind, Map<String, Va
 fn expected() -> String {
     let names = RecordKind::ALL.map(RecordKind::name).join(", ");
     format!("expected an object with one member, which is one of {names}; --from or --mapping reads other objects")
+}
+
+/// Returns the license that an object describes, if it is valid.
+pub(super) fn parse_license(object: Map<String, Value>, formats: &Formats) -> Option<LicenseRecord> {
+    match parse_object(RecordKind::License, object, formats) {
+        (Record::License(license), faults) if faults.is_empty() => Some(license),
+        _ => None,
+    }
 }
 
 /// Returns the record of an object. It lacks the fields that have errors.

@@ -94,7 +94,7 @@ impl Chunk {
                 // The first row says what license a file is for; the command creates it.
                 Record::License(_) if is_first => {}
                 Record::License(_) => {
-                    let fault = Fault::of_row("a license must be the first row of the file, and there can be only one");
+                    let fault = Fault::of_row("the first row of a file with licenses must be a license");
                     self.invalid.push((origin, vec![fault]));
                 }
             }

@@ -150,12 +150,14 @@ impl UserRecord {
     }
 }
 
-/// The picture of a user: its content in base64, or the name of a file.
+/// The picture of a user: its content in base64, or the name of a file. Of a URL or a path, the last part is the name of the file:
+/// nothing is fetched from there.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AvatarRecord {
     pub content: Option<String>,
     pub file: Option<String>,
+    pub url: Option<String>,
     /// The type of the content, which is found out anyway.
     #[serde(default)]
     pub content_type: Option<String>,

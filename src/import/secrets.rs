@@ -19,6 +19,9 @@ use crate::entity::user;
 use crate::error::Error;
 use crate::validation::rule;
 
+/// What to do about a picture of which only the URL is known. The server fetches nothing from an address in a file.
+const DOWNLOAD: &str = "Pictures are not fetched; download them into one directory, each with the last part of its URL as its \
+                        name, and import with --avatar-dir DIR.";
 /// The reason why a hash of another key cannot be used.
 const OTHER_KEY: &str =
     "This hash was made by Roster with another server key; import with a copy of that key (--key-file).";
@@ -97,7 +100,9 @@ impl Importer<'_> {
         let file = match self.read_avatar(avatar) {
             Ok(file) => file,
             Err(message) => {
-                draft.faults.push(Fault::new("avatar", message));
+                // The file of another system is valid without the picture.
+                let faults = if avatar.url.is_some() { &mut draft.prepared.notes } else { &mut draft.faults };
+                faults.push(Fault::new("avatar", message));
                 return Ok(());
             }
         };
@@ -118,14 +123,25 @@ impl Importer<'_> {
     }
 
     fn read_avatar(&self, avatar: &AvatarRecord) -> Result<Vec<u8>, String> {
-        let file = match (&avatar.content, &avatar.file) {
-            (Some(content), None) => {
+        let file = match (&avatar.content, &avatar.file, &avatar.url) {
+            (Some(content), None, None) => {
                 STANDARD.decode(content.trim()).map_err(|_| "The content must be in base64.".to_owned())?
             }
-            (None, Some(file)) => self.read_avatar_file(file)?,
-            _ => return Err("Must have either content or file.".to_owned()),
+            (None, Some(file), None) => self.read_avatar_file(file)?,
+            (None, None, Some(url)) => self.read_downloaded(url)?,
+            _ => return Err("Must have one of content, file and url.".to_owned()),
         };
         if file.len() > MAX_FILE_SIZE { Err("Must be at most 2 MB.".to_owned()) } else { Ok(file) }
+    }
+
+    /// Reads the file that was downloaded from a URL or copied from a path.
+    fn read_downloaded(&self, url: &str) -> Result<Vec<u8>, String> {
+        if self.options.avatar_dir.is_none() {
+            return Err(DOWNLOAD.to_owned());
+        }
+        let path = url.split(['?', '#']).next().unwrap_or(url);
+        let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+        self.read_avatar_file(name).map_err(|error| format!("{error} {DOWNLOAD}"))
     }
 
     fn read_avatar_file(&self, name: &str) -> Result<Vec<u8>, String> {

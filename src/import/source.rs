@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::input::{Format, Input, RejectForm, Row, Rows};
 use super::mapping::Mapping;
-use super::parse::{ParsedRow, RowParser, Shape};
+use super::parse::{ParsedRow, RowParser, Shape, parse_license};
 use super::reader::{ReadRow, parsed};
 use super::record::{LicenseRecord, Record, RecordKind};
 use super::values::Formats;
@@ -81,6 +81,15 @@ impl Source {
             Some(Record::License(license)) if faults.is_empty() => Ok(Some(license)),
             _ => Ok(None),
         }
+    }
+
+    /// Returns the license that the first row of another system names, if it names one.
+    pub fn named_license(&self) -> io::Result<Option<LicenseRecord>> {
+        let Shape::Mapped(mapping) = &self.shape else { return Ok(None) };
+        let first = self.unparsed_rows()?.next().transpose()?;
+        let values = first.and_then(|row| row.values.ok());
+        let named = values.and_then(|values| mapping.license_of(&values, Id::new(), &self.formats));
+        Ok(named.and_then(|object| parse_license(object, &self.formats)))
     }
 
     /// Returns the name of the system whose ids the file's users have, if it has one.

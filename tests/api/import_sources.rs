@@ -1,13 +1,15 @@
 //! `roster import --from`: the exports of other systems are imported as they are, and may be imported again.
 
+use std::io::Cursor;
 use std::path::Path;
 
+use image::{ImageFormat, RgbImage};
 use roster::db::Db;
 use roster::entity::external_reference::{self, ExternalReference};
 use roster::entity::{attribute_value, group, membership, user};
 use roster::scalar::Id;
 use sea_orm::{EntityTrait as _, QueryOrder as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::PASSWORD;
 use crate::process::{CommandOutput, Sandbox};
@@ -32,6 +34,20 @@ async fn import_valid(sandbox: &Sandbox, name: &str, options: &[&str]) -> Vec<St
 async fn import_again(sandbox: &Sandbox, name: &str, options: &[&str], records: usize) {
     let lines = import_valid(sandbox, name, options).await;
     assert_eq!(lines[0], format!("0 were created, 0 changed, {records} unchanged."));
+}
+
+/// A user of PainChek.
+fn of_painchek(email: &str, license: &str) -> Value {
+    json!({
+        "uuid": Id::new().0, "license": license, "license_name": "A89E0CC1/Alder Care/2028-08-25", "email": email,
+        "first_name": "Ann", "last_name": "Oak", "role": "user", "is_active": true, "avatar": null,
+    })
+}
+
+async fn import_of_painchek(sandbox: &Sandbox, users: &[&Value], options: &[&str]) -> CommandOutput {
+    let page = json!({ "count": users.len(), "next": null, "previous": null, "results": users });
+    std::fs::write(sandbox.path("users.json"), page.to_string()).unwrap();
+    sandbox.run(&[&["import", "users.json", "--from", "painchek"][..], options].concat()).await
 }
 
 /// All users by their email address, or else by their username.
@@ -63,6 +79,45 @@ in_every_sandbox! {
         assert_eq!(tom.institution_id, Id::parse("c186cf8e-708c-479e-acbd-d534f54b7e89"));
         assert!(!find(&db, "ida.fir@example.org").await.is_active);
         import_again(&sandbox, "painchek/users.json", &options, 3).await;
+    }
+
+    async fn the_license_of_painchek_is_made_or_matched(sandbox: Sandbox) {
+        let ann = of_painchek("ann@example.org", "a89e0cc1-fd90-4721-b09b-7f527f5ff626");
+        let bo = of_painchek("bo@example.org", "b89e0cc1-fd90-4721-b09b-7f527f5ff626");
+        let both = import_of_painchek(&sandbox, &[&ann, &bo], &[]).await;
+        assert!(both.code == 1 && both.err.contains("license: the rows before are of another license"), "{both:?}");
+        let made = import_of_painchek(&sandbox, &[&ann], &[]).await;
+        assert!(made.code == 0 && made.out.starts_with("1 were created"), "{made:?}");
+        let licenses = sandbox.run(&["license", "list"]).await.out;
+        assert!(licenses.contains("A89E0CC1 ") && licenses.contains("Alder Care"), "{licenses}");
+        assert_eq!(sandbox.run(&["license", "create", "--number", "L-2", "--holder", "Birch"]).await.code, 0);
+        let matched = import_of_painchek(&sandbox, &[&ann], &[]).await;
+        assert!(matched.code == 0 && matched.out.starts_with("0 were created, 0 changed, 1 unchanged."), "{matched:?}");
+        let unknown = json!({ "license": "b89e0cc1-fd90-4721-b09b-7f527f5ff626", "license_name": "B-2/Birch/2028-08-25" });
+        let mut bo = bo;
+        bo.as_object_mut().unwrap().extend(unknown.as_object().unwrap().clone());
+        let refused = import_of_painchek(&sandbox, &[&bo], &[]).await;
+        assert!(refused.code == 1 && refused.err.contains("--license"), "another system adds no license: {refused:?}");
+        let chosen = import_of_painchek(&sandbox, &[&bo], &["--license", "L-2"]).await;
+        assert!(chosen.code == 0 && chosen.out.starts_with("1 were created"), "{chosen:?}");
+    }
+
+    async fn a_picture_at_a_url_is_not_fetched(sandbox: Sandbox) {
+        let mut ann = of_painchek("ann@example.org", "a89e0cc1-fd90-4721-b09b-7f527f5ff626");
+        ann["avatar"] = json!("http://127.0.0.1:9/media/ann.png?size=2");
+        let without = import_of_painchek(&sandbox, &[&ann], &[]).await;
+        assert!(without.code == 0 && without.out.starts_with("1 were created"), "{without:?}");
+        assert!(without.err.contains("avatar: Pictures are not fetched") && without.err.contains("--avatar-dir"), "{without:?}");
+        std::fs::create_dir(sandbox.path("pictures")).unwrap();
+        let missing = import_of_painchek(&sandbox, &[&ann], &["--avatar-dir", "pictures"]).await;
+        assert!(missing.code == 0 && missing.err.contains("avatar: The file cannot be read"), "{missing:?}");
+        let mut picture = Cursor::new(Vec::new());
+        RgbImage::from_pixel(20, 20, image::Rgb([7, 77, 177])).write_to(&mut picture, ImageFormat::Png).unwrap();
+        std::fs::write(sandbox.path("pictures/ann.png"), picture.into_inner()).unwrap();
+        let with = import_of_painchek(&sandbox, &[&ann], &["--avatar-dir", "pictures"]).await;
+        assert_eq!((with.code, with.err.as_str()), (0, ""), "{with:?}");
+        assert!(with.out.starts_with("0 were created, 1 changed, 0 unchanged."), "{with:?}");
+        assert!(find(&sandbox.db().await, "ann@example.org").await.avatar.is_some());
     }
 
     async fn two_systems_may_have_the_same_integer_ids(sandbox: Sandbox) {

@@ -1,0 +1,37 @@
+//! The licenses that rows of other systems name.
+
+use serde_json::{Map, Value};
+
+use super::{Mapping, Section};
+use crate::import::mapping_rule::Environment;
+use crate::import::record::RecordKind;
+use crate::import::values::Formats;
+use crate::scalar::Id;
+
+impl Mapping {
+    /// Returns the section for licenses, which have no rows of their own.
+    pub(super) fn license_section(&self) -> Option<(RecordKind, &Section)> {
+        Some((RecordKind::License, self.license.as_ref()?))
+    }
+
+    /// Returns the fields of the license that a row names; `None` if it names none.
+    pub(in crate::import) fn license_of(
+        &self,
+        row: &Map<String, Value>,
+        license_id: Id,
+        formats: &Formats,
+    ) -> Option<Map<String, Value>> {
+        let (_, section) = self.license_section()?;
+        let environment = Environment { row, source: &self.source, license_id, formats };
+        let mut object = Map::new();
+        for (field, rule) in &section.fields {
+            let (_, value) = rule.find(row);
+            if let Ok(value) = rule.value(field, value, &environment)
+                && !value.is_null()
+            {
+                object.insert(field.clone(), value);
+            }
+        }
+        object.contains_key("id").then_some(object)
+    }
+}
