@@ -37,7 +37,7 @@ pub async fn export(settings: &Settings, options: &Export) -> anyhow::Result<()>
         sealer::seal_committed(&db).await?;
     }
     for license in licenses {
-        write_license(&db, license, options, &mut output).await?;
+        Box::pin(write_license(&db, license, options, &mut output)).await?;
     }
     close(db).await?;
     output.finish().with_context(name)

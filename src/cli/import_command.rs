@@ -110,10 +110,11 @@ impl<'a> Job<'a> {
             let options = self.options.clone();
             let part = import::Import { db: self.db, license_id: target.id, source, options };
             let progress = |done| bar.set_position(done);
-            summary.merge(match pass {
-                Pass::Check => part.check(report, progress).await?,
-                Pass::Write => part.write(report, progress).await?,
-            });
+            let imported = match pass {
+                Pass::Check => Box::pin(part.check(report, progress)).await?,
+                Pass::Write => Box::pin(part.write(report, progress)).await?,
+            };
+            summary.merge(imported);
         }
         Ok(summary)
     }

@@ -102,7 +102,7 @@ impl RowImporter<'_> {
         let ids = existing::find_ids(self.db.read(), license_id, &drafts).await?;
         let (transaction, actor) = actor::begin_on_all(self.db, self.viewer, ids).await?;
         actor.may(Action::CreateUser)?;
-        let directory = Directory::lock(self.db, &transaction, &actor, license_id, &drafts).await?;
+        let directory = Box::pin(Directory::lock(self.db, &transaction, &actor, license_id, &drafts)).await?;
         let rows = directory.check(&actor, drafts)?;
         let is_stopped = on_error == ImportOnError::Stop && rows.iter().any(|row| row.user.is_none());
         if dry_run || is_stopped {
