@@ -29,7 +29,7 @@ function fieldsOf(type: string) {
 /** The configuration of `InMemoryCache`. */
 export const cacheConfig: InMemoryCacheConfig = { possibleTypes, typePolicies };
 
-/** A link that sends every operation as the signed-in user: files as a form, subscriptions as server-sent events. */
+/** A link that sends every operation as the signed-in user: files as a form, subscriptions with resumption. */
 export function rosterLink(
   roster: Roster,
   options: Pick<SubscriptionOptions, 'onConnect' | 'onDisconnect'> = {},

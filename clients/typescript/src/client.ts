@@ -1,6 +1,8 @@
 import { RosterError } from './errors.js';
+import { overEventStream } from './event-stream.js';
 import {
   ChangesDocument,
+  PositionDocument,
   SignInDocument,
   SignOutDocument,
   type ChangesSubscription,
@@ -8,9 +10,10 @@ import {
   type NodeType,
   type SignInMutation,
 } from './generated/operations.js';
-import { bodyOf, resultOf, textOf, type Document, type Result } from './request.js';
-import { memoryStorage, Session, type Renew, type Tokens, type TokenStorage } from './session.js';
-import { follow, type SubscriptionEvent, type SubscriptionOptions } from './subscription.js';
+import { bodyOf, resultOf, textOf, type Document, type Result, type Source } from './request.js';
+import { memoryStorage, Session, UserSession, type Renew, type Tokens, type TokenStorage } from './session.js';
+import { follow, type Connect, type SubscriptionEvent, type SubscriptionOptions } from './subscription.js';
+import { overWebSocket, PROTOCOL } from './websocket.js';
 
 export interface RosterOptions {
   /** The address of the server, such as `https://roster.example.org`. */
@@ -29,6 +32,10 @@ export interface RosterOptions {
   /** Headers of every request, such as `Accept-Language`. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly fetch?: typeof globalThis.fetch | undefined;
+  /** How subscriptions are sent: as server-sent events, by default, or each over a WebSocket of its own. */
+  readonly transport?: 'event-stream' | 'websocket' | undefined;
+  /** The class of the sockets. Node.js before version 22 has none: the package `ws` has one. */
+  readonly webSocket?: typeof globalThis.WebSocket | undefined;
 }
 
 export interface RequestOptions {
@@ -108,9 +115,9 @@ export class Roster {
     return data;
   }
 
-  /** Sends an operation, and returns its data and errors. */
-  async execute<Data>(query: string, variables: unknown, options: RequestOptions = {}): Promise<Result<Data>> {
-    const request = post(bodyOf(query, variables));
+  /** Sends an operation, as text or by the ID of its trusted document, and returns its data and errors. */
+  async execute<Data>(source: Source, variables: unknown, options: RequestOptions = {}): Promise<Result<Data>> {
+    const request = post(bodyOf(source, variables));
     return resultOf(await this.fetch(this.endpoint, { ...request, signal: options.signal ?? null }));
   }
 
@@ -146,30 +153,17 @@ export class Roster {
     return this.subscribeTo(textOf(document), variables, options);
   }
 
-  /** Follows a subscription that is given as text. */
+  /** Follows a subscription that is given as text, or by the ID of its trusted document. */
   subscribeTo<Data>(
-    query: string,
+    source: Source,
     variables: unknown,
     options: SubscriptionOptions = {},
   ): AsyncGenerator<SubscriptionEvent<Data>, void, void> {
-    const body = bodyOf(query, variables);
-    let token: string | null | undefined;
-    const open = async (position: string | null, signal: AbortSignal) => {
-      const former: string | null = token === undefined ? this.tokens.token : token;
-      if (!this.#session.continues(former)) {
-        throw signedOut();
-      }
-      token = former;
-      const request = post(body, 'text/event-stream');
-      if (position !== null) {
-        request.headers.set('Last-Event-ID', position);
-      }
-      const response = await this.fetch(this.endpoint, { ...request, signal });
-      token = this.#session.continues(former) ? this.tokens.token : former;
-      return response;
-    };
-    const reauthenticate = async () => typeof token === 'string' && (await this.#session.replace(token)) !== null;
-    return follow(open, reauthenticate, options);
+    const connect =
+      this.#options.transport === 'websocket'
+        ? this.#bySocket<Data>(source, variables, options)
+        : this.#byStream<Data>(source, variables, options);
+    return follow(connect, options);
   }
 
   /** Follows the changes of the directory, in the order of the commits and each exactly once. */
@@ -178,6 +172,39 @@ export class Roster {
     for await (const { data } of this.subscribe(ChangesDocument, variables, options)) {
       yield data.changes;
     }
+  }
+
+  #byStream<Data>(source: Source, variables: unknown, options: SubscriptionOptions): Connect<Data> {
+    const body = bodyOf(source, variables);
+    const user = new UserSession(this.#session);
+    const open = async (position: string | null, signal: AbortSignal) => {
+      user.require();
+      const request = post(body, 'text/event-stream');
+      if (position !== null) {
+        request.headers.set('Last-Event-ID', position);
+      }
+      const response = await this.fetch(this.endpoint, { ...request, signal });
+      user.advance();
+      return response;
+    };
+    return overEventStream<Data>(open, user, options);
+  }
+
+  #bySocket<Data>(source: Source, variables: unknown, options: SubscriptionOptions): Connect<Data> {
+    const WebSocket = this.#options.webSocket ?? globalThis.WebSocket;
+    if (WebSocket === undefined) {
+      throw new Error('The program has no WebSocket: give the option `webSocket`');
+    }
+    const user = new UserSession(this.#session);
+    const position = async (signal: AbortSignal) => {
+      user.require();
+      const { changes } = await this.request(PositionDocument, {}, { signal });
+      user.advance();
+      return changes.position;
+    };
+    const open = () => new WebSocket(socketUrl(this.endpoint), PROTOCOL);
+    const operation = { source, variables: { ...(variables as Record<string, unknown> | undefined) } };
+    return overWebSocket<Data>({ user, open, position }, operation, options);
   }
 
   async #login(input: LoginInput): Promise<SignInPayload> {
@@ -213,12 +240,6 @@ export class Roster {
   }
 }
 
-/** The error of a subscription whose user has signed out, also if another one may have signed in since. */
-function signedOut(): RosterError {
-  const error = { message: 'The user has signed out.', extensions: { code: 'UNAUTHENTICATED' } };
-  return new RosterError([error], { status: 401, requestId: null, retryAfter: null });
-}
-
 /** The origin of an address, which may be relative to that of the page. Null if it has none. */
 function originOf(address: string): string | null {
   try {
@@ -226,6 +247,13 @@ function originOf(address: string): string | null {
   } catch {
     return null;
   }
+}
+
+/** The address of the API for sockets. */
+function socketUrl(endpoint: string): string {
+  const url = new URL(endpoint, globalThis.location?.href);
+  url.protocol = url.protocol.replace('http', 'ws');
+  return url.href;
 }
 
 /** A request that sends a body. Of a form, `fetch` writes the content type. */

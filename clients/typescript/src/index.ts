@@ -12,6 +12,6 @@ export { formErrors, PayloadError, succeeded, type FormErrors, type MutationErro
 export * from './generated/operations.js';
 export { possibleTypes } from './generated/schema.js';
 export type { Json } from './json.js';
-export { textOf, type Document, type Result } from './request.js';
+export { textOf, type Document, type Result, type Source } from './request.js';
 export { memoryStorage, webStorage, type Renew, type Tokens, type TokenStorage } from './session.js';
 export type { SubscriptionEvent, SubscriptionOptions } from './subscription.js';

@@ -5,6 +5,9 @@ import { RosterError, responseInfo, type GraphQLErrorBody, type ResponseInfo } f
 export type Document<Data, Variables> =
   TypedDocumentNode<Data, Variables> | (String & { readonly __apiType?: (variables: Variables) => Data });
 
+/** What a request sends as its document: the text, or the ID of a trusted document. */
+export type Source = string | { readonly documentId: string };
+
 /** The result of an operation. */
 export interface Result<Data> {
   readonly data: Data | null;
@@ -27,10 +30,11 @@ export function textOf(document: unknown): string {
 }
 
 /** Returns the body of a request: JSON, or a form if the variables contain a file. */
-export function bodyOf(query: string, variables: unknown): string | FormData {
+export function bodyOf(source: Source, variables: unknown): string | FormData {
   const found: [path: string, file: Blob][] = [];
   const withoutFiles = takeFiles(variables, 'variables', found);
-  const operations = JSON.stringify({ query, variables: withoutFiles });
+  const document = typeof source === 'string' ? { query: source } : source;
+  const operations = JSON.stringify({ ...document, variables: withoutFiles });
   const [file, ...others] = found;
   if (file === undefined) {
     return operations;

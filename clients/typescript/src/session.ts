@@ -1,3 +1,4 @@
+import { RosterError } from './errors.js';
 import type { LoginInput } from './generated/operations.js';
 
 /** The tokens that a device keeps of a sign-in. */
@@ -123,5 +124,45 @@ export class Session {
     }
     this.end();
     return null;
+  }
+}
+
+/** The session of one user and its renewals, also after another one has signed in. */
+export class UserSession {
+  readonly #session: Session;
+  /** Undefined before the first request. */
+  #token: string | null | undefined;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Throws if the user has signed out: another one may have signed in since. */
+  require(): void {
+    const token = this.#token === undefined ? this.#session.tokens.token : this.#token;
+    if (!this.#session.continues(token)) {
+      const error = { message: 'The user has signed out.', extensions: { code: 'UNAUTHENTICATED' } };
+      throw new RosterError([error], { status: 401, requestId: null, retryAfter: null });
+    }
+    this.#token = token;
+  }
+
+  /** Takes over the token with which a request was sent at last. */
+  advance(): void {
+    if (this.#token !== undefined && this.#session.continues(this.#token)) {
+      this.#token = this.#session.tokens.token;
+    }
+  }
+
+  /** Returns the token to send. Throws if the user has signed out. */
+  async token(): Promise<string | null> {
+    this.require();
+    this.#token = await this.#session.token();
+    return this.#token;
+  }
+
+  /** Returns whether the session was renewed after the server has ended it. */
+  async renew(): Promise<boolean> {
+    return typeof this.#token === 'string' && (await this.#session.replace(this.#token)) !== null;
   }
 }

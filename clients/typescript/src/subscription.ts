@@ -1,6 +1,5 @@
-import { RosterError, responseInfo, type GraphQLErrorBody } from './errors.js';
-import { eventsOf } from './events.js';
-import { resultOf } from './request.js';
+import { RosterError, type GraphQLErrorBody } from './errors.js';
+import type { UserSession } from './session.js';
 
 /** Options of a subscription. */
 export interface SubscriptionOptions {
@@ -24,19 +23,51 @@ export interface SubscriptionEvent<Data> {
   readonly position: string;
 }
 
-/** Opens an event stream from a position, and returns its response. */
-export type Open = (position: string | null, signal: AbortSignal) => Promise<Response>;
+/** An event, or a position alone: the one at which the events begin. */
+export type Step<Data> = Partial<SubscriptionEvent<Data>> & { readonly position: string };
 
-/** Returns whether the session was renewed after the server has ended a stream. */
-export type Reauthenticate = () => Promise<boolean>;
+/** Connects after a position, and returns the steps. Throws if the connection ends before the subscription does. */
+export type Connect<Data> = (position: string | null) => AsyncGenerator<Step<Data>, void, void>;
 
 /** The server shows a sign of life every 12 seconds. */
 const SILENCE = 40_000;
 /** The codes of errors that pass by themselves. */
 const PASSING: ReadonlySet<string> = new Set(['RATE_LIMITED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED']);
 
-class Disconnected extends Error {
+/** The end of a connection after which another one resumes. */
+export class Disconnected extends Error {
   override readonly name = 'Disconnected';
+}
+
+/** Aborts a connection together with its subscription, and when the server is silent. */
+export class Watchdog {
+  readonly #controller = new AbortController();
+  readonly #subscription: AbortSignal | undefined;
+  readonly #abort = () => this.#controller.abort(this.#subscription?.reason);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(subscription: AbortSignal | undefined) {
+    this.#subscription = subscription;
+    subscription?.addEventListener('abort', this.#abort);
+    this.reset();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Notes a sign of life. */
+  reset(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#controller.abort(new Disconnected('The server is silent')), SILENCE);
+  }
+
+  /** Ends the connection. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#subscription?.removeEventListener('abort', this.#abort);
+    this.#controller.abort();
+  }
 }
 
 /** Half a second, doubled up to half a minute, and up to a quarter less so that not all clients come at once. */
@@ -49,15 +80,14 @@ function usualDelay(attempt: number): number {
  * subscription is complete or the signal is aborted; throws an error that needs more than another try.
  */
 export async function* follow<Data>(
-  open: Open,
-  reauthenticate: Reauthenticate,
+  connect: Connect<Data>,
   options: SubscriptionOptions,
 ): AsyncGenerator<SubscriptionEvent<Data>, void, void> {
   let position = options.after ?? null;
   let attempt = 0;
   while (!options.signal?.aborted) {
     try {
-      for await (const event of connection<Data>(open, reauthenticate, position, options)) {
+      for await (const event of connect(position)) {
         attempt = 0;
         position = event.position;
         if (event.data !== undefined) {
@@ -80,63 +110,10 @@ export async function* follow<Data>(
   }
 }
 
-/** The events of one connection. The first has no data. Throws if the connection ends before the subscription does. */
-async function* connection<Data>(
-  open: Open,
-  reauthenticate: Reauthenticate,
-  from: string | null,
-  { signal, onConnect }: SubscriptionOptions,
-): AsyncGenerator<Partial<SubscriptionEvent<Data>> & { position: string }, void, void> {
-  const silence = new AbortController();
-  const abort = () => silence.abort(signal?.reason);
-  signal?.addEventListener('abort', abort);
-  const watch = () => setTimeout(() => silence.abort(new Disconnected('The server is silent')), SILENCE);
-  let timer = watch();
-  try {
-    const response = await open(from, silence.signal);
-    await expectStream(response);
-    let position = from ?? '';
-    for await (const event of eventsOf(response.body as ReadableStream<Uint8Array>)) {
-      clearTimeout(timer);
-      timer = watch();
-      position = event?.id ?? position;
-      if (event?.event === 'complete') {
-        return;
-      }
-      if (event?.event === 'next') {
-        yield { ...(await resultOfEvent<Data>(event.data, response, reauthenticate)), position };
-      } else if (event !== null) {
-        onConnect?.(position);
-        yield { position };
-      }
-    }
-    throw new Disconnected('The event stream broke off');
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', abort);
-    silence.abort();
-  }
-}
-
-async function expectStream(response: Response): Promise<void> {
-  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream');
-  if (response.ok && isStream && response.body !== null) {
-    return;
-  }
-  const { errors = [], data, response: info } = await resultOf(response);
-  throw new RosterError(errors, info, data);
-}
-
-async function resultOfEvent<Data>(text: string, response: Response, reauthenticate: Reauthenticate) {
-  const { data = null, errors } = JSON.parse(text) as { data?: Data | null; errors?: GraphQLErrorBody[] };
-  if (data !== null) {
-    return { data, ...(errors && { errors }) };
-  }
-  const error = new RosterError(errors ?? [], responseInfo(response));
-  if (error.code === 'UNAUTHENTICATED' && (await reauthenticate())) {
-    throw new Disconnected('The session was renewed');
-  }
-  throw error;
+/** Returns the reason for which an error ends a connection: it only broke off if the session is renewed. */
+export async function reasonAfter(error: RosterError, user: UserSession): Promise<Error> {
+  const isRenewed = error.code === 'UNAUTHENTICATED' && (await user.renew());
+  return isRenewed ? new Disconnected('The session was renewed') : error;
 }
 
 /** Whether an error is over after a while: the connection broke off, or the server is busy or restarts. */

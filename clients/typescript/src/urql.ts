@@ -78,7 +78,7 @@ interface Sink {
   complete(): void;
 }
 
-/** The `forwardSubscription` of urql's `subscriptionExchange`: over server-sent events, with resumption. */
+/** The `forwardSubscription` of urql's `subscriptionExchange`: as a client of Roster, with resumption. */
 export function forwardSubscription(
   roster: Roster,
   options: Pick<SubscriptionOptions, 'onConnect' | 'onDisconnect'> = {},

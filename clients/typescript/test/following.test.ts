@@ -65,82 +65,91 @@ async function newUser(name: string): Promise<string> {
   return succeeded(createUser).user?.id ?? '';
 }
 
-test('every change is seen once although the server is killed and started again', async () => {
-  const following = followed(admin);
-  await following.until(() => following.positions.length === 1);
-  const expected: [kind: string, id: string][] = [];
-  for (let turn = 0; turn < 3; turn += 1) {
-    const id = await newUser(`turn-${turn}`);
-    await following.until(() => following.changes.length > expected.length);
-    // Acknowledged, but perhaps not sent yet.
-    succeeded((await admin.request(UpdateUserDocument, { input: { id, position: 'Nurse' } })).updateUser);
-    succeeded((await admin.request(SetActiveDocument, { input: { id, active: false } })).setActive);
-    expected.push(['CREATED', id], ['UPDATED', id], ['DEACTIVATED', id]);
-    const { positions } = following;
-    const connections = positions.length;
-    await server.kill();
-    await following.until(() => following.broken() > turn);
-    await server.begin();
-    await following.until(() => positions.length > connections);
-  }
-  await following.until(() => following.changes.length === expected.length);
-  await following.stop();
-  assert.deepEqual(
-    following.changes.map(({ kind, nodeId }) => [kind, nodeId]),
-    expected,
-  );
-});
+for (const transport of ['event-stream', 'websocket'] as const) {
+  follows(transport);
+}
 
-test('changes are followed from a position', async () => {
-  const first = followed(admin);
-  await first.until(() => first.positions.length === 1);
-  const id = await newUser('position');
-  await first.until(() => first.changes.length === 1);
-  await first.stop();
+function follows(transport: 'event-stream' | 'websocket') {
+  test(`every change is seen once although the server is killed and started again (${transport})`, async () => {
+    const following = followed(await server.client('license_admin', { transport }));
+    await following.until(() => following.positions.length === 1);
+    const expected: [kind: string, id: string][] = [];
+    for (let turn = 0; turn < 3; turn += 1) {
+      const id = await newUser(`turn-${turn}-${transport}`);
+      await following.until(() => following.changes.length > expected.length);
+      // Acknowledged, but perhaps not sent yet.
+      succeeded((await admin.request(UpdateUserDocument, { input: { id, position: 'Nurse' } })).updateUser);
+      succeeded((await admin.request(SetActiveDocument, { input: { id, active: false } })).setActive);
+      expected.push(['CREATED', id], ['UPDATED', id], ['DEACTIVATED', id]);
+      const { positions } = following;
+      const connections = positions.length;
+      await server.kill();
+      await following.until(() => following.broken() > turn);
+      await server.begin();
+      await following.until(() => positions.length > connections);
+    }
+    await following.until(() => following.changes.length === expected.length);
+    await following.stop();
+    assert.deepEqual(
+      following.changes.map(({ kind, nodeId }) => [kind, nodeId]),
+      expected,
+    );
+  });
 
-  const again = followed(admin, first.positions[0]);
-  await again.until(() => again.changes.length === 1);
-  await again.stop();
-  const [change] = again.changes;
-  assert.deepEqual([change?.nodeId, change?.node?.__typename], [id, 'User']);
-  assert(change?.node?.__typename === 'User' && change.node.fullName === 'Ann Writer');
-});
+  test(`changes are followed from a position (${transport})`, async () => {
+    const roster = await server.client('license_admin', { transport });
+    const first = followed(roster);
+    await first.until(() => first.positions.length === 1);
+    const id = await newUser(`position-${transport}`);
+    await first.until(() => first.changes.length === 1);
+    await first.stop();
 
-test('a loop that is left ends the subscription', async () => {
-  const roster = await server.client('admin');
-  const changes = roster.changes({ onConnect: () => void newUser('left') });
-  for await (const change of changes) {
-    assert.equal(change.kind, 'CREATED');
-    break;
-  }
-  assert.deepEqual(await changes.next(), { done: true, value: undefined });
-});
+    const again = followed(roster, first.positions[0]);
+    await again.until(() => again.changes.length === 1);
+    await again.stop();
+    const [change] = again.changes;
+    assert.deepEqual([change?.nodeId, change?.node?.__typename], [id, 'User']);
+    assert(change?.node?.__typename === 'User' && change.node.fullName === 'Ann Writer');
+  });
 
-test('a subscription of a session that has ended is renewed, or refused', async () => {
-  const renew = () => ({ login: server.login('admin'), password: server.password });
-  const renewed = new Roster({ url: server.url, renew });
-  await renewed.signIn(renew());
-  const following = followed(renewed);
-  await following.until(() => following.positions.length === 1);
-  const { token } = renewed.tokens;
-  await new Roster({ url: server.url, token: token ?? '' }).signOut();
-  await following.until(() => following.positions.length === 2);
-  assert.notEqual(renewed.tokens.token, token);
-  const id = await newUser('renewed');
-  await following.until(() => following.changes.length === 1);
-  await following.stop();
-  assert.equal(following.changes[0]?.nodeId, id);
+  test(`a loop that is left ends the subscription (${transport})`, async () => {
+    const roster = await server.client('admin', { transport });
+    const changes = roster.changes({ onConnect: () => void newUser(`left-${transport}`) });
+    for await (const change of changes) {
+      assert.equal(change.kind, 'CREATED');
+      break;
+    }
+    assert.deepEqual(await changes.next(), { done: true, value: undefined });
+  });
 
-  const ended = new Roster({ url: server.url, token: 'ros_ended' }).changes();
-  await assert.rejects(ended.next(), (error) => error instanceof RosterError && error.code === 'UNAUTHENTICATED');
-});
+  test(`a subscription of a session that has ended is renewed, or refused (${transport})`, async () => {
+    const renew = () => ({ login: server.login('admin'), password: server.password });
+    const renewed = new Roster({ url: server.url, renew, transport });
+    await renewed.signIn(renew());
+    const following = followed(renewed);
+    await following.until(() => following.positions.length === 1);
+    const { token } = renewed.tokens;
+    await new Roster({ url: server.url, token: token ?? '' }).signOut();
+    await following.until(() => following.positions.length === 2);
+    assert.notEqual(renewed.tokens.token, token);
+    const id = await newUser(`renewed-${transport}`);
+    await following.until(() => following.changes.length === 1);
+    await following.stop();
+    assert.equal(following.changes[0]?.nodeId, id);
 
-test('errors that need more than another try end a subscription', async () => {
-  const wrong = admin.changes({ after: 'nowhere' });
-  await assert.rejects(wrong.next(), (error) => error instanceof RosterError && error.code === 'BAD_USER_INPUT');
-  const invalid = admin.subscribe<unknown, object>('subscription { nothing }');
-  await assert.rejects(
-    invalid.next(),
-    (error) => error instanceof RosterError && error.code === 'GRAPHQL_VALIDATION_FAILED',
-  );
-});
+    const ended = new Roster({ url: server.url, token: 'ros_ended', transport }).changes();
+    await assert.rejects(ended.next(), (error) => error instanceof RosterError && error.code === 'UNAUTHENTICATED');
+  });
+
+  test(`errors that need more than another try end a subscription (${transport})`, async () => {
+    const roster = await server.client('license_admin', { transport });
+    const wrong = roster.changes({ after: 'nowhere' });
+    await assert.rejects(wrong.next(), (error) => error instanceof RosterError && error.code === 'BAD_USER_INPUT');
+    const document = 'subscription ($after: String) { nothing(after: $after) }';
+    const invalid = roster.subscribe<unknown, object>(document);
+    await assert.rejects(
+      invalid.next(),
+      (error) => error instanceof RosterError && error.code === 'GRAPHQL_VALIDATION_FAILED',
+    );
+  });
+}
