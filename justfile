@@ -16,6 +16,7 @@ test *arguments:
 # examples, clients/python/.venv, and cargo-deny.
 check:
     cargo fmt --all --check
+    cargo fmt --check --manifest-path clients/rust/Cargo.toml
     cd .ci/schema && node --test --test-reporter=dot && node classify.js ../..
     cd clients/typescript && npm run --silent build
     cd examples && npm run --silent build

@@ -1,9 +1,10 @@
 //! The clients in tests/clients, which the API guide shows: graphql-ws, graphql-sse, Apollo Client and urql follow the
-//! changes while the server is killed and started again, and see every change exactly once. The packages for TypeScript
-//! and Python pass their own tests.
+//! changes while the server is killed and started again, and see every change exactly once. The packages for TypeScript,
+//! Python and Rust pass their own tests.
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,7 @@ use crate::{node, programs};
 const FOLDER: &str = "tests/clients";
 const PACKAGE: &str = "clients/typescript";
 const PYTHON_PACKAGE: &str = "clients/python";
+const RUST_PACKAGE: &str = "clients/rust";
 const CLIENTS: [&str; 4] = ["apollo", "graphql-sse", "graphql-ws", "urql"];
 /// The number of times that the server is killed.
 const KILLS: usize = 5;
@@ -270,4 +272,17 @@ async fn the_package_for_python_is_generated_and_passes_its_tests() {
     let mut tests = Command::new(python);
     tests.args(["-m", "unittest"]).env("URL", server.url("")).env("LOGIN", ADMIN).env("PASSWORD", PASSWORD);
     run(&mut tests).await;
+}
+
+#[tokio::test]
+async fn the_package_for_rust_passes_its_tests() {
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    let server = sandbox.serve(&[]).await;
+    // Two folders above the program: the target folder, which has most of what the package needs.
+    let target = Path::new(env!("CARGO_BIN_EXE_roster")).ancestors().nth(2).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--quiet", "--locked"]).current_dir(node::path(RUST_PACKAGE)).env("CARGO_TARGET_DIR", target);
+    cargo.env("URL", server.url("")).env("LOGIN", ADMIN).env("PASSWORD", PASSWORD);
+    let mut process = sandbox.start(&mut cargo, "");
+    assert_eq!(process.code().await, 0, "{}\n{}", process.out(), process.err());
 }

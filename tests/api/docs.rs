@@ -23,7 +23,8 @@ fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md"), root.join("SECURITY.md")];
     pages.extend(
-        ["clients/python", "clients/typescript", "deploy", "examples"].map(|of| root.join(of).join("README.md")),
+        ["clients/python", "clients/rust", "clients/typescript", "deploy", "examples"]
+            .map(|of| root.join(of).join("README.md")),
     );
     for folder in ["docs", "docs/decisions"] {
         pages.extend(fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()));

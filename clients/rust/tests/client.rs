@@ -1,0 +1,81 @@
+//! Tests of the client against the server at URL, as the administrator LOGIN with PASSWORD.
+
+use std::env;
+
+use roster_client::{ChangeKind, Error, ErrorCode, Id, LoginInput, NodeType, Roster, UpdateUserInput, User};
+use uuid::Uuid;
+
+fn setting(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
+}
+
+fn visitor() -> Roster {
+    Roster::new(&setting("URL"))
+}
+
+fn login(password: &str) -> LoginInput {
+    LoginInput { login: setting("LOGIN"), password: Some(password.to_owned()) }
+}
+
+async fn administrator() -> (Roster, User) {
+    let mut roster = visitor();
+    roster.sign_in(login(&setting("PASSWORD"))).await.unwrap();
+    let page = roster.users(1, None).await.unwrap();
+    assert_eq!((page.total_count, page.page_info.has_next_page), (1, false));
+    let [user] = <[User; 1]>::try_from(page.nodes).unwrap();
+    (roster, user)
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_error_of_the_form() {
+    let refused = visitor().sign_in(login("wrong")).await;
+    let Err(Error::Invalid(errors)) = refused else { panic!("{refused:?}") };
+    let all: Vec<_> = errors.form.iter().chain(errors.fields.values().flatten()).collect();
+    assert!(all.iter().any(|error| error.code == ErrorCode::InvalidCredentials), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_user_is_found_by_id() {
+    let (roster, user) = administrator().await;
+    let found = roster.user(user.id).await.unwrap().unwrap();
+    assert_eq!((found.id, &found.full_name, found.date_joined), (user.id, &user.full_name, user.date_joined));
+    assert!(roster.user(Id(Uuid::nil())).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_user_is_updated_and_the_change_is_followed_unless_the_input_is_wrong() {
+    let (roster, user) = administrator().await;
+    let mut changes = roster.changes(None).await.unwrap();
+
+    let input = UpdateUserInput {
+        position: Some("Nurse".to_owned()),
+        phone: Some("none".to_owned()),
+        ..UpdateUserInput::new(user.id)
+    };
+    let refused = roster.update_user(input).await;
+    let Err(Error::Invalid(errors)) = refused else { panic!("{refused:?}") };
+    assert_eq!(errors.fields["phone"][0].code, ErrorCode::Invalid);
+    assert!(errors.fields.len() == 1 && errors.form.is_empty(), "{errors}");
+
+    let birth_date = user.date_joined.date_naive().pred_opt();
+    let input = UpdateUserInput { position: Some("Nurse".to_owned()), birth_date, ..UpdateUserInput::new(user.id) };
+    let updated = roster.update_user(input).await.unwrap();
+    assert_eq!((updated.position.as_deref(), updated.birth_date), (Some("Nurse"), birth_date));
+
+    let change = changes.next().await.unwrap().unwrap();
+    assert_eq!((change.kind, change.object_type, change.node_id), (ChangeKind::Updated, NodeType::User, user.id));
+    assert_eq!(changes.position(), Some(change.position.as_str()));
+}
+
+#[tokio::test]
+async fn a_request_without_a_session_is_an_error() {
+    let refused = visitor().users(1, None).await;
+    assert!(matches!(&refused, Err(Error::Refused { code, .. }) if code == "UNAUTHENTICATED"), "{refused:?}");
+    let refused = visitor().changes(None).await.map(|_| ());
+    assert!(matches!(&refused, Err(Error::Refused { code, .. }) if code == "UNAUTHENTICATED"), "{refused:?}");
+}
+
+#[test]
+fn the_readme_shows_the_example() {
+    assert!(include_str!("../README.md").contains(include_str!("../examples/first.rs")));
+}
