@@ -18,6 +18,12 @@ const EXAMPLES: [&str; 4] = ["react-apollo", "react-relay", "react-urql", "vue"]
 const FILES: [(&str, &str); 3] =
     [("index.html", "text/html"), ("main.js", "text/javascript"), ("main.css", "text/css")];
 
+/// The example that sends its documents by ID.
+const RELAY: &str = "react-relay";
+/// Its documents, and those of the package, by which it signs in and out.
+const MANIFESTS: [&str; 2] =
+    ["examples/react-relay/persisted-documents.json", "clients/typescript/dist/documents.json"];
+
 /// The server in the page of the examples.
 const SERVER: &str = "http://127.0.0.1:8000";
 
@@ -28,7 +34,7 @@ fn path(example: &str, file: &str) -> PathBuf {
 /// Whether the examples are built. If not, notes that the test is skipped; an error if `ROSTER_REQUIRE_ALL` is set.
 fn are_built() -> bool {
     let is_built = |example: &&str| FILES.iter().all(|(file, _)| path(example, file).is_file());
-    let are_built = EXAMPLES.iter().all(is_built);
+    let are_built = EXAMPLES.iter().all(is_built) && MANIFESTS.iter().all(|file| node::path(file).is_file());
     if !are_built {
         skip("`npm run build` has not been run in examples");
     }
@@ -96,14 +102,38 @@ async fn edit(browser: &Browser, sandbox: &Sandbox) {
     browser.see_true("return document.querySelector('.people img')?.naturalWidth === 8").await;
 }
 
-/// Finds and edits people, who change meanwhile.
-async fn try_out(example: &'static str, browser: &Browser) {
+/// Sees what another caller changes of the only user that is shown.
+async fn follow(browser: &Browser, root: &Caller, id: &str) {
+    clients::mutate(root, "updateUser", "user", &json!({ "id": id, "position": "Surgeon" })).await.unwrap();
+    browser.see(".people small", "Surgeon").await;
+    browser.see_true("return document.querySelector('[name=position]').value === 'Surgeon'").await;
+    clients::mutate(root, "updateUser", "user", &json!({ "id": id, "phone": "555 0100" })).await.unwrap();
+    browser.see_true("return document.querySelector('[name=phone]').value === '555 0100'").await;
+    clients::mutate(root, "setActive", "user", &json!({ "id": id, "active": false })).await.unwrap();
+    browser.see("#count", "0 of 0").await;
+}
+
+/// Publishes the documents of the Relay example.
+async fn publish(sandbox: &Sandbox) {
+    for manifest in MANIFESTS {
+        let published = sandbox.run(&["documents", "publish", node::path(manifest).to_str().unwrap()]).await;
+        assert_eq!(published.code, 0, "{published:?}");
+    }
+}
+
+/// Finds and edits people, who change meanwhile. The server of the page has these arguments, too.
+async fn try_out(example: &'static str, browser: &Browser, arguments: &[&str]) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let sandbox = Sandbox::on_sqlite().with_admin().await;
-    let server = sandbox.serve(&["--allowed-origins", &origin]).await;
+    if example == RELAY {
+        publish(&sandbox).await;
+    }
+    let server = sandbox.serve(&[&["--allowed-origins", origin.as_str()][..], arguments].concat()).await;
     serve(example, listener, server.url(""));
-    let root = server.sign_in(ADMIN).await;
+    // Another one, which takes all documents, for what others do meanwhile.
+    let other = if arguments.is_empty() { None } else { Some(sandbox.serve(&[]).await) };
+    let root = other.as_ref().unwrap_or(&server).sign_in(ADMIN).await;
     for number in 0..30 {
         create(&root, &format!("User{number}")).await;
     }
@@ -121,17 +151,16 @@ async fn try_out(example: &'static str, browser: &Browser) {
     browser.see("#count", "1 of 1").await;
 
     edit(browser, &sandbox).await;
-    clients::mutate(&root, "updateUser", "user", &json!({ "id": iris, "position": "Surgeon" })).await.unwrap();
-    browser.see(".people small", "Surgeon").await;
-    browser.see_true("return document.querySelector('[name=position]').value === 'Surgeon'").await;
-    clients::mutate(&root, "updateUser", "user", &json!({ "id": iris, "phone": "555 0100" })).await.unwrap();
-    browser.see_true("return document.querySelector('[name=phone]').value === '555 0100'").await;
-    clients::mutate(&root, "setActive", "user", &json!({ "id": iris, "active": false })).await.unwrap();
-    browser.see("#count", "0 of 0").await;
+    follow(browser, &root, &iris).await;
 
     browser.click("#sign-out").await;
     browser.see("#sign-in", "Password").await;
     assert_eq!(browser.console().await, [""; 0], "{example}");
+    if other.is_some() {
+        let viewer = server.caller(root.token.as_deref());
+        let refused = viewer.try_execute("{ viewer { fullName } }", &json!({})).await.unwrap();
+        assert_eq!(refused["errors"][0]["extensions"]["code"], json!("DOCUMENT_NOT_TRUSTED"), "{refused:#}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,6 +171,15 @@ async fn the_examples_find_and_edit_people_who_change_meanwhile() {
     let Some(browser) = Browser::start().await else { return };
     for example in EXAMPLES {
         eprintln!("{example}"); // shown if it fails
-        try_out(example, &browser).await;
+        try_out(example, &browser, &[]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_relay_example_works_where_only_its_published_documents_are_executed() {
+    if !are_built() {
+        return;
+    }
+    let Some(browser) = Browser::start().await else { return };
+    try_out(RELAY, &browser, &["--documents", "trusted-only"]).await;
 }

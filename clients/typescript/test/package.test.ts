@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { ChangesDocument, textOf } from '@roster/client';
 import { Server } from './server.js';
 
 const run = promisify(execFile);
@@ -51,7 +53,7 @@ test('the examples of the README have the right types', async () => {
   await run('node_modules/.bin/tsc', ['-p', 'build']).catch(({ stdout }) => assert.fail(stdout));
 });
 
-test('the package has its modules, their types and the README, and nothing else', async () => {
+test('the package has its modules, their types, its documents and the README, and nothing else', async () => {
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts']);
   const [pack] = JSON.parse(stdout) as [{ files: { path: string }[] }];
   const paths = pack.files.map(({ path }) => path);
@@ -62,11 +64,22 @@ test('the package has its modules, their types and the README, and nothing else'
     'dist/index.d.ts',
     'dist/apollo.js',
     'dist/urql.js',
+    'dist/documents.json',
   ]) {
     assert(paths.includes(path), path);
   }
   assert.deepEqual(
-    paths.filter((path) => !/^(README\.md|package\.json|dist\/.*\.(js|d\.ts))$/.test(path)),
+    paths.filter((path) => !/^(README\.md|package\.json|dist\/(documents\.json|.*\.(js|d\.ts)))$/.test(path)),
     [],
   );
+});
+
+test('the manifest has the text of each document by its hash', async () => {
+  const manifest = JSON.parse(await readFile('dist/documents.json', 'utf8')) as Record<string, string>;
+  for (const [id, text] of Object.entries(manifest)) {
+    assert.equal(createHash('sha256').update(text).digest('hex'), id);
+  }
+  assert(Object.values(manifest).includes(textOf(ChangesDocument)));
+  const source = await readFile('src/operations.graphql', 'utf8');
+  assert.equal(Object.keys(manifest).length, source.match(/^(query|mutation|subscription) /gm)?.length);
 });

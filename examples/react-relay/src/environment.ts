@@ -1,3 +1,4 @@
+import type { Source } from '@roster/client';
 import {
   Environment,
   Network,
@@ -10,17 +11,23 @@ import {
 } from 'relay-runtime';
 import { roster } from '../../shared/roster';
 
-const fetch: FetchFunction = async ({ text }, variables) => {
-  const { data, errors } = await roster.execute(text ?? '', variables);
+/** Sends a document by its ID in `persisted-documents.json`, and during development, when it has none, as text. */
+function sourceOf({ id, text }: Parameters<FetchFunction>[0]): Source {
+  return id ? { documentId: id } : (text ?? '');
+}
+
+const fetch: FetchFunction = async (request, variables) => {
+  const { data, errors } = await roster.execute(sourceOf(request), variables);
   return { data, errors } as GraphQLResponse;
 };
 
 export function createEnvironment(onConnect: () => void): Environment {
-  const subscribe: SubscribeFunction = ({ text }, variables) =>
+  const subscribe: SubscribeFunction = (request, variables) =>
     Observable.create((sink) => {
       const controller = new AbortController();
       const deliver = async () => {
-        for await (const { data } of roster.subscribeTo(text ?? '', variables, { onConnect, signal: controller.signal })) {
+        const { signal } = controller;
+        for await (const { data } of roster.subscribeTo(sourceOf(request), variables, { onConnect, signal })) {
           sink.next({ data } as GraphQLResponse);
         }
       };
