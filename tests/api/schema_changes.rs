@@ -3,7 +3,7 @@
 use std::fs;
 
 use async_graphql::parser::types::TypeKind;
-use chrono::NaiveDate;
+use chrono::{Months, NaiveDate};
 use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD};
@@ -182,8 +182,14 @@ fn fault_of_reason(reason: &str) -> Option<&'static str> {
     let Some((date, rest)) = reason.strip_prefix("Since ").and_then(|rest| rest.split_once(": ")) else {
         return Some("must begin with `Since YYYY-MM-DD: `");
     };
-    if NaiveDate::parse_from_str(date, "%Y-%m-%d").is_err() {
+    let Ok(since) = NaiveDate::parse_from_str(date, "%Y-%m-%d") else {
         return Some("must have a date such as 2027-01-31");
+    };
+    if let Some((_, removed)) = rest.split_once("Removed on ") {
+        let removed = removed.strip_suffix('.').and_then(|date| NaiveDate::parse_from_str(date, "%Y-%m-%d").ok());
+        if removed.is_none_or(|removed| removed < since + Months::new(6)) {
+            return Some("must end with `Removed on YYYY-MM-DD.`, at least six months later");
+        }
     }
     let names_other = rest.contains('`') || rest.contains("no replacement");
     (!names_other || !rest.ends_with('.')).then_some("must name the replacement in backticks, or say `no replacement`")
@@ -222,6 +228,9 @@ fn deprecations_have_a_date_and_a_reason() {
     for (reason, is_right) in [
         ("Since 2027-01-31: use `User.fullName`. Removed in 2.0.", true),
         ("Since 2027-01-31: no replacement, because nobody used it.", true),
+        ("Since 2027-01-31: use `User.fullName`. Removed on 2027-07-31.", true),
+        ("Since 2027-01-31: use `User.fullName`. Removed on 2027-07-30.", false),
+        ("Since 2027-01-31: use `User.fullName`. Removed on July 31.", false),
         ("Since 2027-01-31: not used.", false),
         ("Since January: use `User.fullName`.", false),
         ("Use `User.fullName`.", false),
