@@ -75,7 +75,7 @@ fn lists() -> Vec<String> {
 
 /// Returns searches for many words, and for single letters.
 fn searches(term: &str) -> Vec<String> {
-    let words = each(10, |n| {
+    let words = each(4, |n| {
         let term = term.replacen(' ', &format!(" {n}"), 1);
         format!("s{n}: searchUsers(query: \"{term}\", first: 10) {{ totalCount nodes {{ id }} }} ")
     });

@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The number of hostile requests.
 const REQUESTS: usize = 100_000;
 /// The number of connections that send hostile requests.
-const CALLERS: usize = 128;
+const CALLERS: usize = 32;
 /// The number of connections that are opened and send no whole request: more than one address may have open.
 const HELD: usize = 600;
 /// The time after which a held connection is opened again.

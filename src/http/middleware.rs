@@ -167,8 +167,8 @@ impl LogLine {
 
     /// Returns the span of the request, whose fields are in all its log lines.
     fn span(&self) -> Span {
-        let (trace_id, span_id) = (self.trace.trace_id(), self.trace.span_id());
-        tracing::info_span!("request", id = %self.request_id, %trace_id, %span_id)
+        let Self { request_id, trace, .. } = self;
+        tracing::info_span!("request", id = %request_id, trace_id = %trace.trace_id(), span_id = %trace.span_id())
     }
 
     /// Takes what there is to say about the request from its response.

@@ -62,7 +62,7 @@ fn nested_lists_of_the_schema_are_rejected() {
 
 #[test]
 fn nothing_is_counted_beyond_the_maximum() {
-    let document = parse_query(&format!("{{ __schema {{ {} }} }}", "types { name } ".repeat(900))).unwrap();
+    let document = parse_query(format!("{{ __schema {{ {} }} }}", "types { name } ".repeat(900))).unwrap();
     let (_, operation) = document.operations.iter().next().unwrap();
     let root = selection::fields(&document, &operation.node.selection_set.node);
     let [schema] = root.as_slice() else { panic!("one root field") };

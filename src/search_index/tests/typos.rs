@@ -65,7 +65,7 @@ fn no_text_that_begins_with_a_word_but_for_typos_is_skipped() {
                     (Some(_), None) => panic!("{word}: {text} is skipped"),
                     // Others are found only if they are longer than a prefix, or have characters with the same code.
                     (None, Some(_)) => {
-                        assert!(text.chars().count() >= 8 || !text.is_ascii(), "{word}: {text} is found")
+                        assert!(text.chars().count() >= 8 || !text.is_ascii(), "{word}: {text} is found");
                     }
                     (None, None) => {}
                 }
