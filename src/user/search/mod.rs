@@ -8,7 +8,7 @@ mod find;
 mod query;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{Context, Object, OutputType, Result, SimpleObject};
@@ -57,6 +57,16 @@ impl EdgeNameType for SearchName {
 pub struct Match {
     hit: Hit,
     words: Arc<[String]>,
+    /// Computed once, under however many aliases a client selects it.
+    score: OnceLock<f64>,
+    /// Computed once, as the score.
+    matched_fields: OnceLock<Vec<UserSearchField>>,
+}
+
+impl Match {
+    fn new(hit: Hit, words: &Arc<[String]>) -> Self {
+        Self { hit, words: Arc::clone(words), score: OnceLock::new(), matched_fields: OnceLock::new() }
+    }
 }
 
 #[Object(name = "UserSearchMatch")]
@@ -67,12 +77,12 @@ impl Match {
     /// and 0.05 if its first letter differs. Scores are multiplied by 0.9 in email addresses, and by 0.97 in alternative
     /// spellings of a name.
     async fn score(&self) -> f64 {
-        self.hit.score(&self.words)
+        *self.score.get_or_init(|| self.hit.score(&self.words))
     }
 
     /// The fields in which at least one of the words is found.
-    async fn matched_fields(&self) -> Vec<UserSearchField> {
-        score::matched(&self.hit.search_key, &self.words)
+    async fn matched_fields(&self) -> &[UserSearchField] {
+        self.matched_fields.get_or_init(|| score::matched(&self.hit.search_key, &self.words))
     }
 }
 
@@ -163,7 +173,7 @@ async fn search(
     let page = page.filter_map(|hit| Some((users.remove(&hit.id)?, hit)));
     let words: Arc<[String]> = words.into();
     // The additional fields are computed only if they are selected: with typos, that takes longer than to find the user.
-    Ok(page.into_connection(total, |(user, hit)| (user, Match { hit, words: Arc::clone(&words) })))
+    Ok(page.into_connection(total, |(user, hit)| (user, Match::new(hit, &words))))
 }
 
 /// Returns the position of a hit in the list.
