@@ -51,7 +51,8 @@ pub struct Settings {
     pub metrics_listen: Option<Listen>,
     /// URL of an OpenTelemetry collector to which the traces of requests are sent, by OTLP over HTTP: `http://127.0.0.1:4318`.
     /// Only if Roster was built with the cargo feature otlp. [default: none, traces are not exported]
-    #[arg(long, env = "ROSTER_OTLP_ENDPOINT", global = true, value_name = "URL", value_parser = otlp_endpoint)]
+    #[arg(long, env = "ROSTER_OTLP_ENDPOINT", global = true, value_name = "URL",
+          value_parser = Secret::value(otlp_endpoint))]
     pub otlp_endpoint: Option<String>,
     /// Directory of the SQLite file, the server key and emails. Created if missing. [default: roster-data; roster-demo for demo]
     #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]

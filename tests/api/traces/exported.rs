@@ -141,5 +141,6 @@ async fn the_url_of_a_collector_is_checked() {
     for url in ["collector.example.org:4318", "ftp://collector.example.org", "http://user:word@collector.example.org"] {
         let refused = sandbox.run(&["--otlp-endpoint", url]).await;
         assert!(refused.code == 2 && refused.err.contains("--otlp-endpoint"), "{url}: {refused:?}");
+        assert!(!refused.err.contains("word@"), "{refused:?}");
     }
 }
