@@ -37,8 +37,8 @@ impl Backup {
         let manifest = on_thread(move || read::read(&path, secret.as_ref(), &mut io::sink())).await?;
         ensure!(
             startup::knows_migration(&manifest.schema_version),
-            "{} was made by a newer version of Roster ({}): its tables have the migration {}, which this version does not \
-             know; restore it with that version or a later one",
+            "{} was made by a newer version of Roster, or after one had migrated the database (by version {}): its tables \
+             have the migration {}, which this version does not know; restore it with a version that does",
             file.display(),
             manifest.roster,
             manifest.schema_version
