@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use cynic::{GraphQlResponse, StreamingOperation};
 use serde::de::IgnoredAny;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, Extensions};
 use crate::operations::{Change, ChangesVariables, FollowChanges};
 use crate::{Roster, data_of, is_event_stream};
 
-/// The time before the next try after the connection has broken off.
+/// The time before the first try after the connection has broken off, doubled for each further one.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
+/// The time without a sign of life, which the server shows every 12 seconds, after which a connection is given up.
+const SILENCE: Duration = Duration::from_secs(40);
+/// The codes of errors that pass by themselves.
+const PASSING: [&str; 3] = ["RATE_LIMITED", "UNAVAILABLE", "DEADLINE_EXCEEDED"];
 
 /// The changes of a directory, each exactly once and in the order of the commits. Resumes after the last one whenever the
 /// connection breaks off.
@@ -49,41 +54,48 @@ impl Changes {
         self.position.as_deref()
     }
 
-    /// Waits for the next change; `None` if there will be no other.
+    /// Waits for the next change; `None` if there will be no other. After an error, follow anew from
+    /// [`position`](Self::position).
     pub async fn next(&mut self) -> Result<Option<Change>, Error> {
         loop {
             while let Some(event) = self.take_event() {
-                if event.id.is_some() {
-                    self.position = event.id;
-                }
                 match event.name.as_deref() {
                     Some("next") => {
                         let response: GraphQlResponse<FollowChanges, Extensions> = serde_json::from_str(&event.data)?;
-                        return data_of(response).map(|data| Some(data.changes));
+                        let change = data_of(response)?.changes;
+                        self.note_position(event.id);
+                        return Ok(Some(change));
                     }
                     Some("complete") => return Ok(None),
                     // The position at which the stream begins, or a comment.
-                    _ => {}
+                    _ => self.note_position(event.id),
                 }
             }
-            match self.response.chunk().await {
-                Ok(Some(bytes)) => self.buffer.extend_from_slice(&bytes),
-                Ok(None) | Err(_) => self.reconnect().await?,
+            match timeout(SILENCE, self.response.chunk()).await {
+                Ok(Ok(Some(bytes))) => self.buffer.extend_from_slice(&bytes),
+                _ => self.reconnect().await?,
             }
+        }
+    }
+
+    fn note_position(&mut self, position: Option<String>) {
+        if position.is_some() {
+            self.position = position;
         }
     }
 
     async fn reconnect(&mut self) -> Result<(), Error> {
         self.buffer.clear();
+        let mut delay = RETRY_DELAY;
         loop {
-            sleep(RETRY_DELAY).await;
-            match connect(&self.roster, self.position.as_deref()).await {
-                Ok(response) => {
+            sleep(delay).await;
+            match timeout(SILENCE, connect(&self.roster, self.position.as_deref())).await {
+                Ok(Ok(response)) => {
                     self.response = response;
                     return Ok(());
                 }
-                Err(Error::Http(_)) => {}
-                Err(error) => return Err(error),
+                Ok(Err(error)) if !is_passing(&error) => return Err(error),
+                _ => delay = (2 * delay).min(MAX_RETRY_DELAY),
             }
         }
     }
@@ -118,4 +130,13 @@ async fn connect(roster: &Roster, position: Option<&str>) -> Result<reqwest::Res
     }
     let refused: GraphQlResponse<IgnoredAny, Extensions> = response.json().await?;
     data_of(refused).and(Err(Error::NoData))
+}
+
+/// Returns whether an error is over after a while: the server cannot be reached, is busy or restarts.
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Http(_) => true,
+        Error::Refused { code, .. } => PASSING.contains(&code.as_str()),
+        _ => false,
+    }
 }

@@ -4,8 +4,11 @@ mod changes;
 mod error;
 mod operations;
 
+use std::fmt;
+
 use cynic::{GraphQlResponse, Operation};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::redirect::Policy;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::changes::Changes;
@@ -22,7 +25,7 @@ use self::operations::{
 const JSON: &str = "application/graphql-response+json, application/json;q=0.9";
 
 /// A client of one server, as one user.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Roster {
     http: reqwest::Client,
     endpoint: String,
@@ -31,10 +34,15 @@ pub struct Roster {
 
 impl Roster {
     /// Creates a client of the server at an address, such as `https://roster.example.org`.
+    ///
+    /// # Panics
+    /// As [`reqwest::Client::new`].
     #[must_use]
     pub fn new(url: &str) -> Self {
         let endpoint = format!("{}/graphql", url.trim_end_matches('/'));
-        Self { http: reqwest::Client::new(), endpoint, token: None }
+        // The server redirects no request. Whoever does would get what it contains, such as a password.
+        let http = reqwest::Client::builder().redirect(Policy::none()).build().expect("the system has what HTTP needs");
+        Self { http, endpoint, token: None }
     }
 
     /// Sends the token of a session or an API key with all further requests.
@@ -45,7 +53,9 @@ impl Roster {
 
     /// Signs a user in, and sends the token of the session with all further requests.
     pub async fn sign_in(&mut self, input: LoginInput) -> Result<(), Error> {
-        let data = self.execute(&Operation::<SignIn, _>::mutation(SignInVariables { input })).await?;
+        // With the token of a session that has ended, the server would refuse the request.
+        let visitor = Self { token: None, ..self.clone() };
+        let data = visitor.execute(&Operation::<SignIn, _>::mutation(SignInVariables { input })).await?;
         let payload = data.login.ok_or(Error::NoData)?;
         self.token = Some(payload.token.ok_or_else(|| Error::Invalid(FieldErrors::new(payload.errors)))?);
         Ok(())
@@ -96,6 +106,13 @@ impl Roster {
             Some(token) => request.bearer_auth(token),
             None => request,
         }
+    }
+}
+
+/// Without the token.
+impl fmt::Debug for Roster {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Roster").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The operations, which cynic checks against the schema.
 
+use std::fmt;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
@@ -22,7 +24,7 @@ pub struct SignInVariables {
 }
 
 /// A login with its password.
-#[derive(cynic::InputObject, Clone, Debug)]
+#[derive(cynic::InputObject, Clone)]
 pub struct LoginInput {
     /// The username or email address.
     pub login: String,
@@ -30,8 +32,15 @@ pub struct LoginInput {
     pub password: Option<String>,
 }
 
+/// Without the password.
+impl fmt::Debug for LoginInput {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LoginInput").field("login", &self.login).finish_non_exhaustive()
+    }
+}
+
 /// Signs a user in.
-#[derive(cynic::QueryFragment, Debug)]
+#[derive(cynic::QueryFragment)]
 #[cynic(graphql_type = "Mutation", variables = "SignInVariables")]
 pub struct SignIn {
     #[arguments(input: $input)]
@@ -39,7 +48,7 @@ pub struct SignIn {
 }
 
 /// The result of a sign-in.
-#[derive(cynic::QueryFragment, Debug)]
+#[derive(cynic::QueryFragment)]
 pub struct LoginPayload {
     pub errors: Vec<MutationError>,
     pub token: Option<String>,

@@ -75,6 +75,22 @@ async fn a_request_without_a_session_is_an_error() {
     assert!(matches!(&refused, Err(Error::Refused { code, .. }) if code == "UNAUTHENTICATED"), "{refused:?}");
 }
 
+#[tokio::test]
+async fn a_user_signs_in_again_after_the_session_has_ended() {
+    let mut roster = visitor().with_token("ros_ended");
+    assert!(roster.users(1, None).await.is_err());
+    roster.sign_in(login(&setting("PASSWORD"))).await.unwrap();
+    assert_eq!(roster.users(1, None).await.unwrap().total_count, 1);
+}
+
+#[test]
+fn tokens_and_passwords_are_not_printed() {
+    let roster = Roster::new("http://roster.example.org").with_token("velvet");
+    let input = LoginInput { login: "fern".to_owned(), password: Some("velvet".to_owned()) };
+    let printed = format!("{roster:?} {input:?}");
+    assert!(printed.contains("fern") && !printed.contains("velvet"), "{printed}");
+}
+
 #[test]
 fn the_readme_shows_the_example() {
     assert!(include_str!("../README.md").contains(include_str!("../examples/first.rs")));
