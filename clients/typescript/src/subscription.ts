@@ -11,7 +11,7 @@ export interface SubscriptionOptions {
   readonly onConnect?: ((position: string) => void) | undefined;
   /** Called whenever the connection has broken off, with the reason, and before the next try. */
   readonly onDisconnect?: ((reason: unknown) => void) | undefined;
-  /** The milliseconds before a try, which is 1 for the first one after the last event. */
+  /** The milliseconds before a try, which is 1 for the first one after the connection has worked. */
   readonly retryDelay?: ((attempt: number) => number) | undefined;
 }
 

@@ -43,6 +43,8 @@ interface Closed {
 const ID = '1';
 /** The milliseconds between two pings, by which a connection that is gone is noticed. */
 const PING = 12_000;
+/** The number of messages that may wait. Then the socket is closed, and another one resumes after the last of them. */
+const MAX_WAITING = 1_000;
 /** Messages have no status but that of the handshake. */
 const HANDSHAKE: ResponseInfo = { status: 101, requestId: null, retryAfter: null };
 /** The error codes of the codes with which the server closes a socket. After all others, another one resumes. */
@@ -85,21 +87,25 @@ async function* connection<Data>(
   const watchdog = new Watchdog(signal);
   let channel: Channel | null = null;
   try {
-    const after = from ?? (await current(watchdog.signal));
+    let position = from ?? (await current(watchdog.signal));
     if (from === null) {
-      yield { position: after };
+      yield { position };
     }
     const token = await user.token();
     channel = new Channel(open(), token, watchdog);
     for (;;) {
       const message = await channel.next();
       if (message.type === 'connection_ack') {
-        channel.subscribe(source, { ...variables, after });
-        onConnect?.(after);
+        channel.subscribe(source, { ...variables, after: position });
+        onConnect?.(position);
       } else if (message.type === 'next') {
-        yield await stepOf<Data>(message.payload, user);
+        const step = await stepOf<Data>(message.payload, user);
+        position = step.position;
+        yield step;
       } else if (message.type === 'ping') {
         channel.send({ type: 'pong' });
+      } else if (message.type === 'pong') {
+        yield { position }; // The connection works: the next try is the first one again.
       } else if (message.type === 'complete') {
         return;
       } else if (message.type === 'error') {
@@ -143,11 +149,7 @@ class Channel {
     this.#watchdog = watchdog;
     const payload = token === null ? {} : { Authorization: `Bearer ${token}` };
     socket.onopen = () => this.send({ type: 'connection_init', payload });
-    socket.onmessage = ({ data }) => {
-      watchdog.reset();
-      this.#received.push(String(data));
-      this.#wake();
-    };
+    socket.onmessage = ({ data }) => this.#receive(String(data));
     socket.onclose = ({ code, reason }) => this.#end(errorOf(code, reason));
     // Some report a failed handshake by this event alone.
     socket.onerror = () => this.#end(new Disconnected('The socket broke off'));
@@ -180,8 +182,20 @@ class Channel {
   }
 
   close(): void {
-    clearInterval(this.#pings);
+    this.#end(new Disconnected('The socket was closed by the client'));
     this.#socket.close();
+  }
+
+  #receive(text: string): void {
+    if (this.#closed !== null) {
+      return; // An event after one that was left out would leave a gap.
+    }
+    this.#watchdog.reset();
+    this.#received.push(text);
+    this.#wake();
+    if (this.#received.length >= MAX_WAITING) {
+      this.close();
+    }
   }
 
   #end(error: Error): void {

@@ -11,6 +11,8 @@ interface Sent {
 type Script = readonly (object | number)[];
 
 const ACK = { type: 'connection_ack' };
+const PING = { type: 'ping' };
+const PONG = { type: 'pong' };
 const COMPLETE = { type: 'complete', id: '1' };
 const next = (position: string, nodeId: string) => ({
   type: 'next',
@@ -70,7 +72,7 @@ test('a socket that closes is followed by another one, which resumes after the l
     [ACK, next('2', 'a'), 4420],
     [1013],
     [ACK, next('3', 'b'), 4421],
-    [ACK, { type: 'ping' }, next('4', 'c'), COMPLETE],
+    [ACK, PING, next('4', 'c'), COMPLETE],
   ]);
   const seen = [];
   const connected: string[] = [];
@@ -86,6 +88,33 @@ test('a socket that closes is followed by another one, which resumes after the l
   const resumed = sent.map(([init, subscribe]) => [init?.payload?.Authorization, subscribe?.payload?.variables?.after]);
   const token = 'Bearer ros_a';
   assert.deepEqual(resumed, [[token, '1'], [token, undefined], [token, '2'], [token, '3']]);
+});
+
+test('a socket on which too many events wait is followed by another one', async () => {
+  const many = Array.from({ length: 1_100 }, (_, index) => next(`${index}`, 'a'));
+  const { roster, sent } = scripted([
+    [ACK, ...many],
+    [ACK, next('last', 'b'), COMPLETE],
+  ]);
+  const seen = [];
+  for await (const { position } of roster.changes({ after: 'first', retryDelay: () => 0 })) {
+    seen.push(position);
+  }
+  // The first message is the acknowledgement.
+  const waited = many.slice(0, 999).map((_, index) => `${index}`);
+  assert.deepEqual(seen, [...waited, 'last']);
+  assert.equal(sent[1]?.[1]?.payload?.variables?.after, '998');
+});
+
+test('tries are counted anew after a connection has worked', async () => {
+  const { roster } = scripted([[1013], [1013], [ACK, 1001], [ACK, PONG, 1001], [ACK, COMPLETE]]);
+  const attempts: number[] = [];
+  const retryDelay = (attempt: number) => {
+    attempts.push(attempt);
+    return 0;
+  };
+  assert.equal((await roster.changes({ after: '1', retryDelay }).next()).done, true);
+  assert.deepEqual(attempts, [1, 2, 3, 1]);
 });
 
 test('a socket that closes because the client or its token is wrong ends the subscription', async () => {
