@@ -9,7 +9,7 @@ use crate::error::Error;
 
 /// The table of the migrations that were applied.
 const APPLIED: &str = "seaql_migrations";
-/// The table that says what each of them means for programs that do not know it.
+/// The table of the kinds of migrations, for programs that do not know them.
 const KINDS: &str = "migration_kinds";
 
 /// The migrations of a database, compared with those of this program.
@@ -46,16 +46,16 @@ pub enum NewerKind {
     Unrecorded,
 }
 
-/// What is to be done before this program can use a database.
+/// The step that is needed before this program can use a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaStatus {
-    /// Nothing.
+    /// None.
     UpToDate,
-    /// Migrations are to be applied, and servers that use the database keep working.
+    /// Apply the pending migrations. Servers that use the database keep working.
     Expand,
-    /// Old servers are to be stopped, and migrations applied.
+    /// Stop old servers, and then apply the pending migrations.
     Contract,
-    /// This program cannot use the database.
+    /// None helps: this program cannot use the database.
     Incompatible,
 }
 
@@ -144,7 +144,7 @@ impl SchemaState {
         Ok(())
     }
 
-    /// Returns what is to be done before this program can use the database.
+    /// Returns the step that is needed before this program can use the database.
     #[must_use]
     pub fn status(&self) -> SchemaStatus {
         if self.check().is_err() {

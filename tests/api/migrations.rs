@@ -45,7 +45,7 @@ fn a_contract_step_needs_itself_or_an_earlier_step() {
     }
 }
 
-/// What takes something away that servers may rely on.
+/// Patterns of statements that take something away on which servers may rely.
 const BREAKING: [&str; 7] = [
     r"\bdrop (?:table|column|view|trigger|function|constraint|default|not null|type|extension)\b",
     r"\balter table \w+ drop\b",

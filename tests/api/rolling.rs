@@ -40,7 +40,7 @@ fn forgotten(name: &str) -> String {
     format!("DELETE FROM seaql_migrations WHERE version = '{name}'")
 }
 
-/// What a migration records of itself. It contracts if it needs another one.
+/// The record that a migration makes of itself. It contracts if it needs another one.
 fn recorded(name: &str, needs: Option<&str>) -> String {
     let (kind, needs) = needs.map_or(("EXPAND", "NULL".to_owned()), |needs| ("CONTRACT", format!("'{needs}'")));
     format!("INSERT INTO migration_kinds (version, kind, needs) VALUES ('{name}', '{kind}', {needs})")

@@ -17,7 +17,7 @@ const EXPAND_EXIT_CODE: u8 = 3;
 /// The exit code if migrations are pending, and old servers must be stopped first.
 const CONTRACT_EXIT_CODE: u8 = 4;
 
-/// That migrations are pending, which `roster migrate --check` reports by its exit code.
+/// Pending migrations, which `roster migrate --check` reports by its exit code.
 #[derive(Debug)]
 pub struct PendingMigrations {
     count: usize,
@@ -110,7 +110,7 @@ fn as_text(state: &SchemaState) -> String {
     text
 }
 
-/// Returns what is to be done. `None` if that is the error of the command.
+/// Returns the advice of the report. `None` if the error of the command says it.
 fn conclusion(state: &SchemaState) -> Option<String> {
     Some(match (state.status(), state.needs()) {
         (SchemaStatus::Incompatible, _) => return None,
