@@ -84,7 +84,11 @@ impl Exporter {
         if spans.is_empty() {
             return;
         }
-        let failure = self.exporter.export(spans).await.err();
+        // The client of the crate does not limit the time in which it reads the response.
+        let failure = match timeout(TIMEOUT, self.exporter.export(spans)).await {
+            Ok(exported) => exported.err().map(|error| error.to_string()),
+            Err(_) => Some("the collector did not respond in time".to_owned()),
+        };
         let had_failed = mem::replace(&mut self.has_failed, failure.is_some());
         match failure {
             Some(error) if !had_failed => tracing::warn!(%error, "failed to export traces"),
