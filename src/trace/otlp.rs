@@ -31,7 +31,7 @@ const NAME: &str = "roster";
 /// Exports what a recorder has recorded.
 #[derive(Debug)]
 pub struct Exporter {
-    exporter: SpanExporter,
+    sender: SpanExporter,
     queue: mpsc::Receiver<FinishedTrace>,
     scope: InstrumentationScope,
     has_failed: bool,
@@ -54,7 +54,7 @@ pub fn exporter(endpoint: &str) -> anyhow::Result<(Recorder, Exporter)> {
     exporter.set_resource(&resource.build());
     let (recorder, queue) = Recorder::with_queue(MAX_RECORDED);
     let scope = InstrumentationScope::builder(NAME).with_version(env!("CARGO_PKG_VERSION")).build();
-    Ok((recorder, Exporter { exporter, queue, scope, has_failed: false }))
+    Ok((recorder, Exporter { sender: exporter, queue, scope, has_failed: false }))
 }
 
 /// Returns the URL of traces of a collector: its own, if it names them already.
@@ -85,7 +85,7 @@ impl Exporter {
             return;
         }
         // The client of the crate does not limit the time in which it reads the response.
-        let failure = match timeout(TIMEOUT, self.exporter.export(spans)).await {
+        let failure = match timeout(TIMEOUT, self.sender.export(spans)).await {
             Ok(exported) => exported.err().map(|error| error.to_string()),
             Err(_) => Some("the collector did not respond in time".to_owned()),
         };
