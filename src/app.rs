@@ -180,7 +180,7 @@ impl Application for App {
         let db = if permit.is_some() { &self.db.in_background() } else { &self.db };
         let (fields, db) = (Arc::clone(&info.selected_fields), db.within(budget.clone(), who));
         // The viewer was read from the primary before.
-        let db = if reads_directory(&mut request) { db.on_standby().await } else { db };
+        let db = if reads_directory(&viewer, &mut request) { db.on_standby().await } else { db };
         let (request, loads) = self.with_context(request, caller, viewer, fields, db.clone());
         let execution = self.execution(request, loads, budget.clone());
         let (size, mut response) = if permit.is_some() { background::run(execution).await } else { execution.await };

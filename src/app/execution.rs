@@ -113,8 +113,12 @@ pub(super) fn is_mutation(request: &mut Request) -> bool {
 }
 
 /// Returns whether a request may be read from a standby: a query of which every root field reads the directory. The others are about
-/// sessions, keys, audit events or changes, which the primary alone has up to the last one.
-pub(super) fn reads_directory(request: &mut Request) -> bool {
+/// sessions, keys, audit events or changes, which the primary alone has up to the last one. Anonymous callers are refused without a
+/// statement, so no server is asked for its position either.
+pub(super) fn reads_directory(viewer: &Viewer, request: &mut Request) -> bool {
+    if matches!(viewer, Viewer::Anonymous) {
+        return false;
+    }
     let name = request.operation_name.clone();
     let Ok(document) = request.parsed_query() else { return false };
     let Some((_, operation)) = http::selected_operation(document, name.as_deref()) else { return false };

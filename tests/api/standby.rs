@@ -115,6 +115,7 @@ async fn lists_are_read_from_a_standby_that_has_everything() {
     replicated.root.data("{ viewer { id } }", json!({})).await;
     replicated.root.data("{ viewer { id } users { totalCount } }", json!({})).await;
     replicated.root.data("{ auditEvents(first: 1) { nodes { id } } }", json!({})).await;
+    assert_eq!(code(&replicated.server.caller(None), LIST).await, json!("UNAUTHENTICATED"));
     assert!((replicated.count("read").await - before).abs() < f64::EPSILON, "only the directory is read there");
 }
 
