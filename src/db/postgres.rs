@@ -46,7 +46,7 @@ pub(super) async fn connect(settings: &DatabaseSettings, meter: &StatementCounte
     let found = Primary::find(servers.hosts, setup.clone(), timeouts.acquire).await;
     let (primary, watched) = found.map_err(explain)?;
     let reader = |most: u32| {
-        let begin = transaction_settings.as_deref().map(begin_with);
+        let begin = transaction_settings.as_ref().map(|set| format!("BEGIN; {READ_COMMITTED}; {set}").into());
         let source = Source { target: primary.target(), initializer: Box::new(setup.clone()), begin };
         Reader::postgres(source, most, timeouts, meter.clone())
     };
@@ -70,14 +70,8 @@ pub(super) fn standby(settings: &DatabaseSettings, metrics: &StandbyMetrics) -> 
     let address = StandbyAddress {
         options: tuned(host, timeouts, pooler),
         setup: SessionSetup { settings: session_settings(timeouts, pooler), only_writable: false },
-        transaction_settings: transaction_settings(timeouts, pooler),
     };
     Ok(Some(Standby::start(address, settings, metrics.clone())))
-}
-
-/// Returns the statements that begin the transaction of a single statement.
-pub(super) fn begin_with(transaction_settings: &str) -> Arc<str> {
-    format!("BEGIN; {READ_COMMITTED}; {transaction_settings}").into()
 }
 
 /// Returns the pool of the connections for transactions.

@@ -4,9 +4,32 @@ use std::sync::Arc;
 
 use sea_orm::DatabaseTransaction;
 
+use super::hosts::{Pooler, Servers};
 use super::reader::{Reader, Standby, StandbyMetrics};
-use super::{DatabaseSettings, Db, PoolStatus, postgres};
+use super::{DatabaseSettings, Db, PoolStatus, check_url, is_postgres, postgres};
 use crate::error::Error;
+
+/// Validates the URL of a standby, which must lead to a single server of PostgreSQL, and returns it in the form in which it is used.
+/// Behind a connection pooler in transaction mode, each statement may run on another server, or on one that was restarted.
+///
+/// # Errors
+/// The error and the expected format, without the password.
+pub fn check_read_url(url: &str) -> Result<String, String> {
+    if !is_postgres(url) {
+        return Err("expected postgres://user:password@host/database, a standby of PostgreSQL".to_owned());
+    }
+    let url = check_url(url)?;
+    let Ok(Servers { hosts, pooler, .. }) = Servers::parse(&url) else { return Ok(url) };
+    if hosts.len() > 1 {
+        return Err("expected one host".to_owned());
+    }
+    if pooler == Some(Pooler::Transaction) {
+        return Err("pooler=transaction: expected connections that lead to one server, without a pooler or with \
+                    pooler=session"
+            .to_owned());
+    }
+    Ok(url)
+}
 
 /// The standby, if there is one, and whether a handle reads from it.
 #[derive(Clone, Debug, Default)]

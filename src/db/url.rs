@@ -105,18 +105,6 @@ pub fn check_url(url: &str) -> Result<String, String> {
     Ok(url)
 }
 
-/// Validates the URL of a standby, which must be a single server of PostgreSQL, and returns it in the form in which it is used.
-///
-/// # Errors
-/// The error and the expected format, without the password.
-pub fn check_read_url(url: &str) -> Result<String, String> {
-    if !is_postgres(url) {
-        return Err("expected postgres://user:password@host/database, a standby of PostgreSQL".to_owned());
-    }
-    let url = check_url(url)?;
-    if urls_of_hosts(&url).len() > 1 { Err("expected one host".to_owned()) } else { Ok(url) }
-}
-
 /// Returns a URL without its password. In a malformed URL, everything that may be part of the password is hidden.
 #[must_use]
 pub fn without_password(url: &str) -> String {

@@ -235,6 +235,7 @@ const INVALID_SETTINGS: &[(&str, &str, &str)] = &[
     ("--database-url", "DATABASE_URL", "sqlite://"),
     ("--read-url", "ROSTER_READ_URL", "sqlite:///roster.db"),
     ("--read-url", "ROSTER_READ_URL", "postgres://roster:c2VjcmV0@127.0.0.1:1,127.0.0.1:2/roster"),
+    ("--read-url", "ROSTER_READ_URL", "postgres://roster:c2VjcmV0@127.0.0.1:1/roster?pooler=transaction"),
     ("--read-url", "ROSTER_READ_URL", "postgres://roster:c2VjcmV0@127.0.0.1:1/roster"),
     ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "0"),
     ("--max-connections", "ROSTER_MAX_CONNECTIONS", "0"),

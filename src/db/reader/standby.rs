@@ -26,7 +26,6 @@ use self::snapshot::Snapshots;
 use self::watch::{SameServer, Watch};
 use super::Reader;
 use super::pool::Connections;
-use crate::db::postgres::begin_with;
 use crate::db::target::{SessionSetup, Source, Target};
 use crate::db::{DatabaseSettings, PoolStatus};
 use crate::error::is_disconnect;
@@ -53,8 +52,6 @@ type StartTime = Arc<AtomicI64>;
 pub(in crate::db) struct StandbyAddress {
     pub(in crate::db) options: PgConnectOptions,
     pub(in crate::db) setup: SessionSetup,
-    /// The statements with which each transaction begins, behind a connection pooler that gives each of them another connection.
-    pub(in crate::db) transaction_settings: Option<Arc<str>>,
 }
 
 /// The connections to a standby.
@@ -90,14 +87,13 @@ impl Standby {
         metrics: StandbyMetrics,
     ) -> Arc<Self> {
         let (timeouts, server) = (settings.timeouts, StartTime::default());
-        let StandbyAddress { options, setup, transaction_settings } = address;
+        let StandbyAddress { options, setup } = address;
         let same_server = SameServer::new(setup.clone(), Arc::clone(&server));
-        let begin = transaction_settings.as_deref().map(begin_with);
-        let snapshots = Snapshots::new(options.clone(), same_server.clone(), transaction_settings, timeouts.acquire);
+        let snapshots = Snapshots::new(options.clone(), same_server.clone(), timeouts.acquire);
         let (sender, target) = channel::channel(Target::new(options));
         let connections = |most: u32| {
             let initializer = Box::new(same_server.clone());
-            let source: Source<PgConnection> = Source { target: target.clone(), initializer, begin: begin.clone() };
+            let source: Source<PgConnection> = Source { target: target.clone(), initializer, begin: None };
             Connections::new(source, most, timeouts.acquire)
         };
         let standby = Arc::new(Self {

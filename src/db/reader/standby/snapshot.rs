@@ -1,6 +1,5 @@
 //! Snapshots of the standby, for exports.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -19,17 +18,10 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 /// The connection for snapshots, opened when it is first needed.
 pub(super) struct Snapshots {
     pool: DatabaseConnection,
-    /// The statements that make a transaction a snapshot.
-    begin: String,
 }
 
 impl Snapshots {
-    pub(super) fn new(
-        options: PgConnectOptions,
-        same_server: SameServer,
-        transaction_settings: Option<Arc<str>>,
-        max_wait: Duration,
-    ) -> Self {
+    pub(super) fn new(options: PgConnectOptions, same_server: SameServer, max_wait: Duration) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(max_wait)
@@ -38,16 +30,12 @@ impl Snapshots {
                 Box::pin(async move { same_server.initialize(connection).await })
             })
             .connect_lazy_with(options);
-        let begin = match transaction_settings {
-            Some(settings) => format!("{SNAPSHOT}; {settings}"),
-            None => SNAPSHOT.to_owned(),
-        };
-        Self { pool: pool.into(), begin }
+        Self { pool: pool.into() }
     }
 
     async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let snapshot = self.pool.begin().await?;
-        snapshot.execute_unprepared(&self.begin).await?;
+        snapshot.execute_unprepared(SNAPSHOT).await?;
         Ok(snapshot)
     }
 
