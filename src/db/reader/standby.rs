@@ -44,9 +44,15 @@ const STATEMENT_SHARE: u32 = 4;
 /// The start time of a server that cannot be reached.
 const NO_SERVER: i64 = 0;
 
-/// The time at which the server of the standby was started, in microseconds: no two servers have the same. All connections lead to
-/// this one.
-type StartTime = Arc<AtomicI64>;
+/// The server of the standby. All connections lead to it.
+#[derive(Default)]
+struct Server {
+    /// The time at which it was started, in microseconds: no two servers have the same. [`NO_SERVER`] if it cannot be reached.
+    started_at: AtomicI64,
+    /// The last position that a request may rely on. When one of its processes crashes, a server replays the log anew from an earlier
+    /// position, and its start time stays the same. No connection is opened until it is there again.
+    replayed: AtomicI64,
+}
 
 /// How to connect to a standby.
 pub(in crate::db) struct StandbyAddress {
@@ -59,7 +65,7 @@ pub(in crate::db) struct Standby {
     front: Arc<Connections<PgConnection>>,
     background: Arc<Connections<PgConnection>>,
     snapshots: Snapshots,
-    server: StartTime,
+    server: Arc<Server>,
     is_closed: AtomicBool,
     /// The time until which the standby is not asked, and why.
     rest: Mutex<Option<(Instant, StandbyOutcome)>>,
@@ -86,7 +92,7 @@ impl Standby {
         settings: &DatabaseSettings,
         metrics: StandbyMetrics,
     ) -> Arc<Self> {
-        let (timeouts, server) = (settings.timeouts, StartTime::default());
+        let (timeouts, server) = (settings.timeouts, Arc::<Server>::default());
         let StandbyAddress { options, setup } = address;
         let same_server = SameServer::new(setup.clone(), Arc::clone(&server));
         let snapshots = Snapshots::new(options.clone(), same_server.clone(), timeouts.acquire);
@@ -117,7 +123,7 @@ impl Standby {
     /// Returns the standby for the reading statements of one request, if it has replayed everything that the primary has committed
     /// by now.
     pub(super) async fn admit(self: &Arc<Self>, primary: &Reader, in_background: bool) -> Option<StandbyReader> {
-        let server = self.server.load(Ordering::Acquire);
+        let server = self.server.started_at.load(Ordering::Acquire);
         let outcome = match self.resting() {
             _ if server == NO_SERVER => StandbyOutcome::Unreachable,
             Some(outcome) => outcome,
@@ -158,6 +164,9 @@ impl Standby {
         let mut begun = None;
         loop {
             let replay = written.replay_on(&self.front).await?;
+            if replay == Replay::CaughtUp {
+                self.server.replayed.fetch_max(written.bytes(), Ordering::AcqRel);
+            }
             let begun = *begun.get_or_insert_with(Instant::now);
             if replay != Replay::Behind || begun.elapsed() >= max_wait {
                 return Ok(replay);
@@ -188,7 +197,7 @@ impl Standby {
     async fn connected(&self) -> Option<i64> {
         let begun = Instant::now();
         loop {
-            match self.server.load(Ordering::Acquire) {
+            match self.server.started_at.load(Ordering::Acquire) {
                 NO_SERVER if begun.elapsed() > self.max_connect => return None,
                 NO_SERVER => sleep(PAUSE).await,
                 server => return Some(server),
@@ -242,7 +251,7 @@ impl StandbyReader {
             return None;
         }
         match timeout(self.standby.max_statement, statement).await {
-            Ok(Ok(done)) if self.standby.server.load(Ordering::Acquire) == self.server => return Some(done),
+            Ok(Ok(done)) if self.standby.server.started_at.load(Ordering::Acquire) == self.server => return Some(done),
             Ok(Ok(_)) => {}
             Ok(Err(error)) if is_disconnect(&error) || matches!(error, DbErr::ConnectionAcquire(_)) => {
                 self.standby.failed(&error.to_string());

@@ -54,6 +54,11 @@ impl LogPosition {
         Self::of(&row.ok_or_else(|| DbErr::RecordNotFound("the position of the primary".to_owned()))?)
     }
 
+    /// Returns the number of bytes before the position.
+    pub(super) const fn bytes(&self) -> i64 {
+        self.bytes
+    }
+
     /// Returns how far a standby is.
     pub(super) async fn replay_on(&self, standby: &Arc<Connections<PgConnection>>) -> Result<Replay, DbErr> {
         let row = standby.one(Statement::from_string(DatabaseBackend::Postgres, REPLAYED)).await?;

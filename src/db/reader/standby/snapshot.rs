@@ -53,7 +53,7 @@ impl Standby {
         let reason = match self.connected().await {
             None => "it cannot be reached".to_owned(),
             Some(server) => match self.begin_snapshot(primary).await {
-                Ok(Ok(snapshot)) if self.server.load(Ordering::Acquire) == server => {
+                Ok(Ok(snapshot)) if self.server.started_at.load(Ordering::Acquire) == server => {
                     tracing::info!("reading from the standby");
                     return Some(snapshot);
                 }
