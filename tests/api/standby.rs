@@ -232,6 +232,19 @@ async fn a_server_that_is_no_standby_is_not_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_database_of_the_same_standby_is_not_used() {
+    let Some((primary, standby)) = primary_and_standby().await else { return };
+    on_server(&primary, "CREATE DATABASE other").await;
+    let sandbox = Sandbox::on_database(url_of(&primary)).with_admin().await;
+    let other = format!("postgres://roster@127.0.0.1:{}/other", standby.port());
+    let refused = until(|| async {
+        let doctor = sandbox.run(&["doctor", "--read-url", &other]).await;
+        doctor.out.contains("it is no standby of it").then_some(())
+    });
+    assert!(refused.await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_says_whether_the_standby_can_be_used() {
     let Some((primary, standby)) = primary_and_standby().await else { return };
     let (sandbox, url) = (Sandbox::on_database(url_of(&primary)).with_admin().await, url_of(&standby));

@@ -10,13 +10,15 @@ use crate::db::reader::pool::Connections;
 
 /// Reads the position up to which the primary has written everything that was committed. With `synchronous_commit = off`, a
 /// commit is visible before it is flushed.
-const WRITTEN: &str = "SELECT system_identifier, ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::int, (lsn - '0/0'::pg_lsn)::int8 \
+const WRITTEN: &str = "SELECT system_identifier, ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::int, \
+                       (lsn - '0/0'::pg_lsn)::int8, concat_ws('.', current_database(), current_schema()) \
                        FROM pg_control_system(), (SELECT CASE current_setting('synchronous_commit') WHEN 'off' \
                        THEN pg_current_wal_insert_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn) AS log";
 
 /// Reads the position up to which a standby has replayed the log. The timeline is that of its last restart point: after a
 /// promotion, it may be the former one for a while. No row on a server that replays nothing.
-const REPLAYED: &str = "SELECT system_identifier, timeline_id, (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::int8 \
+const REPLAYED: &str = "SELECT system_identifier, timeline_id, (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::int8, \
+                        concat_ws('.', current_database(), current_schema()) \
                         FROM pg_control_system(), pg_control_checkpoint() \
                         WHERE pg_is_in_recovery() AND pg_last_wal_replay_lsn() IS NOT NULL";
 
@@ -27,7 +29,7 @@ pub(super) struct LogPosition {
     bytes: i64,
 }
 
-/// The log that a position is in.
+/// The log that a position is in, and the tables that it is about.
 #[derive(PartialEq, Eq)]
 struct History {
     /// The identifier that a primary and its standbys have in common.
@@ -35,6 +37,8 @@ struct History {
     /// The number of the timeline, which a promotion increments. Positions of two timelines cannot be compared: a standby that
     /// follows the former primary may have replayed what the new one never had.
     timeline: i32,
+    /// The database and the schema. A standby has all those of the primary, and a URL may name another one.
+    schema: String,
 }
 
 /// How far a standby is.
@@ -72,7 +76,7 @@ impl LogPosition {
     }
 
     fn of(row: &QueryResult) -> Result<Self, DbErr> {
-        let history = History { system: row.try_get_by_index(0)?, timeline: row.try_get_by_index(1)? };
-        Ok(Self { history, bytes: row.try_get_by_index(2)? })
+        let (system, timeline, schema) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(3)?);
+        Ok(Self { history: History { system, timeline, schema }, bytes: row.try_get_by_index(2)? })
     }
 }
