@@ -109,7 +109,7 @@ impl Standby {
             server: Arc::clone(&server),
             is_closed: AtomicBool::new(false),
             rest: Mutex::default(),
-            max_statement: timeouts.caller / STATEMENT_SHARE,
+            max_statement: timeouts.statement.min(timeouts.caller / STATEMENT_SHARE),
             max_connect: timeouts.acquire,
             metrics,
             delays: Repeated::new(),
@@ -210,12 +210,16 @@ impl Standby {
         if self.connected().await.is_none() {
             return "cannot be reached; queries are read from the primary".to_owned();
         }
-        let replay = async { self.replay(&LogPosition::written(primary).await?, MAX_WAIT).await };
-        match replay.await {
-            Ok(Replay::CaughtUp) => "has replayed everything".to_owned(),
-            Ok(Replay::Behind) => "is behind; queries are read from the primary".to_owned(),
-            Ok(Replay::Foreign) => "does not replay what the database writes: it is no standby of it".to_owned(),
-            Err(error) => format!("cannot be used: {error}"),
+        let written = match LogPosition::written(primary).await {
+            Ok(written) => written,
+            Err(error) => return format!("cannot be used: {error}"),
+        };
+        match timeout(self.max_connect + MAX_RESPONSE, self.replay(&written, MAX_WAIT)).await {
+            Ok(Ok(Replay::CaughtUp)) => "has replayed everything".to_owned(),
+            Ok(Ok(Replay::Behind)) => "is behind; queries are read from the primary".to_owned(),
+            Ok(Ok(Replay::Foreign)) => "does not replay what the database writes: it is no standby of it".to_owned(),
+            Ok(Err(error)) => format!("cannot be used: {error}"),
+            Err(_) => "does not respond; queries are read from the primary".to_owned(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
+use tokio::time::timeout;
 
 use super::position::{LogPosition, Replay};
 use super::watch::SameServer;
@@ -52,15 +53,16 @@ impl Standby {
     pub(in crate::db) async fn snapshot(&self, primary: &Reader) -> Option<DatabaseTransaction> {
         let reason = match self.connected().await {
             None => "it cannot be reached".to_owned(),
-            Some(server) => match self.begin_snapshot(primary).await {
-                Ok(Ok(snapshot)) if self.server.started_at.load(Ordering::Acquire) == server => {
+            Some(server) => match timeout(MAX_WAIT + 2 * self.max_connect, self.begin_snapshot(primary)).await {
+                Ok(Ok(Ok(snapshot))) if self.server.started_at.load(Ordering::Acquire) == server => {
                     tracing::info!("reading from the standby");
                     return Some(snapshot);
                 }
-                Ok(Ok(_)) => "it was replaced".to_owned(),
-                Ok(Err(Replay::Foreign)) => "it does not replay what the database writes".to_owned(),
-                Ok(Err(_)) => "it is behind".to_owned(),
-                Err(error) => error.to_string(),
+                Ok(Ok(Ok(_))) => "it was replaced".to_owned(),
+                Ok(Ok(Err(Replay::Foreign))) => "it does not replay what the database writes".to_owned(),
+                Ok(Ok(Err(_))) => "it is behind".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it does not respond".to_owned(),
             },
         };
         tracing::warn!(reason, "the standby cannot be used; reading from the primary");
