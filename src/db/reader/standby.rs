@@ -237,8 +237,8 @@ impl Standby {
     }
 }
 
-/// The standby, as one request uses it: until a statement fails there, or the server is replaced. The primary is never behind it, so
-/// a request may change to the primary at any statement, but not back.
+/// The standby, as one request uses it: until a statement fails there, or the server is replaced. The primary has everything that
+/// anybody was told of, so a request may change to the primary at any statement, but not back.
 #[derive(Clone)]
 pub(super) struct StandbyReader {
     standby: Arc<Standby>,
