@@ -1,6 +1,6 @@
 //! The part of the directory that the rows of a request are checked against.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
@@ -56,8 +56,8 @@ impl<'a> Directory<'a> {
         if drafts.iter().any(Draft::has_groups) {
             existing.lock_memberships(transaction, &groups.ids).await?;
             actor_roles = roles_of(transaction, user_id).await?;
-            let owned = existing.owned_groups().filter(|id| groups.ids.contains(id)).collect();
-            owners = count_owners(transaction, owned).await?;
+            let owned: BTreeSet<Id> = existing.owned_groups().filter(|id| groups.ids.contains(id)).collect();
+            owners = count_owners(transaction, &Vec::from_iter(owned)).await?;
         }
         let institutions = institutions(transaction, license_id, drafts, &existing).await?;
         let actor_sites = sites_of(transaction, user_id).await?;
@@ -124,17 +124,19 @@ async fn roles_of(transaction: &Transaction, user_id: Id) -> Result<HashMap<Id, 
 }
 
 /// Returns the number of owners of each of several groups.
-async fn count_owners(transaction: &Transaction, group_ids: Vec<Id>) -> Result<HashMap<Id, i64>, Error> {
+async fn count_owners(transaction: &Transaction, group_ids: &[Id]) -> Result<HashMap<Id, i64>, Error> {
     use membership::Column;
-    if group_ids.is_empty() {
-        return Ok(HashMap::new());
+    let mut counts = HashMap::new();
+    // Groups of one name may be many, and SQLite has a parameter for each.
+    for ids in group_ids.chunks(MAX_NAMES) {
+        let owners = membership::Entity::find()
+            .select_only()
+            .column(Column::GroupId)
+            .column_as(Column::UserId.count(), "owners")
+            .filter(one_of(transaction.get_database_backend(), Column::GroupId, ids.iter().copied()))
+            .filter(Column::Role.eq(GroupRole::Owner))
+            .group_by(Column::GroupId);
+        counts.extend(owners.into_tuple::<(Id, i64)>().all(transaction).await?);
     }
-    let owners = membership::Entity::find()
-        .select_only()
-        .column(Column::GroupId)
-        .column_as(Column::UserId.count(), "owners")
-        .filter(one_of(transaction.get_database_backend(), Column::GroupId, group_ids))
-        .filter(Column::Role.eq(GroupRole::Owner))
-        .group_by(Column::GroupId);
-    Ok(owners.into_tuple::<(Id, i64)>().all(transaction).await?.into_iter().collect())
+    Ok(counts)
 }
