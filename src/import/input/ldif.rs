@@ -40,10 +40,12 @@ impl<R: BufRead> LdifRows<R> {
             let count = self.text.by_ref().take(MAX_ROW_LENGTH as u64).read_until(b'\n', &mut line)?;
             self.line += u64::from(count > 0 && !self.is_within_line);
             self.is_within_line = count > 0 && line.last() != Some(&b'\n');
-            if count == 0 || (line.trim_ascii_end().is_empty() && lines.is_some()) {
+            // A space at the beginning folds the line before, even if nothing but spaces follows.
+            let is_blank = line.trim_ascii_end().is_empty() && (lines.is_none() || !line.starts_with(b" "));
+            if count == 0 || (is_blank && lines.is_some()) {
                 return Ok(lines);
             }
-            if line.trim_ascii_end().is_empty() {
+            if is_blank {
                 continue;
             }
             let first = self.line;
@@ -91,6 +93,9 @@ fn parse_entry(raw: &[u8]) -> Result<Map<String, Value>, String> {
     match values.remove("changetype").as_ref().and_then(Value::as_str) {
         None | Some("add") => {}
         Some(kind) => return Err(format!("only entries are read, not changes (changetype: {kind})")),
+    }
+    if values.get("dn").is_some_and(Value::is_array) {
+        return Err("the entry has several dn; entries must be separated by an empty line".to_owned());
     }
     let is_entry = values.contains_key("dn");
     let is_known = ["version", "search", "result"].iter().any(|name| values.contains_key(*name));
@@ -159,6 +164,13 @@ mod tests {
                 r#"14 {"dn":"x","sn":""}"#,
             ]
         );
+    }
+
+    #[test]
+    fn a_folded_line_may_consist_of_spaces() {
+        let text = b"dn: a\ndescription: b\n    \n  c\nnsAccountLock: TRUE\n\ndn: d\n \ndn: e\n";
+        let several = "7 the entry has several dn; entries must be separated by an empty line";
+        assert_eq!(rows(text), [r#"1 {"description":"b    c","dn":"a","nsAccountLock":"TRUE"}"#, several]);
     }
 
     #[test]
