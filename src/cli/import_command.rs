@@ -1,10 +1,13 @@
 //! `roster import`: loads users, groups and institutions from a file.
 
+mod target;
+
 use std::io;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 
+use self::target::Target;
 use super::bulk;
 use super::config::{Import, OnError, Settings};
 use super::open::{DATA_DIR, check_key, close, hasher_unchanged, open_unchanged, open_with_key};
@@ -13,11 +16,7 @@ use super::progress::progress_bar;
 use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::db::Db;
-use crate::entity::license::LicenseKind;
-use crate::import::record::LicenseRecord;
 use crate::import::{self, Channel, Formats, ImportSummary, Input, Leavers, Mapping, Options, Preset, Report, Source};
-use crate::license::{self, NewLicense};
-use crate::scalar::{Date, Id};
 
 pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     if import.print_mapping {
@@ -77,7 +76,13 @@ impl<'a> Job<'a> {
             anyhow::ensure!(import.rejects.is_none(), "--rejects needs a file of one license");
             for part in sources {
                 let record = part.license()?.context("a license in the file has no number or no holder")?;
-                parts.push((part, Target::of_record(db, record).await?));
+                let target = Target::of_record(db, record).await?;
+                let is_same = |(_, other): &(Source, Target)| other.is_same(&target);
+                anyhow::ensure!(
+                    !parts.iter().any(is_same),
+                    "the file has a license twice; its records must follow one row"
+                );
+                parts.push((part, target));
             }
         } else {
             parts.push((source.clone(), Target::find(db, import, source).await?));
@@ -136,53 +141,6 @@ fn options(import: &Import, source: &Source, hasher: Hasher) -> Options {
         avatar_dir: import.avatar_dir.clone(),
         formats: source.formats().clone(),
         leavers: import.full.then(leavers),
-    }
-}
-
-/// The license to import into, and its terms if it is to be created.
-struct Target {
-    id: Id,
-    new: Option<NewLicense>,
-}
-
-impl Target {
-    async fn find(db: &Db, import: &Import, source: &Source) -> anyhow::Result<Self> {
-        if import.license.is_none() {
-            if let Some(record) = source.license()? {
-                return Self::of_record(db, record).await;
-            }
-            let is_empty = license::list(db).await?.is_empty();
-            if let Some(record) = source.named_license()? {
-                // Another system does not decide that there is one more license.
-                let target = Self::of_record(db, record).await?;
-                if is_empty || target.new.is_none() {
-                    return Ok(target);
-                }
-            }
-            if is_empty {
-                return Ok(Self { id: Id::new(), new: Some(NewLicense::first("1", "This organisation")) });
-            }
-        }
-        let found = license::resolve_or_create(db, import.license.as_deref(), "This organisation").await?;
-        Ok(Self { id: found.id, new: None })
-    }
-
-    /// Returns the license that a file describes: the one with its id or its number, or a new one.
-    async fn of_record(db: &Db, record: LicenseRecord) -> anyhow::Result<Self> {
-        let LicenseRecord { id, number, holder, is_private, starts_on, expires_on } = record;
-        if let Some(found) = license::find_same(db, id, &number).await? {
-            return Ok(Self { id: found.id, new: None });
-        }
-        let kind = if is_private { LicenseKind::Private } else { LicenseKind::Commercial };
-        let starts_on = Some(starts_on.unwrap_or_else(Date::today));
-        Ok(Self { id: id.unwrap_or_default(), new: Some(NewLicense { number, holder, kind, starts_on, expires_on }) })
-    }
-
-    async fn create(&self, db: &Db) -> anyhow::Result<()> {
-        if let Some(terms) = &self.new {
-            license::create_with_id(db, self.id, terms.clone()).await?;
-        }
-        Ok(())
     }
 }
 

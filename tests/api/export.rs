@@ -239,6 +239,9 @@ in_every_sandbox! {
         assert!(refused.code == 1 && refused.err.contains("line 8: username"), "{refused:?}");
         let rows = std::fs::read_to_string(target.path("report.csv")).unwrap();
         assert_eq!(rows.matches(",user,").count(), 2, "the report has the rows of both licenses: {rows}");
+        std::fs::write(target.path("twice.ndjson"), all.repeat(2)).unwrap();
+        let twice = target.run(&["import", "twice.ndjson"]).await;
+        assert!(twice.code == 1 && twice.err.contains("a license twice"), "{twice:?}");
         let none = target.run(&["export"]).await;
         assert!(none.err.contains("there is no license yet"), "nothing was written: {none:?}");
         let file = sandbox.path("all.ndjson");

@@ -1,0 +1,64 @@
+//! The license that the rows of a file are imported into.
+
+use crate::cli::config::Import;
+use crate::db::Db;
+use crate::entity::license::LicenseKind;
+use crate::import::Source;
+use crate::import::record::LicenseRecord;
+use crate::license::{self, NewLicense};
+use crate::scalar::{Date, Id};
+
+/// The license to import into, and its terms if it is to be created.
+pub(super) struct Target {
+    pub(super) id: Id,
+    new: Option<NewLicense>,
+}
+
+impl Target {
+    /// Finds the license for the rows of a file, or of a part of it.
+    pub(super) async fn find(db: &Db, import: &Import, source: &Source) -> anyhow::Result<Self> {
+        if import.license.is_none() {
+            if let Some(record) = source.license()? {
+                return Self::of_record(db, record).await;
+            }
+            let is_empty = license::list(db).await?.is_empty();
+            if let Some(record) = source.named_license()? {
+                // Another system does not decide that there is one more license.
+                let target = Self::of_record(db, record).await?;
+                if is_empty || target.new.is_none() {
+                    return Ok(target);
+                }
+            }
+            if is_empty {
+                return Ok(Self { id: Id::new(), new: Some(NewLicense::first("1", "This organisation")) });
+            }
+        }
+        let found = license::resolve_or_create(db, import.license.as_deref(), "This organisation").await?;
+        Ok(Self { id: found.id, new: None })
+    }
+
+    /// Returns the license that a file describes: the one with its id or its number, or a new one.
+    pub(super) async fn of_record(db: &Db, record: LicenseRecord) -> anyhow::Result<Self> {
+        let LicenseRecord { id, number, holder, is_private, starts_on, expires_on } = record;
+        if let Some(found) = license::find_same(db, id, &number).await? {
+            return Ok(Self { id: found.id, new: None });
+        }
+        let kind = if is_private { LicenseKind::Private } else { LicenseKind::Commercial };
+        let starts_on = Some(starts_on.unwrap_or_else(Date::today));
+        Ok(Self { id: id.unwrap_or_default(), new: Some(NewLicense { number, holder, kind, starts_on, expires_on }) })
+    }
+
+    /// Returns whether another target is the same license.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let number = |target: &Self| target.new.as_ref().map(|terms| terms.number.clone());
+        self.id == other.id || number(self).is_some_and(|own| number(other) == Some(own))
+    }
+
+    /// Creates the license if it is a new one.
+    pub(super) async fn create(&self, db: &Db) -> anyhow::Result<()> {
+        if let Some(terms) = &self.new {
+            license::create_with_id(db, self.id, terms.clone()).await?;
+        }
+        Ok(())
+    }
+}
