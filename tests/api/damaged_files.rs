@@ -14,6 +14,15 @@ fn line(name: &str) -> String {
     json!({ "user": { "firstName": name, "lastName": "Oak", "email": format!("{name}@example.org") } }).to_string()
 }
 
+/// Returns the records of a license, more than the importer reads to find out the format.
+fn large_license() -> String {
+    let group =
+        |number: usize| json!({ "group": { "name": format!("Ward {number}"), "description": "x".repeat(100) } });
+    let records =
+        [json!({ "license": { "number": "L-1", "holder": "Alder" } })].into_iter().chain((0..2_000).map(group));
+    records.map(|record| record.to_string() + "\n").collect()
+}
+
 fn cut_gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();
@@ -46,6 +55,7 @@ fn damaged_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("a number without end", "{\"user\":{\"firstName\":\"A\",\"lastName\":\"B\",\"username\":\"ab\",\"version\":1e999}}\n".into(), "not JSON"),
         ("a year after 9999", "{\"group\":{\"name\":\"Ward\"}}\n{\"user\":{\"firstName\":\"A\",\"lastName\":\"B\",\"username\":\"ab\",\"groups\":[{\"group\":\"Ward\",\"joinedAt\":\"+12345-01-01T00:00:00Z\"}]}}\n".into(), "groups"),
         ("a cut gzip file", cut_gzip(&lines), "gzip"),
+        ("a cut gzip file of a license", cut_gzip(&large_license()), "gzip"),
         ("an open quote", format!("{table}\"Bob,Elm,bob@example.org\n").into(), "3 columns"),
         ("a missing cell", format!("{table}Bob,Elm\n").into(), "3 columns"),
         ("a cut base64 text", format!("{ldif}\n{}cn:: UmVuw\n", ldif.replace("ann", "bob")).into(), "base64"),
