@@ -56,12 +56,13 @@ impl ImportedUser {
             Some(old) => difference(old, row),
             None => difference(&user::Model::empty(row.id, row.license_id), row),
         };
+        let former_groups = groups_json(memberships.ended.iter().chain(&memberships.former));
         let changes = changes
             .into_iter()
             .chain(password.as_ref().map(|_| Change::of_secret("password")))
             .chain(pin_hash.as_ref().map(|_| Change::of_secret("pin")))
             .chain(attributes.changes())
-            .chain(change_of("groups", groups_json(&memberships.ended), groups_json(&memberships.changed)))
+            .chain(change_of("groups", former_groups, groups_json(&memberships.changed)))
             .chain(change_of("sites", sites_json(&grants.ended), sites_json(&grants.new)));
         let action = if old.is_some() { AuditAction::UserUpdated } else { AuditAction::UserCreated };
         Entry::new(action, row).with(changes)
@@ -161,16 +162,16 @@ impl Batch {
     }
 }
 
-/// Returns the change of a list, of which items were removed and added.
+/// Returns the change of a list, of which items were removed and added. An item that was changed is both.
 fn change_of(field: &str, removed: Value, added: Value) -> Option<Change> {
     let some = |items: Value| Some(items).filter(|items| items.as_array().is_some_and(|items| !items.is_empty()));
     let (removed, added) = (some(removed), some(added));
     (removed.is_some() || added.is_some()).then(|| Change::of(field, removed, added))
 }
 
-fn groups_json(memberships: &[membership::Model]) -> Value {
+fn groups_json<'a>(memberships: impl IntoIterator<Item = &'a membership::Model>) -> Value {
     let json = |membership: &membership::Model| serde_json::json!({ "groupId": membership.group_id, "role": membership.role.to_value() });
-    memberships.iter().map(json).collect()
+    memberships.into_iter().map(json).collect()
 }
 
 fn sites_json(grants: &[site_access::Model]) -> Value {

@@ -23,6 +23,8 @@ const MAX_ITEMS: usize = 200;
 #[derive(Default)]
 pub(super) struct Memberships {
     pub(super) changed: Vec<membership::Model>,
+    /// Those of which the role changes, as they were.
+    pub(super) former: Vec<membership::Model>,
     pub(super) ended: Vec<membership::Model>,
 }
 
@@ -71,6 +73,7 @@ impl Importer<'_> {
                 let given = storable("groups", reference.joined_at, validator);
                 let joined_at = old.map(|old| old.joined_at).or(given).unwrap_or_else(|| self.time_of_joining(user));
                 found.changed.push(membership::Model { user_id: user.id, group_id, role, joined_at });
+                found.former.extend(old.cloned());
             }
         }
         if record.has_all_groups {

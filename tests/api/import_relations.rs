@@ -121,6 +121,14 @@ on_every_database! {
         let data = license_admin.data(&query, json!({})).await;
         let event = data["auditEvents"]["nodes"].to_string();
         assert!(["USER_UPDATED", &ward.0.to_string(), &house.0.to_string()].iter().all(|part| event.contains(part)), "{data:#}");
+        let promoted = import(&license_admin, json!([row("ann", json!({ "groups": [{ "group": "Ward", "role": "MANAGER" }] }))])).await;
+        assert_eq!(outcomes(&promoted), ["UPDATED"]);
+        app.seal().await;
+        let query = query.replace("field after", "field before after");
+        let data = license_admin.data(&query, json!({})).await;
+        let change = &data["auditEvents"]["nodes"][0]["changes"][0];
+        let role = |role: &str| json!([{ "groupId": ward.0, "role": role }]);
+        assert_eq!((&change["before"], &change["after"]), (&role("MEMBER"), &role("MANAGER")), "{data:#}");
     }
 
     async fn a_group_or_site_that_is_unknown_refuses_the_row(app: App) {
