@@ -10,6 +10,7 @@ use super::work_dir::WorkDir;
 use super::{postgres_programs, sqlite};
 use crate::audit;
 use crate::db::{DatabaseSettings, Db};
+use crate::text::counted;
 
 /// The most problems of one kind that are listed.
 const MAX_PROBLEMS: usize = 100;
@@ -54,7 +55,7 @@ pub async fn verify(backup: &Backup, scratch: Option<&DatabaseSettings>) -> anyh
             let dump = work.path().join("roster.dump");
             backup.extract(dump.clone()).await?;
             let objects = postgres_programs::list(&dump).await?;
-            report.note(&format!("pg_restore --list: {objects} objects"), Vec::new());
+            report.note(&format!("pg_restore --list: {}", counted(objects, "object", "objects")), Vec::new());
             report
                 .skipped
                 .push("rows, counts and the audit trail: restore into an empty database with --scratch-url".to_owned());
@@ -97,8 +98,8 @@ async fn verify_contents(backup: &Backup, db: &Db, report: &mut Report) -> anyho
     let trail = audit::verify::verify(db).await?;
     let mut problems: Vec<String> = trail.errors.iter().map(|error| format!("audit trail: {error}")).collect();
     if trail.error_count > trail.errors.len() as u64 {
-        problems.push(format!("audit trail: {} problems in all", trail.error_count));
+        problems.push(format!("audit trail: {} in all", counted(trail.error_count, "problem", "problems")));
     }
-    report.note(&format!("audit trail of {} events", trail.events), problems);
+    report.note(&format!("audit trail of {}", counted(trail.events, "event", "events")), problems);
     Ok(())
 }

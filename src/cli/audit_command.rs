@@ -7,6 +7,7 @@ use super::open::DATA_DIR;
 use super::output::{print_error, print_line};
 use crate::audit;
 use crate::db::{self, Db};
+use crate::text::counted;
 
 pub async fn verify(settings: &Settings) -> anyhow::Result<()> {
     let database = settings.database(DATA_DIR);
@@ -18,17 +19,21 @@ pub async fn verify(settings: &Settings) -> anyhow::Result<()> {
     let pending = db.pending_migrations().await?;
     anyhow::ensure!(
         pending == 0,
-        "the tables are not up to date: {pending} migrations are pending; run `roster migrate`"
+        "the tables are not up to date: {}; run `roster migrate`",
+        counted(pending, "migration is pending", "migrations are pending")
     );
     let report = audit::verify::verify(&db).await?;
     db.close().await?;
     if report.error_count > 0 {
         report.errors.iter().for_each(|error| print_error(settings.log_format, error));
-        anyhow::bail!("audit trail verification failed: {} problems", report.error_count);
+        anyhow::bail!("audit trail verification failed: {}", counted(report.error_count, "problem", "problems"));
     }
     match report.events {
         0 => print_line!("The audit trail has no events.")?,
-        events => print_line!("Verified {events} events. Hash of the last event: {}", report.hash)?,
+        events => {
+            let events = counted(events, "event", "events");
+            print_line!("Verified {events}. Hash of the last event: {}", report.hash)?;
+        }
     }
     Ok(())
 }

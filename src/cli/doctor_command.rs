@@ -16,6 +16,7 @@ use crate::backup::directory::BackupDir;
 use crate::backup::last_served::LastServed;
 use crate::db::{self, Db};
 use crate::http::DocumentPolicy;
+use crate::text::counted;
 use crate::{backup, private_file, startup};
 
 /// Returns the path of a file or directory, with a remark if users other than its owner may access it.
@@ -78,9 +79,9 @@ fn print_server_settings(settings: &Settings) -> io::Result<()> {
     print_line!("allowed origins       {}", origins.join(", "))?;
     print_line!("request deadline      {} s", settings.request_seconds)?;
     print_line!(
-        "sessions              {} days, {} hours without use",
-        settings.session_days,
-        settings.session_idle_hours
+        "sessions              {}, {} without use",
+        counted(settings.session_days, "day", "days"),
+        counted(settings.session_idle_hours, "hour", "hours")
     )?;
     print_line!("wrong secrets         {} per address within 15 minutes", settings.wrong_secrets_per_address)?;
     print_line!("password length       at least {} characters", settings.password_length)

@@ -8,6 +8,7 @@ use super::output::print_line;
 use super::table;
 use crate::document::{self, Withdrawal, manifest};
 use crate::schema;
+use crate::text::counted;
 
 pub async fn manage_documents(settings: &Settings, documents: Documents) -> anyhow::Result<()> {
     let report = match documents {
@@ -27,7 +28,9 @@ async fn publish(settings: &Settings, arguments: &DocumentsPublish) -> anyhow::R
     let published = document::publish(&db, &schema::sdl(), set, new).await?;
     close(db).await?;
     let document::Published { added, unchanged } = published;
-    Ok(format!("Published {added} documents in the set {set}; {unchanged} were there already."))
+    let added = counted(added, "document", "documents");
+    let unchanged = counted(unchanged, "was", "were");
+    Ok(format!("Published {added} in the set {set}; {unchanged} there already."))
 }
 
 async fn list(settings: &Settings) -> anyhow::Result<String> {
@@ -50,7 +53,11 @@ async fn withdraw(settings: &Settings, arguments: DocumentsWithdraw) -> anyhow::
     let withdrawn = document::withdraw(&db, &withdrawal).await?;
     close(db).await?;
     Ok(match withdrawal {
-        Withdrawal::Document(id) => format!("Withdrew the document {id} from {withdrawn} sets."),
-        Withdrawal::Set(set) => format!("Withdrew {withdrawn} documents of the set {set}."),
+        Withdrawal::Document(id) => {
+            format!("Withdrew the document {id} from {}.", counted(withdrawn, "set", "sets"))
+        }
+        Withdrawal::Set(set) => {
+            format!("Withdrew {} of the set {set}.", counted(withdrawn, "document", "documents"))
+        }
     })
 }

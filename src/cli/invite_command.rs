@@ -5,6 +5,7 @@ use super::open::{DATA_DIR, check_key, close, open_with_key};
 use super::output::print_line;
 use crate::license;
 use crate::mail::MailQueue;
+use crate::text::counted;
 use crate::user::never_invited::{self, SendingTimes};
 
 pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()> {
@@ -41,5 +42,5 @@ pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()>
 }
 
 fn users(number: u64) -> String {
-    if number == 1 { "1 user".to_owned() } else { format!("{number} users") }
+    counted(number, "user", "users")
 }

@@ -12,6 +12,7 @@ use crate::auth::key_use::{self, KeyUse};
 use crate::auth::server_key::{HeldKeys, Key, Source};
 use crate::db::Db;
 use crate::entity::server_key_report;
+use crate::text::counted;
 
 /// The advice if the command cannot write the keys.
 const BY_HAND: &str = "add a second key, which `roster key generate` prints, to the setting or file of every server, and run \
@@ -78,7 +79,7 @@ async fn rotate(settings: &Settings) -> anyhow::Result<()> {
     let lacks = |server: &&server_key_report::Model| !server.held.split(' ').any(|held| held == fingerprint);
     refuse_if_any(
         servers.iter().filter(lacks),
-        "do not have the next key",
+        ["server does not have the next key", "servers do not have the next key"],
         &format!(
             "give them the keys of {}: a server reads its key file again within seconds, and needs a restart if its keys are a \
          setting; then run `roster key rotate` again. Until then, nothing changes",
@@ -88,8 +89,8 @@ async fn rotate(settings: &Settings) -> anyhow::Result<()> {
     ensure_in_source(&keys.source, &fingerprint)?;
     key_state::activate(&db, current, &next).await?;
     close(db).await?;
-    let count = servers.len();
-    print_line!("New hashes are made with the key {fingerprint}; {count} running servers have it.")?;
+    let have = counted(servers.len(), "running server has", "running servers have");
+    print_line!("New hashes are made with the key {fingerprint}; {have} it.")?;
     print_line!("The old key {} still verifies. Back up the keys: {}.", current.fingerprint_text(), keys.source)?;
     print_line!("`roster doctor` shows what still needs the old key, and `roster key retire` retires it.")?;
     Ok(())
@@ -118,7 +119,8 @@ async fn retire(settings: &Settings, force: bool) -> anyhow::Result<()> {
     let servers = ask_servers(&db).await?;
     let is_late = |server: &&server_key_report::Model| server.used != current.fingerprint_text();
     let advice = "wait until they have read the keys again, or stop them, and run the command again";
-    refuse_if_any(servers.iter().filter(is_late), "still make new hashes with the old key", advice)?;
+    let late = ["server still makes new hashes with the old key", "servers still make new hashes with the old key"];
+    refuse_if_any(servers.iter().filter(is_late), late, advice)?;
     let uses = match key_state::retire(&db, current, old, force).await? {
         Retirement::Done(uses) => uses,
         Retirement::Refused(uses) => return Err(refusal(&old.fingerprint, &uses)),
@@ -150,14 +152,15 @@ async fn ask_servers(db: &Db) -> anyhow::Result<Vec<server_key_report::Model>> {
     Ok(key_state::reports(db).await?)
 }
 
-/// Refuses to go on if there are servers of which something is true.
+/// Refuses to go on if there are servers of which something is true, said of one and of several.
 fn refuse_if_any<'a>(
     servers: impl Iterator<Item = &'a server_key_report::Model>,
-    what: &str,
+    [of_one, of_several]: [&str; 2],
     advice: &str,
 ) -> anyhow::Result<()> {
     let names: Vec<&str> = servers.map(|server| server.name.as_str()).collect();
-    anyhow::ensure!(names.is_empty(), "{} servers {what} ({}): {advice}", names.len(), names.join("; "));
+    let what = counted(names.len(), of_one, of_several);
+    anyhow::ensure!(names.is_empty(), "{what} ({}): {advice}", names.join("; "));
     Ok(())
 }
 

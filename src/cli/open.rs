@@ -12,6 +12,7 @@ use crate::auth::key_state::{self, DatabaseKeys};
 use crate::auth::password::Hasher;
 use crate::auth::server_key::{self, HeldKeys, Key};
 use crate::db::{self, DatabaseSettings, Db};
+use crate::text::counted;
 use crate::{private_file, startup};
 
 /// The default data directory.
@@ -63,7 +64,8 @@ pub(super) async fn open_unchanged(settings: &Settings, default_dir: &str) -> an
         let is_new = pending == startup::migrations();
         anyhow::ensure!(
             is_new,
-            "the tables are not up to date: {pending} migrations are pending; run `roster migrate`"
+            "the tables are not up to date: {}; run `roster migrate`",
+            counted(pending, "migration is pending", "migrations are pending")
         );
         db.close().await?;
     }

@@ -14,6 +14,7 @@ use crate::backup::restore::Backup;
 use crate::backup::verify;
 use crate::backup::{Manifest, SecretString};
 use crate::db::DatabaseSettings;
+use crate::text::counted;
 
 pub async fn restore(settings: &Settings, options: Restore) -> anyhow::Result<()> {
     let passphrase = passphrase(settings, &options.file)?;
@@ -101,8 +102,8 @@ async fn print_verification(settings: &Settings, backup: &Backup, scratch_url: O
     report.problems.iter().for_each(|problem| print_error(settings.log_format, problem));
     anyhow::ensure!(
         report.problems.is_empty(),
-        "verification of the backup failed: {} problems",
-        report.problems.len()
+        "verification of the backup failed: {}",
+        counted(report.problems.len(), "problem", "problems")
     );
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::open::WrongSetting;
 use super::output::write_text;
 use super::schema::{diff, introspection, operations, report};
 use crate::schema;
+use crate::text::counted;
 
 pub async fn run_schema(arguments: &Schema) -> anyhow::Result<()> {
     match (&arguments.diff, &arguments.check_operations, arguments.format) {
@@ -28,7 +29,8 @@ fn print_changes(path: &Path, format: SchemaFormat) -> anyhow::Result<()> {
     let changes = diff::diff(&old, &schema::described_sdl()).map_err(wrong)?;
     print(&report::of_changes(&changes, &file, format))?;
     let breaking = changes.iter().filter(|change| change.level == diff::Level::Breaking).count();
-    anyhow::ensure!(breaking == 0, "{breaking} breaking changes of the schema");
+    let changes = counted(breaking, "breaking change", "breaking changes");
+    anyhow::ensure!(breaking == 0, "{changes} of the schema");
     Ok(())
 }
 
@@ -37,7 +39,12 @@ fn print_errors(path: &Path, format: SchemaFormat) -> anyhow::Result<()> {
         .map_err(|error| WrongSetting(format!("--check-operations: {error:#}")))?;
     print(&report::of_operations(&checked, format))?;
     let errors = checked.problems.len();
-    anyhow::ensure!(errors == 0, "{errors} errors in {} operations", checked.operations);
+    anyhow::ensure!(
+        errors == 0,
+        "{} in {}",
+        counted(errors, "error", "errors"),
+        counted(checked.operations, "operation", "operations")
+    );
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::origin::InvalidRow;
 use super::report::Outcome;
 use crate::auth::password::format_counts;
+use crate::text::counted;
 
 /// The maximum number of rows whose errors are kept. The report of an import has all of them.
 const MAX_KEPT: usize = 10_000;
@@ -112,26 +113,29 @@ impl ImportSummary {
     /// Describes how many records were created and changed, and problems with them. `verb` is `were` or `would be`.
     #[must_use]
     pub fn describe(&self, verb: &str) -> String {
-        let mut summary =
-            vec![format!("{} {verb} created, {} changed, {} unchanged.", self.created, self.changed, self.unchanged)];
+        let created = format!("{} {} created", self.created, verb_of(self.created, verb));
+        let mut summary = vec![format!("{created}, {} changed, {} unchanged.", self.changed, self.unchanged)];
         summary.extend(self.describe_sign_in());
         if self.kept_inactive > 0 {
-            let text = "active in the file, but deactivated here, and stay inactive; --reactivate activates them.";
-            summary.push(format!("{} users are {text}", self.kept_inactive));
+            let who = counted(self.kept_inactive, "user stays", "users stay");
+            let why = "deactivated here, but active in the file";
+            summary.push(format!("{who} inactive: {why}; --reactivate activates such users."));
         }
-        let kept: Vec<String> =
-            self.kept_edits.iter().map(|(field, count)| format!("{field} of {count} users")).collect();
+        let of_users = |(field, count): (&String, &u64)| format!("{field} of {}", counted(*count, "user", "users"));
+        let kept: Vec<String> = self.kept_edits.iter().map(of_users).collect();
         if !kept.is_empty() {
             summary.push(format!("Kept as edited here (--keep-edits): {}.", kept.join(", ")));
         }
         if self.leavers > 0 {
-            summary.push(format!("{} users who are missing in the file {verb} deactivated.", self.leavers));
+            let leavers = counted(self.leavers, "user", "users");
+            summary.push(format!("{leavers} missing in the file {} deactivated.", verb_of(self.leavers, verb)));
         }
         if self.without_password > 0 {
             summary.push(format!(
-                "{} {verb} imported without a password, because the hash in the file cannot be used. These users set one with \
+                "{} {} imported without a password, because the hash in the file cannot be used. These users set one with \
                  an activation link or a password reset.",
-                self.without_password
+                self.without_password,
+                verb_of(self.without_password, verb)
             ));
         }
         if let Some(counts) = format_counts(&self.weak_passwords) {
@@ -140,7 +144,8 @@ impl ImportSummary {
                  counts the remaining ones."
             ));
         }
-        summary.extend(self.ignored.iter().map(|(name, count)| format!("Not imported: {name} (in {count} rows).")));
+        let in_rows = |(name, count): (&String, &u64)| format!("{name} (in {})", counted(*count, "row", "rows"));
+        summary.extend(self.ignored.iter().map(in_rows).map(|ignored| format!("Not imported: {ignored}.")));
         summary.join("\n")
     }
 
@@ -151,11 +156,16 @@ impl ImportSummary {
         }
         let mut parts = vec![format!("New users: {} can sign in with their old password", self.new_with_password)];
         if self.new_without_password > 0 {
-            parts.push(format!("{} need an invitation", self.new_without_password));
+            parts.push(counted(self.new_without_password, "needs an invitation", "need an invitation"));
         }
         if self.new_inactive > 0 {
             parts.push(format!("{} cannot sign in because they are inactive", self.new_inactive));
         }
         Some(parts.join(", ") + ".")
     }
+}
+
+/// Returns the verb for a number of records: `was` for one instead of `were`.
+fn verb_of(number: u64, verb: &str) -> &str {
+    if number == 1 && verb == "were" { "was" } else { verb }
 }

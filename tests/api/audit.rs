@@ -1691,7 +1691,7 @@ in_every_sandbox! {
         }
         let verified = sandbox.run(&["audit", "verify"]).await;
         assert_eq!((verified.code, verified.out.as_str()), (1, ""));
-        assert!(verified.err.contains("event 2: ") && verified.err.contains("failed: 1 problems"), "{}", verified.err);
+        assert!(verified.err.contains("event 2: ") && verified.err.contains("failed: 1 problem\n"), "{}", verified.err);
         server.sign_in(crate::process::ADMIN).await;
         db.close().await.unwrap();
     }
@@ -1705,7 +1705,7 @@ in_every_sandbox! {
         db.close().await.unwrap();
         let old = sandbox.run(&["audit", "verify"]).await;
         assert_eq!(old.code, 1);
-        assert!(old.err.contains("1 migrations are pending"), "{}", old.err);
+        assert!(old.err.contains("1 migration is pending"), "{}", old.err);
     }
 }
 

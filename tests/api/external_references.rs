@@ -225,9 +225,9 @@ on_every_database! {
 in_every_sandbox! {
     async fn two_systems_may_use_the_same_ids_for_different_users(sandbox: Sandbox) {
         let file = "externalId,firstName,lastName,email\n1,Ann,Oak,ann@example.org\n";
-        assert_eq!(import(&sandbox, file, &["--source", "most"]).await.out.trim(), "1 were created, 0 changed, 0 unchanged.");
+        assert_eq!(import(&sandbox, file, &["--source", "most"]).await.out.trim(), "1 was created, 0 changed, 0 unchanged.");
         let other = file.replace("Ann", "Bo").replace("ann@", "bo@");
-        assert_eq!(import(&sandbox, &other, &["--source", "ufdl"]).await.out.trim(), "1 were created, 0 changed, 0 unchanged.");
+        assert_eq!(import(&sandbox, &other, &["--source", "ufdl"]).await.out.trim(), "1 was created, 0 changed, 0 unchanged.");
         assert_eq!(import(&sandbox, file, &["--source", "most"]).await.out.trim(), "0 were created, 0 changed, 1 unchanged.");
         assert_eq!(users(&sandbox).await, ["Ann most:1", "Bo ufdl:1"]);
         // Both systems may have the same user.
@@ -249,7 +249,7 @@ in_every_sandbox! {
         // With the separator in an item, the list is JSON.
         let quoted = "\"[{\"\"source\"\":\"\"hr\"\",\"\"id\"\":\"\"0;7\"\"}]\"";
         let row = format!("externalReferences,firstName,lastName,email\n{quoted},Cy,Ash,cy@example.org\n");
-        assert_eq!(import(&sandbox, &row, &[]).await.out.trim(), "1 were created, 0 changed, 0 unchanged.");
+        assert_eq!(import(&sandbox, &row, &[]).await.out.trim(), "1 was created, 0 changed, 0 unchanged.");
         let csv = sandbox.run(&["export", "--format", "csv"]).await.out;
         assert_eq!(import(&sandbox, &csv, &[]).await.out.trim(), "0 were created, 0 changed, 3 unchanged.", "{csv}");
         assert_eq!(users(&sandbox).await, ["Ann hr:0:7 most:1", "Bo ", "Cy hr:0;7"]);
@@ -279,7 +279,7 @@ in_every_sandbox! {
         assert_eq!(import(&sandbox, &file(&[(1, "Cy")]), &["--source", "ufdl"]).await.code, 0);
         let full = ["--source", "most", "--full", "--max-leavers", "50%"];
         let done = import(&sandbox, &file(&[(1, "Ann")]), &full).await;
-        assert!(done.code == 0 && done.out.contains("1 users who are missing in the file were deactivated."), "{done:?}");
+        assert!(done.code == 0 && done.out.contains("1 user missing in the file was deactivated."), "{done:?}");
         let all = user::Entity::find().all(sandbox.db().await.read()).await.unwrap();
         let mut inactive: Vec<&str> = all.iter().filter(|user| !user.is_active).map(|user| user.first_name.as_str()).collect();
         inactive.sort_unstable();

@@ -134,7 +134,7 @@ in_every_sandbox! {
 
     async fn import_reads_standard_input_and_pipes(sandbox: Sandbox) {
         let output = sandbox.run_with(&["import", "-"], &(line("Ann") + "\n")).await;
-        assert_eq!((output.code, output.out.trim(), output.err.as_str()), (0, "1 were created, 0 changed, 0 unchanged.", ""), "{output:?}");
+        assert_eq!((output.code, output.out.trim(), output.err.as_str()), (0, "1 was created, 0 changed, 0 unchanged.", ""), "{output:?}");
         let output = sandbox.run_with(&["import", "/dev/stdin"], &line("Bo")).await;
         assert_eq!((output.code, output.out.trim(), output.err.as_str()), (0, "0 were created, 1 changed, 0 unchanged.", ""), "{output:?}");
         let output = sandbox.run_with(&["import", "-"], "firstName,lastName,email\nCy,Oak,ann@example.org\n").await;

@@ -427,7 +427,7 @@ in_every_sandbox! {
         assert!(snapshot(&db).await == before);
         let line = json!({ "user": { "firstName": "C", "lastName": "D", "email": "g@example.org", "externalId": "P-1" } });
         let created = import_with(&sandbox, lines(&[line]), &["--license", "B-2"]).await;
-        assert_eq!((created.code, created.out.trim()), (0, "1 were created, 0 changed, 0 unchanged."), "{created:?}");
+        assert_eq!((created.code, created.out.trim()), (0, "1 was created, 0 changed, 0 unchanged."), "{created:?}");
         let after = snapshot(&db).await;
         assert_eq!(after.3.iter().filter(|user| user.license_id == other.id).count(), 1);
     }
@@ -489,7 +489,7 @@ in_every_sandbox! {
         let created: Vec<Value> = groups(201).map(|name| json!({ "group": { "name": name } })).collect();
         import_valid(&sandbox, lines(&created)).await;
         let most = user("most@example.org", groups(200).collect());
-        assert_eq!(import_valid(&sandbox, lines(&[most])).await, "1 were created, 0 changed, 0 unchanged.");
+        assert_eq!(import_valid(&sandbox, lines(&[most])).await, "1 was created, 0 changed, 0 unchanged.");
         let file = lines(&[
             user("more@example.org", groups(201).collect()),
             user("most@example.org", vec!["Group 200".to_owned()]),
@@ -553,7 +553,7 @@ in_every_sandbox! {
         let reactivating = lines(&[json!({ "user": { "id": ANN, "isActive": true } })]);
         let told = import(&sandbox, &reactivating).await;
         assert_eq!(told.out.lines().next(), Some("0 were created, 0 changed, 1 unchanged."), "{told:?}");
-        assert!(told.out.contains("1 users are active in the file, but deactivated here"), "{told:?}");
+        assert!(told.out.contains("1 user stays inactive: deactivated here, but active in the file"), "{told:?}");
         assert_eq!(import_with(&sandbox, &reactivating, &["--reactivate"]).await.code, 0);
         let failed = ann.try_execute("{ viewer { id } }", &json!({})).await.unwrap();
         assert_eq!(failed["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "the session must not be valid after reactivation: {failed:#}");

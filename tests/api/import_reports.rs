@@ -87,10 +87,10 @@ in_every_sandbox! {
         assert!(!users(&sandbox).await.contains_key("Di"), "nothing was imported");
         let options = ["--full", "--max-leavers", "30%", "--report", "report.csv"];
         let preview = import(&sandbox, &rows(&["Ann", "Bo", "Di"]), &[&options[..], &["--dry-run"]].concat()).await;
-        assert!(preview.out.contains("1 users who are missing in the file would be deactivated."), "{preview:?}");
+        assert!(preview.out.contains("1 user missing in the file would be deactivated."), "{preview:?}");
         assert_eq!(report(&sandbox).last().unwrap()[1], "would be deactivated");
         let done = import(&sandbox, &rows(&["Ann", "Bo", "Di"]), &options).await;
-        assert!(done.code == 0 && done.out.contains("1 users who are missing in the file were deactivated."), "{done:?}");
+        assert!(done.code == 0 && done.out.contains("1 user missing in the file was deactivated."), "{done:?}");
         let active = users(&sandbox).await;
         assert_eq!((active["Ann"], active["Bo"], active["Cy"], active["Di"], active["Root"]), (true, true, false, true, true));
         // A refused row may be that of a user who seems to be missing.
@@ -140,7 +140,7 @@ in_every_sandbox! {
         let found = async || user::Entity::find_by_id(roster::scalar::Id::parse(id.as_str().unwrap()).unwrap()).one(sandbox.db().await.read()).await.unwrap().unwrap();
         // What an administrator edited is not kept by default.
         let own = import(&sandbox, &file("Nurse", "3"), &[]).await;
-        assert!(own.code == 0 && own.out.contains("Kept as edited here (--keep-edits): position of 1 users."), "{own:?}");
+        assert!(own.code == 0 && own.out.contains("Kept as edited here (--keep-edits): position of 1 user."), "{own:?}");
         let row = found().await;
         assert_eq!((row.position.as_deref(), row.phone.as_deref()), (Some("Doctor"), Some("3")));
         let all = import(&sandbox, &file("Nurse", "4"), &["--keep-edits", "all"]).await;
@@ -153,7 +153,7 @@ in_every_sandbox! {
 
     async fn null_means_the_same_in_every_run(sandbox: Sandbox) {
         let line = json!({ "user": { "firstName": "Ann", "lastName": "Oak", "email": "ann@example.org", "gender": null, "userType": null, "role": null, "isStaff": null, "isActive": null, "fullSiteAccess": null, "nickname": null } });
-        for expected in ["1 were created, 0 changed, 0 unchanged.", "0 were created, 0 changed, 1 unchanged."] {
+        for expected in ["1 was created, 0 changed, 0 unchanged.", "0 were created, 0 changed, 1 unchanged."] {
             let output = import(&sandbox, &line.to_string(), &[]).await;
             assert_eq!((output.code, output.out.trim()), (0, expected), "{output:?}");
         }

@@ -66,7 +66,7 @@ in_every_sandbox! {
     async fn users_of_painchek_keep_their_ids(sandbox: Sandbox) {
         let refused = import(&sandbox, "painchek/users.json", &["--from", "painchek"]).await;
         assert!(refused.code == 1 && refused.err.contains("institution: Nothing has the id"), "{refused:?}");
-        assert_eq!(import_valid(&sandbox, "painchek/institutions.ndjson", &[]).await, ["1 were created, 0 changed, 0 unchanged."]);
+        assert_eq!(import_valid(&sandbox, "painchek/institutions.ndjson", &[]).await, ["1 was created, 0 changed, 0 unchanged."]);
         let options = ["--from", "painchek"];
         assert_eq!(import_valid(&sandbox, "painchek/users.json", &options).await, ["3 were created, 0 changed, 0 unchanged."]);
         let db = sandbox.db().await;
@@ -87,7 +87,7 @@ in_every_sandbox! {
         let both = import_of_painchek(&sandbox, &[&ann, &bo], &[]).await;
         assert!(both.code == 1 && both.err.contains("license: the rows before are of another license"), "{both:?}");
         let made = import_of_painchek(&sandbox, &[&ann], &[]).await;
-        assert!(made.code == 0 && made.out.starts_with("1 were created"), "{made:?}");
+        assert!(made.code == 0 && made.out.starts_with("1 was created"), "{made:?}");
         let licenses = sandbox.run(&["license", "list"]).await.out;
         assert!(licenses.contains("A89E0CC1 ") && licenses.contains("Alder Care"), "{licenses}");
         assert_eq!(sandbox.run(&["license", "create", "--number", "L-2", "--holder", "Birch"]).await.code, 0);
@@ -99,14 +99,14 @@ in_every_sandbox! {
         let refused = import_of_painchek(&sandbox, &[&bo], &[]).await;
         assert!(refused.code == 1 && refused.err.contains("--license"), "another system adds no license: {refused:?}");
         let chosen = import_of_painchek(&sandbox, &[&bo], &["--license", "L-2"]).await;
-        assert!(chosen.code == 0 && chosen.out.starts_with("1 were created"), "{chosen:?}");
+        assert!(chosen.code == 0 && chosen.out.starts_with("1 was created"), "{chosen:?}");
     }
 
     async fn a_picture_at_a_url_is_not_fetched(sandbox: Sandbox) {
         let mut ann = of_painchek("ann@example.org", "a89e0cc1-fd90-4721-b09b-7f527f5ff626");
         ann["avatar"] = json!("http://127.0.0.1:9/media/ann.png?size=2");
         let without = import_of_painchek(&sandbox, &[&ann], &[]).await;
-        assert!(without.code == 0 && without.out.starts_with("1 were created"), "{without:?}");
+        assert!(without.code == 0 && without.out.starts_with("1 was created"), "{without:?}");
         assert!(without.err.contains("avatar: Pictures are not fetched") && without.err.contains("--avatar-dir"), "{without:?}");
         std::fs::create_dir(sandbox.path("pictures")).unwrap();
         let missing = import_of_painchek(&sandbox, &[&ann], &["--avatar-dir", "pictures"]).await;
@@ -188,8 +188,8 @@ in_every_sandbox! {
         let lines = import_valid(&sandbox, "django/dump.json", &[]).await;
         assert_eq!(lines, [
             "3 were created, 0 changed, 0 unchanged.",
-            "New users: 1 can sign in with their old password, 1 need an invitation.",
-            "Not imported: rows with model contenttypes.contenttype (in 1 rows).",
+            "New users: 1 can sign in with their old password, 1 needs an invitation.",
+            "Not imported: rows with model contenttypes.contenttype (in 1 row).",
         ]);
         let db = sandbox.db().await;
         let ann = find(&db, "ann.oak@example.org").await;
@@ -250,7 +250,7 @@ in_every_sandbox! {
         let output = sandbox.run(&options).await;
         assert_eq!((output.code, output.err.as_str()), (0, ""), "{output:?}");
         let lines: Vec<&str> = output.out.trim().lines().collect();
-        assert_eq!(lines, ["2 were created, 0 changed, 0 unchanged.", "Not imported: Raum (in 1 rows)."]);
+        assert_eq!(lines, ["2 were created, 0 changed, 0 unchanged.", "Not imported: Raum (in 1 row)."]);
         let db = sandbox.db().await;
         let jurgen = find(&db, "j.gross@example.org").await;
         assert_eq!((jurgen.external_id.as_deref(), jurgen.position.as_deref()), (Some("hr:7"), Some("Nurse")));

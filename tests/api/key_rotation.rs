@@ -250,7 +250,7 @@ in_every_sandbox! {
         let mut early = with_keys(&["key", "rotate"], &both, "");
         assert_eq!(early.code().await, 1);
         let machine = format!("process {}", server.id());
-        assert!(early.err().contains("1 servers do not have the next key") && early.err().contains(&machine), "{}", early.err());
+        assert!(early.err().contains("1 server does not have the next key") && early.err().contains(&machine), "{}", early.err());
         server.sign_in(ADMIN).await;
         drop(server);
         let server = with_keys(&serve, &both, "");

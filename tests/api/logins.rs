@@ -234,7 +234,7 @@ in_every_sandbox! {
         }
         for line in [&own, &username] {
             let output = run_import(&sandbox, std::slice::from_ref(line), &[]).await;
-            assert_eq!((output.code, output.out.trim()), (0, "1 were created, 0 changed, 0 unchanged."), "{output:?}");
+            assert_eq!((output.code, output.out.trim()), (0, "1 was created, 0 changed, 0 unchanged."), "{output:?}");
         }
         for arguments in [&["--dry-run"][..], &[]] {
             let output = run_import(&sandbox, std::slice::from_ref(&address), arguments).await;

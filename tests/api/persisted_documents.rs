@@ -234,7 +234,7 @@ in_every_sandbox! {
         std::fs::write(sandbox.path("apollo.json"), apollo.to_string()).unwrap();
         let published = sandbox.run(&["documents", "publish", "plain.json"]).await;
         assert_eq!((published.code, published.out.trim()), (0, "Published 2 documents in the set default; 0 were there already."), "{published:?}");
-        for expected in ["Published 1 documents in the set web; 0 were there already.", "Published 0 documents in the set web; 1 were there already."] {
+        for expected in ["Published 1 document in the set web; 0 were there already.", "Published 0 documents in the set web; 1 was there already."] {
             let published = sandbox.run(&["documents", "publish", "apollo.json", "--set", "web"]).await;
             assert_eq!((published.code, published.out.trim()), (0, expected), "{published:?}");
         }
@@ -248,7 +248,7 @@ in_every_sandbox! {
             assert_eq!(sandbox.run(usage).await.code, 2, "{usage:?}");
         }
         assert_eq!(sandbox.run(&["documents", "withdraw", "me"]).await.out.trim(), "Withdrew the document me from 2 sets.");
-        assert_eq!(sandbox.run(&["documents", "withdraw", "--set", "default"]).await.out.trim(), "Withdrew 1 documents of the set default.");
+        assert_eq!(sandbox.run(&["documents", "withdraw", "--set", "default"]).await.out.trim(), "Withdrew 1 document of the set default.");
         let query = "{ auditEvents(filter: { action: [DOCUMENTS_PUBLISHED, DOCUMENTS_WITHDRAWN] }) { nodes { action actor { id } subject { __typename } changes { field before after } } } }";
         let events = root.data(query, json!({})).await["auditEvents"]["nodes"].clone();
         let actions: Vec<&str> = events.as_array().unwrap().iter().map(|event| event["action"].as_str().unwrap()).collect();

@@ -132,7 +132,7 @@ async fn operations_of_a_client_are_checked_with_their_places() {
     let check =
         async |path: &str, format: &str| sandbox.run(&["schema", "--check-operations", path, "--format", format]).await;
     let valid = check("client", "text").await;
-    assert_eq!((valid.code, valid.out.as_str()), (0, "1 operations are valid.\n"), "{valid:?}");
+    assert_eq!((valid.code, valid.out.as_str()), (0, "1 operation is valid.\n"), "{valid:?}");
 
     write("client/users/role.graphql", "\n  fragment Role on User { role\n  nothing }\n");
     write("client/two.graphql", "query One { viewer { id } }\nquery Two($id: ID!) { node(id: $nothing) { id } }\n");

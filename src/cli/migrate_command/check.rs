@@ -10,6 +10,7 @@ use crate::cli::open::{DATA_DIR, setting_of_database};
 use crate::cli::output::write_text;
 use crate::db::{self, Db};
 use crate::startup::{NewerKind, NewerMigration, SchemaState, SchemaStatus};
+use crate::text::counted;
 
 /// The exit code if migrations are pending, and servers that run keep working.
 const EXPAND_EXIT_CODE: u8 = 3;
@@ -35,10 +36,8 @@ impl PendingMigrations {
 impl fmt::Display for PendingMigrations {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let advice = if self.must_stop { "; stop old servers first" } else { "" };
-        match self.count {
-            1 => write!(formatter, "1 migration is pending{advice}"),
-            count => write!(formatter, "{count} migrations are pending{advice}"),
-        }
+        let pending = counted(self.count, "migration is pending", "migrations are pending");
+        write!(formatter, "{pending}{advice}")
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::diff::{Change, Level};
 use super::operations::Checked;
 use crate::cli::config::SchemaFormat;
+use crate::text::counted;
 
 /// Returns the changes since the schema in a file.
 pub fn of_changes(changes: &[Change], file: &str, format: SchemaFormat) -> String {
@@ -50,7 +51,8 @@ pub fn of_operations(checked: &Checked, format: SchemaFormat) -> String {
         };
     }
     if format == SchemaFormat::Text && problems.is_empty() {
-        let _ = writeln!(text, "{operations} operations are valid.");
+        let valid = counted(*operations, "operation is", "operations are");
+        let _ = writeln!(text, "{valid} valid.");
     }
     text
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::detect::named_delimiter;
 use super::{MAX_ROW_LENGTH, Row, damaged, parse_utf8, too_long};
+use crate::text::counted;
 
 /// The length of the line that names the delimiter, `sep=;`, with the end of the line.
 const NAMED_DELIMITER_LENGTH: u64 = 8;
@@ -74,7 +75,8 @@ impl<R: BufRead> TableRows<R> {
         let values: Result<Map<String, Value>, String> = if found == expected {
             self.columns.iter().zip(self.record.iter()).map(|(name, cell)| Ok((name.clone(), value(cell)?))).collect()
         } else {
-            Err(format!("{found} values, but the header has {expected} columns; a value with a delimiter needs quotes"))
+            let (found, expected) = (counted(found, "value", "values"), counted(expected, "column", "columns"));
+            Err(format!("{found}, but the header has {expected}; a value with a delimiter needs quotes"))
         };
         let raw = if values.is_err() { encode(self.record.iter(), self.delimiter) } else { Arc::default() };
         Row { line, raw, list: None, values }
@@ -216,7 +218,7 @@ mod tests {
     #[test]
     fn a_row_of_another_width_is_invalid() {
         let found = rows("a,b\n1\n1,2,3\n1,2\n", b',');
-        assert!(found[0].starts_with("2 1 values") && found[1].starts_with("3 3 values"), "{found:?}");
+        assert!(found[0].starts_with("2 1 value,") && found[1].starts_with("3 3 values"), "{found:?}");
         assert_eq!(found[2], r#"4 {"a":"1","b":"2"}"#);
     }
 
