@@ -39,6 +39,8 @@ pub struct Middleware<E> {
     pub deadline: Duration,
     pub metrics: HttpMetrics,
     pub traces: Recorder,
+    /// Whether responses tell browsers to reach the host by HTTPS only.
+    pub requires_https: bool,
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
@@ -74,7 +76,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
             }
         };
         let mut response = result.unwrap_or_else(|error| error.into_response(media, &id));
-        security_headers(response.headers_mut(), &id);
+        security_headers(response.headers_mut(), &id, self.requires_https);
         log_line.trace.add_to(response.headers_mut());
         // Reading the rest of a body would cost more than another connection.
         if connection.is_reserved || connection.has_unread() {

@@ -128,6 +128,8 @@ pub struct ServerSettings {
     pub documents: DocumentPolicy,
     /// The certificate and the key; `None` for HTTP without TLS.
     pub tls: Option<Tls>,
+    /// Whether responses over TLS tell browsers to reach the host by HTTPS only (HSTS). Without TLS, that is up to the proxy.
+    pub requires_https: bool,
     /// The metrics of the server.
     pub metrics: HttpMetrics,
     /// Records the traces of requests.
@@ -174,10 +176,10 @@ pub async fn serve<A: Application>(
         subscriptions: subscriptions.clone(),
     };
     let routes = routes(&app, graphql, settings.playground);
-    let connections = listener.connections();
     let (deadline, metrics, traces) = (settings.request_deadline, settings.metrics, settings.traces);
     let inner = Preflight { inner: routes, origins: Arc::clone(&origins) };
-    let inner = Middleware { inner, connections, deadline, metrics, traces };
+    let requires_https = settings.requires_https && settings.tls.is_some();
+    let inner = Middleware { inner, connections: listener.connections(), deadline, metrics, traces, requires_https };
     let endpoint = CrossOrigin { inner, origins };
     Server::new_with_acceptor(listener)
         .http2_max_concurrent_streams(MAX_HTTP2_STREAMS)

@@ -20,6 +20,9 @@ use super::{
 use crate::error::{PATH, TopLevelCode};
 
 const MAX_MESSAGE: usize = 200;
+/// For a year, which each response begins anew, browsers reach the host by HTTPS only. Subdomains are left out: they may be other
+/// servers.
+const HTTPS_ONLY: &str = "max-age=31536000";
 
 impl HttpError {
     /// Returns the response that reports the error.
@@ -223,7 +226,7 @@ pub fn shorten(message: &str) -> String {
 }
 
 /// Adds the headers that every response has. A page may have set a policy and caching of its own.
-pub fn security_headers(headers: &mut HeaderMap, request_id: &str) {
+pub fn security_headers(headers: &mut HeaderMap, request_id: &str, requires_https: bool) {
     let always = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -235,6 +238,9 @@ pub fn security_headers(headers: &mut HeaderMap, request_id: &str) {
     let unless_set = [(header::CACHE_CONTROL, "no-store"), (header::CONTENT_SECURITY_POLICY, "default-src 'none'")];
     for (name, value) in unless_set {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if requires_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HTTPS_ONLY));
     }
     if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);

@@ -213,6 +213,7 @@ impl App {
             playground: true,
             documents: http::DocumentPolicy::Any,
             tls: None,
+            requires_https: false,
             metrics: http::HttpMetrics::default(),
             traces: roster::trace::Recorder::default(),
         };

@@ -115,7 +115,7 @@ const HELD: [(&str, &str); 5] = [
 
 impl ToyServer {
     /// A connection from another address of this machine.
-    async fn connect_from(&self, address: &str) -> TcpStream {
+    pub async fn connect_from(&self, address: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
         socket.connect(self.client.0).await.unwrap()

@@ -104,6 +104,7 @@ mod sse;
 mod standby;
 mod statements;
 mod tls;
+mod tls_client;
 mod totals;
 mod toy;
 mod traces;

@@ -1,10 +1,6 @@
 //! TLS without a proxy.
 
 use std::fs;
-use std::io;
-use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -13,19 +9,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::process::{Process, Sandbox, set_mode};
-use crate::programs::is_installed;
 use crate::socket::OFFER;
+use crate::tls_client::{certify, connect};
 use crate::toy::{ToyServer, settings};
 use crate::wire::{TIMEOUT, closed};
 
@@ -47,36 +38,8 @@ const LISTEN: [&str; 6] = ["--listen", "127.0.0.1:0", "--tls-cert", "server.pem"
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const SETTINGS_FRAME: u8 = 4;
 
-/// Creates a certificate for localhost, `NAME.pem`, with its key, `NAME.key`. Returns false if that is not possible here.
-fn certify(dir: &Path, name: &str) -> bool {
-    if !is_installed("openssl", &["version"]) {
-        return false;
-    }
-    fs::write(dir.join("openssl.cnf"), "[req]\ndistinguished_name = name\n[name]\n").unwrap();
-    let request = "req -config openssl.cnf -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -batch \
-                   -subj /CN=localhost -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost";
-    let files = ["-keyout".to_owned(), format!("{name}.key"), "-out".to_owned(), format!("{name}.pem")];
-    let arguments = request.split_whitespace().map(str::to_owned).chain(files);
-    let output = Command::new("openssl").args(arguments).current_dir(dir).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    true
-}
-
-/// Connects and trusts one certificate only.
-async fn connect(address: &str, certificate: &Path, protocols: &[&str]) -> io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
-    let mut config = config.with_no_client_auth();
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("localhost").unwrap();
-    timeout(TIMEOUT, TlsConnector::from(Arc::new(config)).connect(name, stream)).await.expect("a handshake")
-}
-
-/// Asks for the health of the server, and leaves the connection open.
-async fn is_live(stream: &mut TlsStream<TcpStream>) -> bool {
+/// The response to a request for the health of the server, after which the connection stays open.
+async fn health(stream: &mut TlsStream<TcpStream>) -> String {
     let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
@@ -84,7 +47,16 @@ async fn is_live(stream: &mut TlsStream<TcpStream>) -> bool {
         let read = timeout(TIMEOUT, stream.read_buf(&mut answer)).await.expect("an answer").unwrap();
         assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
     }
-    answer.starts_with(b"HTTP/1.1 200 ")
+    String::from_utf8(answer).unwrap()
+}
+
+async fn is_live(stream: &mut TlsStream<TcpStream>) -> bool {
+    health(stream).await.starts_with("HTTP/1.1 200 ")
+}
+
+/// The value of the header by which a response demands HTTPS; `None` if it does not.
+fn strict_transport(response: &str) -> Option<&str> {
+    response.lines().find_map(|line| line.strip_prefix("strict-transport-security: "))
 }
 
 /// Starts a server with the certificate `server.pem`, and returns its address.
@@ -230,6 +202,55 @@ async fn handshakes_count_to_the_share_of_their_address() {
     let mut stream = connect(&address, &dir.path().join("server.pem"), &[]).await.unwrap();
     assert!(is_live(&mut stream).await);
     closed(&mut oldest).await;
+}
+
+#[tokio::test]
+async fn handshakes_count_to_the_limit_of_all_connections() {
+    let limits = ServerSettings { max_connections: 2, ..settings() };
+    let Some((server, dir)) = toy(limits).await else { return };
+    let (mut oldest, _other) = (server.connect_from("127.0.0.2").await, server.connect_from("127.0.0.3").await);
+    let address = server.client.0.to_string();
+    let mut stream = connect(&address, &dir.path().join("server.pem"), &[]).await.unwrap();
+    assert!(is_live(&mut stream).await);
+    closed(&mut oldest).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_tls_at_a_public_url_with_https_demands_https() {
+    let sandbox = Sandbox::on_sqlite();
+    if !certify(&sandbox.path(""), "server") {
+        return;
+    }
+    let public = ["--public-url", "https://people.example.org"];
+    for (arguments, expected) in [
+        (&public[..], Some("max-age=31536000")),
+        (&["--public-url", "http://people.example.org"], None),
+        (&["--public-url", "https://192.0.2.1"], None),
+        // The public URL is https://localhost, by default.
+        (&[], None),
+    ] {
+        let (_server, address) = serve(&sandbox, arguments).await;
+        let mut stream = connect(&address, &sandbox.path("server.pem"), &[]).await.unwrap();
+        assert_eq!(strict_transport(&health(&mut stream).await), expected, "{arguments:?}");
+    }
+    let server = sandbox.serve(&public).await;
+    let response = reqwest::get(server.url("/health/live")).await.unwrap();
+    assert!(response.headers().get("strict-transport-security").is_none(), "a response without TLS");
+}
+
+#[tokio::test]
+async fn errors_demand_https_as_well() {
+    let Some((server, dir)) = toy(ServerSettings { requires_https: true, ..settings() }).await else { return };
+    let address = server.client.0.to_string();
+    for (request, status) in [("GET /none", 404), ("DELETE /graphql", 405), ("GET /graphql?query=%7Bpanics%7D", 500)] {
+        let mut stream = connect(&address, &dir.path().join("server.pem"), &[]).await.unwrap();
+        let request = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        timeout(TIMEOUT, stream.read_to_string(&mut response)).await.expect("a response").unwrap();
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
+        assert_eq!(strict_transport(&response), Some("max-age=31536000"), "{response}");
+    }
 }
 
 #[tokio::test]

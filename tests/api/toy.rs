@@ -79,6 +79,7 @@ pub fn settings() -> ServerSettings {
         playground: false,
         documents: DocumentPolicy::Any,
         tls: None,
+        requires_https: false,
         metrics: HttpMetrics::default(),
         traces: roster::trace::Recorder::default(),
     }

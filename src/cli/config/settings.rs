@@ -14,7 +14,7 @@ use super::listen::Listen;
 use super::mail::Mail;
 use super::secret::Secret;
 use super::tls::TlsSettings;
-use super::urls::{otlp_endpoint, public_url};
+use super::urls::{otlp_endpoint, public_url, requires_https};
 use crate::auth::key_ring::KeyRing;
 use crate::auth::password::{self, Hasher};
 use crate::auth::policy::{Lifetime, SignInPolicy};
@@ -243,6 +243,7 @@ impl Settings {
             playground: self.playground,
             documents: self.documents.policy(self.playground),
             tls,
+            requires_https: requires_https(public_url),
             metrics: http::HttpMetrics::default(),
             traces: Recorder::default(),
         }

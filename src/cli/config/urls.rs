@@ -69,6 +69,13 @@ pub(super) fn public_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// Returns whether browsers shall reach the host of a public URL by HTTPS only. Not `localhost`: that would hold for every other
+/// server on the machine of the browser. For an IP address, browsers would ignore it.
+pub(super) fn requires_https(public_url: &str) -> bool {
+    let url = url::Url::parse(public_url).ok().filter(|url| url.scheme() == "https");
+    url.is_some_and(|url| matches!(url.host(), Some(url::Host::Domain(name)) if name != "localhost"))
+}
+
 /// Checks the URL of an OpenTelemetry collector.
 pub(super) fn otlp_endpoint(text: &str) -> Result<String, String> {
     if !cfg!(feature = "otlp") {
