@@ -54,7 +54,7 @@ fn operations(id: &str) -> Value {
 }
 
 /// The body of a request that sets a picture.
-fn body(id: &str, file: &[u8]) -> Vec<u8> {
+pub fn body(id: &str, file: &[u8]) -> Vec<u8> {
     let map = json!({ "0": ["variables.input.avatar"] });
     [
         part("operations", "", operations(id).to_string().as_bytes()),

@@ -9,7 +9,8 @@ use crate::toy::ToyServer;
 
 const VIEWER: &str = "/graphql?query=%7Bviewer%7BfirstName%7D%7D";
 
-fn decoded(encoding: &str, bytes: &[u8]) -> Vec<u8> {
+/// The content of a compressed body.
+pub fn decoded(encoding: &str, bytes: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     match encoding {
         "zstd" => return zstd::stream::decode_all(bytes).unwrap(),

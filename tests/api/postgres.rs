@@ -268,7 +268,8 @@ pub fn maybe_pooled(url: String) -> String {
     }
 }
 
-fn free_port() -> io::Result<u16> {
+/// A port of 127.0.0.1 that is free at the moment.
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 

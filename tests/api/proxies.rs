@@ -1,4 +1,7 @@
-//! The client address behind proxies.
+//! The client address behind proxies, and the examples of proxies.
+
+mod examples;
+mod front;
 
 use serde_json::json;
 
