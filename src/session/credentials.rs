@@ -1,5 +1,7 @@
 //! Credentials: the viewer's own password and PIN, and unlocking of users.
 
+use std::ops::ControlFlow;
+
 use async_graphql::MaybeUndefined;
 use sea_orm::{ConnectionTrait, EntityTrait};
 
@@ -147,17 +149,15 @@ pub(super) async fn begin_verified(
     password: Verified,
     field: &str,
 ) -> Result<(Transaction, Actor, user::Model), Error> {
-    let mut verified = Some(password);
-    while let Some(password) = verified {
+    let user_id = viewer.signed_in()?.user_id;
+    let begun = password.redeem(authenticator, user_id, |password| async move {
         let (transaction, actor, user) = actor::begin_on_oneself(authenticator.db, viewer).await?;
         let current = credential::Entity::find_by_id(user.id).one(&transaction).await?;
-        if current.is_some_and(|current| current.password_hash == password.hash) {
-            return Ok((transaction, actor, user));
-        }
-        drop(transaction);
-        verified = password.again(authenticator, user.id).await?;
-    }
-    Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."))
+        let is_current = current.is_some_and(|current| current.password_hash == password.hash);
+        let begun = (transaction, actor, user);
+        Ok(if is_current { ControlFlow::Break(begun) } else { ControlFlow::Continue(password) })
+    });
+    begun.await?.ok_or_else(|| Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."))
 }
 
 /// Returns the row of the signed-in user.

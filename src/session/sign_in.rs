@@ -84,15 +84,11 @@ impl Authenticator<'_> {
             Verification::Outdated => self.hasher.hash(password.clone(), origin.user_id()).await.ok(),
             Verification::Right | Verification::Wrong => None,
         };
-        let mut verified = Some(Verified { secret: Secret::Password(password), hash, upgraded });
-        while let Some(password) = verified {
-            let start = self.begin_session(account.user.id).await?;
-            if let Some(session) = start.with_password(&password, device_token.as_deref()).await? {
-                return Ok(session);
-            }
-            verified = password.again(self, account.user.id).await?;
-        }
-        Err(invalid_credentials())
+        let verified = Verified { secret: Secret::Password(password), hash, upgraded };
+        let (user_id, device_token) = (account.user.id, device_token.as_deref());
+        let redeem =
+            |verified| async move { self.begin_session(user_id).await?.with_password(verified, device_token).await };
+        verified.redeem(self, user_id, redeem).await?.ok_or_else(invalid_credentials)
     }
 
     /// Signs a user in with a username or email address and a PIN, on the device of the token.
@@ -125,15 +121,11 @@ impl Authenticator<'_> {
             Verification::Outdated => self.hasher.hash(pin.clone(), origin.user_id()).await.ok(),
             Verification::Right | Verification::Wrong => None,
         };
-        let mut verified = Some(Verified { secret: Secret::Pin(pin), hash, upgraded });
-        while let Some(pin) = verified {
-            let start = self.begin_session(account.user.id).await?;
-            if let Some(session) = start.with_pin(&pin, device_token).await? {
-                return Ok(session);
-            }
-            verified = pin.again(self, account.user.id).await?;
-        }
-        Err(invalid_credentials())
+        let verified = Verified { secret: Secret::Pin(pin), hash, upgraded };
+        let user_id = account.user.id;
+        let redeem =
+            |verified| async move { self.begin_session(user_id).await?.with_pin(verified, device_token).await };
+        verified.redeem(self, user_id, redeem).await?.ok_or_else(invalid_credentials)
     }
 
     /// Checks that a signed-in user knows their own password. Wrong passwords are counted

@@ -1,6 +1,8 @@
 //! Start of a session: the verified credential is checked once more, under the lock that serializes sign-ins and
 //! whatever ends them.
 
+use std::ops::ControlFlow;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -107,20 +109,20 @@ impl<'a> SessionStart<'a> {
         self.commit(Redeemed::sign_in(user, None)).await
     }
 
-    /// Redeems a password. Registers the device, unless `device_token` is that of one of the user's. Returns `None` if another hash
-    /// is stored than the one that was verified.
+    /// Redeems a password. Registers the device, unless `device_token` is that of one of the user's. Returns the password if another
+    /// hash is stored than the one that was verified.
     pub(super) async fn with_password(
         self,
-        verified: &Verified,
+        verified: Verified,
         device_token: Option<&str>,
-    ) -> Result<Option<NewSession>, Error> {
+    ) -> Result<ControlFlow<NewSession, Verified>, Error> {
         let user = self.lock_user().await?;
         let current = credential::Entity::find_by_id(user.id).one(&self.transaction).await?;
         if current.is_none_or(|current| current.password_hash != verified.hash) {
-            return Ok(None);
+            return Ok(ControlFlow::Continue(verified));
         }
-        if let Some(upgraded) = &verified.upgraded {
-            store_password(&self.transaction, user.id, upgraded.clone()).await?;
+        if let Some(upgraded) = verified.upgraded {
+            store_password(&self.transaction, user.id, upgraded).await?;
         }
         reset_wrong_pins(&self.transaction, &user).await?;
         let device_token = if let Some(device_token) = device_token
@@ -130,24 +132,28 @@ impl<'a> SessionStart<'a> {
         } else {
             devices::register(&self.transaction, user.id).await?
         };
-        self.commit(Redeemed::sign_in(user, Some(device_token))).await.map(Some)
+        self.commit(Redeemed::sign_in(user, Some(device_token))).await.map(ControlFlow::Break)
     }
 
-    /// Redeems a PIN on the device of the token. Returns `None` if another hash is stored than the one that was verified.
-    pub(super) async fn with_pin(self, verified: &Verified, device_token: &str) -> Result<Option<NewSession>, Error> {
+    /// Redeems a PIN on the device of the token. Returns the PIN if another hash is stored than the one that was verified.
+    pub(super) async fn with_pin(
+        self,
+        verified: Verified,
+        device_token: &str,
+    ) -> Result<ControlFlow<NewSession, Verified>, Error> {
         let user = self.lock_user().await?;
         let current = pin::Entity::find_by_id(user.id).one(&self.transaction).await?;
         if current.is_none_or(|current| current.pin_hash != verified.hash) {
-            return Ok(None);
+            return Ok(ControlFlow::Continue(verified));
         }
         if !devices::touch(&self.transaction, user.id, device_token).await? {
             return Err(invalid_credentials());
         }
-        if let Some(upgraded) = &verified.upgraded {
-            set_pin(&self.transaction, user.id, Some(upgraded.clone())).await?;
+        if let Some(upgraded) = verified.upgraded {
+            set_pin(&self.transaction, user.id, Some(upgraded)).await?;
         }
         reset_wrong_pins(&self.transaction, &user).await?;
-        self.commit(Redeemed::sign_in(user, None)).await.map(Some)
+        self.commit(Redeemed::sign_in(user, None)).await.map(ControlFlow::Break)
     }
 
     /// Redeems a link that sets the password; `is_mailed` is whether it was sent to the user's email address.
