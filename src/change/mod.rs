@@ -17,7 +17,7 @@ mod visible;
 use chrono::{DateTime, Utc};
 
 pub use self::kind::{ChangeKind, NodeType};
-use self::trail::{Bounds, Event};
+use self::trail::{Bounds, Event, EventPage};
 use crate::access::Viewer;
 use crate::audit::sealer;
 use crate::db::Db;
@@ -122,12 +122,15 @@ pub async fn read_page(db: &Db, viewer: &Viewer, request: &ChangesRequest) -> Re
         if page.position.seq() >= end.seq() || page.changes.len() >= request.first {
             break;
         }
-        let events = trail::events(db, viewer, page.position, end, limit).await?;
-        let read = if events.len() < limit { end } else { events.last().map_or(end, Event::position) };
+        let EventPage { events, has_more, is_long } = trail::events(db, viewer, page.position, end, limit).await?;
+        let read = events.last().filter(|_| has_more).map_or(end, Event::position);
         let room = request.first - page.changes.len();
         page.changes.extend(visible::changes(db, viewer, &request.filter, events, room).await?);
         let is_full = page.changes.len() >= request.first;
         page.position = page.changes.last().filter(|_| is_full).map_or(read, |last| last.position);
+        if is_long {
+            break;
+        }
     }
     page.has_more = page.position.seq() < end.seq();
     Ok(Outcome::Page(page))

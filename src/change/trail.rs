@@ -1,6 +1,7 @@
 //! The events of the audit trail behind changes.
 
 use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Alias, Asterisk, Expr, ExprTrait, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
@@ -13,6 +14,12 @@ use crate::db::conditions::all_rows;
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::error::Error;
 use crate::scalar::Id;
+
+/// The maximum length of the recorded changes of the events that are read at once, in bytes. Those of the last event may exceed it.
+const MAX_CHANGES_LENGTH: usize = 4 * 1024 * 1024;
+/// The length of the recorded changes of the events before one.
+const LENGTH_BEFORE: &str =
+    "COALESCE(SUM(OCTET_LENGTH(changes)) OVER (ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)";
 
 /// An event of the trail.
 #[derive(FromQueryResult)]
@@ -67,16 +74,26 @@ pub(super) async fn bounds(db: &Reader, viewer: &Viewer, after: Position) -> Res
     Ok(Bounds { is_known, end })
 }
 
-/// Reads the events after a position, up to another one, of the licenses that the viewer can see.
+/// Consecutive events of the trail.
+pub(super) struct EventPage {
+    pub(super) events: Vec<Event>,
+    /// Whether there may be more events up to the requested position.
+    pub(super) has_more: bool,
+    /// Whether they end because their recorded changes are long.
+    pub(super) is_long: bool,
+}
+
+/// Reads the events after a position, up to another one, of the licenses that the viewer can see. Ends after `limit` events, and
+/// after [`MAX_CHANGES_LENGTH`].
 pub(super) async fn events(
     db: &Reader,
     viewer: &Viewer,
     after: Position,
     until: Position,
     limit: usize,
-) -> Result<Vec<Event>, DbErr> {
+) -> Result<EventPage, DbErr> {
     use audit_event::Column;
-    audit_event::Entity::find()
+    let found = audit_event::Entity::find()
         .select_only()
         .columns([Column::Seq, Column::Hash, Column::LicenseId, Column::At, Column::Action])
         .columns([Column::SubjectType, Column::SubjectId, Column::Changes])
@@ -84,8 +101,17 @@ pub(super) async fn events(
         .filter(Column::Seq.gt(after.seq()))
         .filter(Column::Seq.lte(until.seq()))
         .order_by_asc(Column::Seq)
-        .limit(limit as u64)
-        .into_model::<Event>()
-        .all(db)
-        .await
+        .limit(limit as u64);
+    let mut found = QueryTrait::into_query(found);
+    found.expr_as(Expr::cust(LENGTH_BEFORE), Alias::new("length_before"));
+    let mut statement = Query::select();
+    statement.column(Asterisk).from_subquery(found, Alias::new("found"));
+    statement.and_where(Expr::col(Alias::new("length_before")).lt(MAX_CHANGES_LENGTH as u64));
+    let rows = db.query_all(&statement).await?;
+    let events: Result<Vec<Event>, DbErr> = rows.iter().map(|row| Event::from_query_result(row, "")).collect();
+    let mut events = events?;
+    events.sort_unstable_by_key(|event| event.seq);
+    let length: usize = events.iter().filter_map(|event| event.changes.as_ref()).map(String::len).sum();
+    let is_long = length >= MAX_CHANGES_LENGTH;
+    Ok(EventPage { has_more: is_long || events.len() >= limit, is_long, events })
 }

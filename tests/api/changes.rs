@@ -414,6 +414,25 @@ on_every_database! {
         }
     }
 
+    async fn a_page_ends_early_after_events_with_long_values(app: App) {
+        let ann = app.user().await;
+        let start = current_position(&ann).await;
+        let row = user::Entity::find_by_id(ann.id).one(app.db.read()).await.unwrap().unwrap();
+        let mebibyte = Value::from("a".repeat(1024 * 1024));
+        let update = |_| Entry::new(AuditAction::UserUpdated, &row).with([Change::of("phone", None, mebibyte.clone())]);
+        audit::commit(app.db.begin().await.unwrap(), (0..10).map(update)).await.unwrap();
+        app.seal().await;
+        let (mut after, mut positions) = (json!(start), HashSet::new());
+        for expected in [4, 4, 2] {
+            let page = ann.data(CHANGES, json!({ "after": after, "first": 100 })).await["changes"].clone();
+            let changes = page["changes"].as_array().unwrap();
+            assert_eq!((changes.len(), &page["hasMore"]), (expected, &json!(expected == 4)));
+            positions.extend(changes.iter().map(|change| decoded(change["position"].as_str().unwrap()).unwrap().seq()));
+            after = page["position"].clone();
+        }
+        assert_eq!(positions.len(), 10, "each change once");
+    }
+
     async fn nothing_is_missed_or_repeated_while_others_write(app: App) {
         const GROUPS: usize = 10;
         let reader = app.user().await;

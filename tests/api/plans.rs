@@ -238,7 +238,9 @@ async fn changes_are_read_in_order_by_the_index_of_their_license() {
     assert_eq!(by_index, 2, "the last event and the events after the position: {steps:#?}");
     assert!(steps.iter().any(|step| step.contains("SEARCH audit_events USING INTEGER PRIMARY KEY")), "{steps:#?}");
     for step in steps {
-        let is_expected = !step.contains("TEMP B-TREE") && (!step.starts_with("SCAN") || is_candidate_scan(&step));
+        // The events that the index has found, whose lengths are added up in their order.
+        let is_candidate_scan = is_candidate_scan(&step) || step.starts_with("SCAN (subquery");
+        let is_expected = !step.contains("TEMP B-TREE") && (!step.starts_with("SCAN") || is_candidate_scan);
         assert!(is_expected, "{step}");
     }
 }
