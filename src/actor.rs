@@ -2,9 +2,10 @@
 //! rights that its actor has when it commits.
 //!
 //! Features begin their transactions here and nowhere else. On PostgreSQL every transaction locks in one order: the rows of
-//! users by ID, then licenses, attribute definitions, groups and institutions. One that erases a user locks the end of the audit
-//! trail last; others leave that to the sealer. A transaction that ends a session or an API key, or revokes a right, locks its
-//! owner's row exclusively.
+//! users, then licenses, attribute definitions, groups and institutions; several rows of one table by ID. A row that refers to
+//! another one locks that one weakly, so an import locks the groups and institutions of its users before it writes them. One
+//! that erases a user, or imports a file, locks the end of the audit trail last; others leave that to the sealer. A transaction
+//! that ends a session or an API key, or revokes a right, locks its owner's row exclusively.
 
 mod several;
 

@@ -1,6 +1,9 @@
 //! The changes of a chunk of users, and the transaction that writes them.
 
-use sea_orm::ActiveEnum;
+use std::collections::HashSet;
+
+use sea_orm::sea_query::LockType;
+use sea_orm::{ActiveEnum, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 
 use super::relations::{Grants, Memberships};
@@ -12,9 +15,10 @@ use crate::auth::{credential, one_time_link};
 use crate::avatar::Picture;
 use crate::db::Transaction;
 use crate::db::batch::{self, IfExists};
+use crate::db::conditions::one_of;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::versioned::Versioned;
-use crate::entity::{avatar, credential as stored, membership, pin, site_access, user};
+use crate::entity::{avatar, credential as stored, group, institution, membership, pin, site_access, user};
 use crate::error::Error;
 use crate::scalar::Id;
 
@@ -29,6 +33,8 @@ pub(super) struct Batch {
     memberships: Memberships,
     grants: Grants,
     attributes: Vec<(Id, AttributeChanges)>,
+    /// The institutions that users belong to, or have access to, from now on.
+    institutions: HashSet<Id>,
     /// Existing users whose password is set.
     password_set: Vec<Id>,
     /// Existing users who are deactivated.
@@ -75,6 +81,9 @@ impl Batch {
         self.entries.push(user.event());
         let ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes, .. } = user;
         let id = row.id;
+        let former_institution = old.as_ref().and_then(|old| old.institution_id);
+        self.institutions.extend(row.institution_id.filter(|id| Some(*id) != former_institution));
+        self.institutions.extend(grants.new.iter().map(|grant| grant.institution_id));
         if let Some(old) = old {
             self.add_updated(&old, row, password.is_some(), !attributes.is_unchanged());
         } else {
@@ -119,8 +128,9 @@ impl Batch {
         audit::commit_sealed(transaction, events.await.map_err(Error::internal)??).await
     }
 
-    /// Writes the changes as one step of a transaction.
+    /// Writes the changes as one step of a transaction that has locked the users.
     pub(super) async fn store(&self, transaction: &Transaction) -> Result<(), Error> {
+        self.lock_referenced(transaction).await?;
         batch::insert(transaction, &self.created, IfExists::Fail).await?;
         batch::update(transaction, &self.updated).await?;
         self.revoke_access(transaction).await?;
@@ -135,6 +145,18 @@ impl Batch {
         batch::insert(transaction, &self.grants.new, IfExists::Fail).await?;
         batch::delete(transaction, &self.grants.ended).await?;
         attribute_values::store(transaction, &self.attributes).await
+    }
+
+    /// Locks the groups and institutions that new rows refer to. Their foreign keys would lock the same rows, but in the order of
+    /// the file.
+    async fn lock_referenced(&self, transaction: &Transaction) -> Result<(), Error> {
+        // SQLite has one writer at a time.
+        if transaction.get_database_backend() == DatabaseBackend::Postgres {
+            let groups = self.memberships.changed.iter().map(|membership| membership.group_id).collect();
+            lock_keys::<group::Entity>(transaction, group::Column::Id, groups).await?;
+            lock_keys::<institution::Entity>(transaction, institution::Column::Id, self.institutions.clone()).await?;
+        }
+        Ok(())
     }
 
     /// Takes the audit events of the changes.
@@ -160,6 +182,15 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// Locks rows as a foreign key does, by id.
+async fn lock_keys<E: EntityTrait>(transaction: &Transaction, id: E::Column, ids: HashSet<Id>) -> Result<(), Error> {
+    if !ids.is_empty() {
+        let rows = E::find().select_only().column(id).filter(one_of(DatabaseBackend::Postgres, id, ids));
+        rows.order_by_asc(id).lock(LockType::KeyShare).into_tuple::<Id>().all(transaction).await?;
+    }
+    Ok(())
 }
 
 /// Returns the change of a list, of which items were removed and added. An item that was changed is both.

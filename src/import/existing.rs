@@ -111,7 +111,15 @@ impl ExistingRows {
         drafts: &[Draft],
         lock: bool,
     ) -> Result<(), Error> {
-        for condition in conditions(db.get_database_backend(), license_id, drafts, self.channel) {
+        let backend = db.get_database_backend();
+        let mut matching = conditions(backend, license_id, drafts, self.channel);
+        // Locks are taken by id, which one statement does, and several do not. The users of a request are locked already.
+        if lock && backend == DatabaseBackend::Postgres && self.channel == Channel::File {
+            let ids = find_ids(db, license_id, drafts, self.channel).await?;
+            let of_ids = |ids: Vec<Id>| Condition::all().add(one_of(backend, user::Column::Id, ids));
+            matching = Some(ids).filter(|ids| !ids.is_empty()).map(of_ids).into_iter().collect();
+        }
+        for condition in matching {
             let users = user::Entity::find().filter(condition).order_by_asc(user::Column::Id);
             let users = if lock { users.lock_exclusive() } else { users };
             for user in users.all(db).await? {
@@ -218,10 +226,15 @@ fn is_free(user: &user::Model, draft: &Draft) -> bool {
     is_external_id_free && !draft.references.iter().any(|reference| has_source(&reference.source))
 }
 
-/// Returns the ids of the users that the drafts of a request identify.
-pub(super) async fn find_ids(db: &impl ConnectionTrait, license_id: Id, drafts: &[Draft]) -> Result<Vec<Id>, Error> {
+/// Returns the ids of the users that drafts identify or may conflict with.
+pub(super) async fn find_ids(
+    db: &impl ConnectionTrait,
+    license_id: Id,
+    drafts: &[Draft],
+    channel: Channel,
+) -> Result<Vec<Id>, Error> {
     let mut ids = Vec::new();
-    for condition in conditions(db.get_database_backend(), license_id, drafts, Channel::Request) {
+    for condition in conditions(db.get_database_backend(), license_id, drafts, channel) {
         let users = user::Entity::find().select_only().column(user::Column::Id).filter(condition);
         ids.extend(users.into_tuple::<Id>().all(db).await?);
     }

@@ -1,13 +1,19 @@
 //! importUsers: the groups of users and the sites that they may access, by the rules of `roster import` and with the rights of
 //! the mutations of groups and sites.
 
+use std::io::Cursor;
+use std::time::Duration;
+
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join;
 use roster::entity::membership::{self, GroupRole};
-use roster::entity::site_access;
 use roster::entity::user::{Role, UserFields};
+use roster::entity::{group, site_access};
 use roster::scalar::{Id, now};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect, Statement,
+};
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller, payload_errors};
@@ -78,6 +84,19 @@ async fn grant(app: &App, user_id: Id, institution_id: Id) {
 fn sorted(mut ids: Vec<Id>) -> Vec<Id> {
     ids.sort();
     ids
+}
+
+async fn lock_group(db: &impl ConnectionTrait, id: Id) {
+    assert!(group::Entity::find_by_id(id).lock_exclusive().one(db).await.unwrap().is_some());
+}
+
+/// Waits until a transaction of PostgreSQL waits for another one.
+async fn wait_for_waiting(app: &App) {
+    let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = Statement::from_string(DatabaseBackend::Postgres, waiting);
+    while app.db.read().query_one_raw(waiting.clone()).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 on_every_database! {
@@ -218,6 +237,31 @@ on_every_database! {
         ).await;
         let refused = [&one, &other].iter().filter(|payload| payload["success"] == json!(false)).count();
         assert_eq!(refused, 1, "{one:#}\n{other:#}");
+    }
+
+    async fn an_import_of_a_file_locks_groups_in_the_order_of_other_transactions(app: App) {
+        let admin = app.license_admin().await;
+        let mut groups = [(new_group(&admin, "North").await, "North"), (new_group(&admin, "South").await, "South")];
+        groups.sort_unstable_by_key(|(id, _)| *id);
+        let [(first, first_name), (last, last_name)] = groups;
+        let line = |username: &str, group: &str| {
+            let user = row(username, json!({ "groups": [{ "group": group }] }));
+            json!({ "user": user }).to_string() + "\n"
+        };
+        let file = line("one", last_name) + &line("two", first_name);
+        let transaction = app.db.begin().await.unwrap();
+        lock_group(&transaction, first).await;
+        let lock_the_other = async {
+            if app.db.is_postgres() {
+                wait_for_waiting(&app).await;
+            }
+            lock_group(&transaction, last).await;
+            transaction.commit().await.unwrap();
+        };
+        let import = roster::import::load(&app.db, app.license, Cursor::new(file), |_| ());
+        let (summary, ()) = join(import, lock_the_other).await;
+        let summary = summary.unwrap();
+        assert!(summary.invalid.is_empty() && summary.new_users == 2, "{summary:?}");
     }
 
     async fn groups_and_sites_take_a_bounded_number_of_statements(app: App) {

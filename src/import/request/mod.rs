@@ -14,13 +14,13 @@ use self::check::CheckedRow;
 use self::directory::Directory;
 pub use self::input::{ImportGroupInput, ImportOnError, ImportUserInput, ImportUsersInput};
 pub use self::result::{ImportOutcome, ImportReport, ImportedRow};
-use super::Options;
 use super::batch::Batch;
 use super::draft::Draft;
 use super::existing;
 use super::importer::Importer;
 use super::origin::Origin;
 use super::reader::Parsed;
+use super::{Channel, Options};
 use crate::access::{Action, Viewer};
 use crate::actor::{self, Actor};
 use crate::audit::{self, Entry};
@@ -99,7 +99,7 @@ impl RowImporter<'_> {
         dry_run: bool,
     ) -> Result<ImportReport, Error> {
         let license_id = self.viewer.signed_in()?.license_id;
-        let ids = existing::find_ids(self.db.read(), license_id, &drafts).await?;
+        let ids = existing::find_ids(self.db.read(), license_id, &drafts, Channel::Request).await?;
         let (transaction, actor) = actor::begin_on_all(self.db, self.viewer, ids).await?;
         actor.may(Action::CreateUser)?;
         let directory = Box::pin(Directory::lock(self.db, &transaction, &actor, license_id, &drafts)).await?;
