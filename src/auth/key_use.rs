@@ -43,7 +43,7 @@ pub struct KeyUse {
     pub links: u64,
     /// The emails with a link that were queued before, and are not sent yet.
     pub mails: u64,
-    /// The external ids of erased users, by which imports recognize them.
+    /// The external IDs of erased users, by which imports recognize them.
     pub erased_references: u64,
     /// The time until which clients may have cursors and positions from before, if that is in the future.
     pub clients_until: Option<DateTime<Utc>>,
@@ -79,7 +79,7 @@ impl KeyUse {
                 "emailed links that are not used yet: they end, because the key and a copy of the database tell them",
             ),
             (self.mails, "queued emails with a link, which is not sent"),
-            (self.erased_references, "external ids of erased users: an import of them creates these users again"),
+            (self.erased_references, "external IDs of erased users: an import of them creates these users again"),
         ];
         let counts = counts.into_iter().filter(|(count, _)| *count > 0);
         let clients = self.clients_until.map(|until| {
@@ -233,7 +233,7 @@ fn has_old_link(old: &OldKey) -> Condition {
     Condition::all().add(mail::Column::Seed.is_not_null()).add(mail::Column::Id.lt(first_after)).add(has_link)
 }
 
-/// Returns the condition for the external ids of erased users that were not hashed with the current key.
+/// Returns the condition for the external IDs of erased users that were not hashed with the current key.
 fn has_old_hash(current: &Key) -> Condition {
     let key_id = erased_reference::Column::KeyId;
     Condition::any().add(key_id.is_null()).add(key_id.ne(hex::encode(current.id())))

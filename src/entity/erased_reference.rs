@@ -1,4 +1,4 @@
-//! The external ids of users who were erased, as keyed hashes that do not tell them.
+//! The external IDs of users who were erased, as keyed hashes that do not tell them.
 
 use sea_orm::entity::prelude::*;
 

@@ -42,7 +42,7 @@ impl Importer<'_> {
         let earlier = self.seen.claim_external_id(row, claim);
         let holder = holder.map(|user| self.describe(user.id, existing));
         if let Some(holder) = holder.or_else(|| self.describe_row(earlier)) {
-            validator.add_error("externalId", ErrorCode::Taken, format!("This external id is taken by {holder}."));
+            validator.add_error("externalId", ErrorCode::Taken, format!("This external ID is taken by {holder}."));
         }
         for reference in external_reference::list(row.external_references.as_ref()) {
             let holder = existing.with_reference(&reference).filter(|holder| holder.id != row.id);
@@ -71,7 +71,7 @@ impl Importer<'_> {
     }
 }
 
-/// Rejects a record that an external id assigns to another person: if its username and its email address are both other ones, the id
+/// Rejects a record that an external ID assigns to another person: if its username and its email address are both other ones, the id
 /// is probably that of another system.
 pub(super) fn check_identity(
     record: &UserRecord,
@@ -90,7 +90,7 @@ pub(super) fn check_identity(
             Channel::Request => "If it is the same user, change one of them with `updateUser` first.",
         };
         let message = format!(
-            "This external id belongs to {} {} ({}), whose username and email address are both different. {advice}",
+            "This external ID belongs to {} {} ({}), whose username and email address are both different. {advice}",
             old.first_name, old.last_name, old.id.0
         );
         let has_external_id = record.fields.external_id.is_value();

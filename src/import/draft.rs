@@ -32,7 +32,7 @@ pub(super) struct Draft {
     pub(super) password: Option<Imported>,
     /// The ids in other systems that the record gives.
     pub(super) references: Vec<ExternalReference>,
-    /// The hashes of the external id and of the references, by which erased users are known: one for each server key.
+    /// The hashes of the external ID and of the references, by which erased users are known: one for each server key.
     pub(super) reference_hashes: Vec<ReferenceHash>,
     /// The PIN and the picture, once they are made.
     pub(super) prepared: Prepared,

@@ -40,7 +40,7 @@ pub(super) struct ExistingRows {
     pub(super) attribute_values: BTreeMap<Id, Values>,
     /// Erased users. An older file that has their ids must not bring them back.
     pub(super) erased: HashSet<Id>,
-    /// The hashes of their external ids and references.
+    /// The hashes of their external IDs and references.
     pub(super) erased_references: HashSet<String>,
     /// The fields that were edited here.
     pub(super) edits: Edits,
@@ -187,7 +187,7 @@ impl ExistingRows {
         self.users.get(*indexes.get(key?)?)
     }
 
-    /// Returns the user of the license who has an external id.
+    /// Returns the user of the license who has an external ID.
     pub(super) fn with_external_id(&self, external_id: Option<&str>) -> Option<&user::Model> {
         self.at(&self.by_external_id, external_id)
     }
@@ -197,7 +197,7 @@ impl ExistingRows {
         self.users.get(*self.by_reference.get(reference)?)
     }
 
-    /// Returns the user that a draft identifies: by id, then by external id or a reference, and else by email address or username in
+    /// Returns the user that a draft identifies: by ID, then by external ID or a reference, and else by email address or username in
     /// the license. A draft with ids of other systems is a user with the same login only if that user has no ids of these systems
     /// yet.
     pub(super) fn find(&self, draft: &Draft, license_id: Id) -> Option<&user::Model> {

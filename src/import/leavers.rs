@@ -85,7 +85,7 @@ impl Importer<'_> {
     }
 }
 
-/// Returns whether a user has an id of a source: a reference, or an external id that begins with its name.
+/// Returns whether a user has an id of a source: a reference, or an external ID that begins with its name.
 fn is_of(user: &user::Model, source: &str) -> bool {
     let references = external_reference::list(user.external_references.as_ref());
     let external_id = user.external_id.as_ref().and_then(|id| id.split_once(ID_SEPARATOR));

@@ -8,7 +8,7 @@ use crate::entity::membership::GroupRole;
 
 /// The separator of a group and the role in it.
 const ROLE_SEPARATOR: char = '=';
-const EXPECTED_SITE: &str = "expected the id, name or external id of an institution";
+const EXPECTED_SITE: &str = "expected the ID, name or external ID of an institution";
 
 /// Returns the item of a list that a part of a text stands for: a group may have a role, as in `Ward 3=OWNER`.
 pub(super) fn text_reference(list: &str, part: &str) -> Value {
@@ -25,7 +25,7 @@ pub(super) fn json_list(text: &str) -> Option<Vec<Value>> {
 }
 
 pub(super) fn group_reference(item: Value) -> Result<GroupReference, String> {
-    const EXPECTED: &str = "expected the id or name of a group, or an object with group and role";
+    const EXPECTED: &str = "expected the ID or name of a group, or an object with group and role";
     let mut item = match item {
         Value::String(group) => return Ok(GroupReference { group, role: GroupRole::Member, joined_at: None }),
         Value::Number(number) => {

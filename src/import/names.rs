@@ -24,7 +24,7 @@ pub(super) struct NameIndex {
 impl NameIndex {
     pub(super) fn add(&mut self, id: Id, name: &str, external_id: Option<&str>, references: Option<&StoredReferences>) {
         if !self.ids.insert(id) {
-            // Its previous name and external id may have been different.
+            // Its previous name and external ID may have been different.
             self.by_name.values_mut().for_each(|named| named.retain(|named| *named != id));
             self.by_name.retain(|_, named| !named.is_empty());
             self.by_external_id.retain(|_, other| *other != id);
@@ -57,7 +57,7 @@ impl NameIndex {
         self.find_by_name(reference)?.ok_or_else(|| format!("Nothing has the id or name {reference:?}."))
     }
 
-    /// Returns the object with an id or a name, or with an external id or a reference `source:id` if none has that name.
+    /// Returns the object with an ID or a name, or with an external ID or a reference `source:id` if none has that name.
     pub(super) fn find_by_any(&self, reference: &str) -> Result<Id, String> {
         let in_other_system = || self.by_external_id.get(reference).or_else(|| self.by_reference.get(reference));
         self.find(reference).or_else(|error| in_other_system().copied().ok_or(error))

@@ -60,7 +60,7 @@ impl Importer<'_> {
     }
 
     /// Returns the ids that may identify the institution of a record: its own, then those of the existing institutions with its
-    /// external id or one of its references, and with its name.
+    /// external ID or one of its references, and with its name.
     fn ids_of_institution(&self, record: &InstitutionRecord) -> [Option<Id>; 3] {
         let external_id = record.fields.external_id.as_opt_ref().flatten().map(|id| id.trim());
         let name = record.core.name.as_opt_ref().flatten().map(|name| name.trim());
@@ -97,7 +97,7 @@ impl Importer<'_> {
         }
         let holder = row.external_id.as_ref().and_then(|id| self.institutions.by_external_id.get(id));
         if holder.is_some_and(|id| *id != row.id) {
-            validator.add_error("externalId", ErrorCode::Taken, "This external id is taken.");
+            validator.add_error("externalId", ErrorCode::Taken, "This external ID is taken.");
         }
         if self.institutions.is_taken(row.id, row.external_references.as_ref()) {
             validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);

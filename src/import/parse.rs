@@ -34,7 +34,7 @@ pub(super) struct RowParser {
     shape: Shape,
     formats: Formats,
     license_id: Id,
-    /// The name of the system that external ids are from. By default, they are those of the default source.
+    /// The name of the system that external IDs are from. By default, they are those of the default source.
     source: Option<String>,
     /// The id of the license that the rows of another system name.
     named_license: Option<Value>,
@@ -70,7 +70,7 @@ impl RowParser {
         Self { shape, formats, license_id, source, named_license, created: HashSet::new(), ignored: BTreeMap::new() }
     }
 
-    /// Returns a parser that takes external ids for those of a system with this name.
+    /// Returns a parser that takes external IDs for those of a system with this name.
     pub(super) fn of_source(self, source: Option<String>) -> Self {
         Self { source, ..self }
     }
@@ -166,7 +166,7 @@ impl RowParser {
         (*first != id).then(|| Fault::new("license", message))
     }
 
-    /// Makes the external id of an object a reference to the source, if that has a name.
+    /// Makes the external ID of an object a reference to the source, if that has a name.
     fn name_source(&self, object: &mut Map<String, Value>, columns: Option<&mut Columns>) {
         const EXTERNAL_ID: &str = "externalId";
         let Some(source) = &self.source else { return };

@@ -116,14 +116,14 @@ pub struct UserRecord {
     pub attributes: BTreeMap<String, Value>,
     /// The same as a request lists them.
     pub attribute_list: MaybeUndefined<Vec<AttributeInput>>,
-    /// An institution of the same license, by id, name or external id.
+    /// An institution of the same license, by ID, name or external ID.
     pub institution: Option<String>,
     /// Whether the user loses the institution.
     pub clears_institution: bool,
     pub groups: Vec<GroupReference>,
     /// Whether the user leaves all other groups, except those that the user owns.
     pub has_all_groups: bool,
-    /// Institutions of the same license whose data the user may access, each by id, name or external id.
+    /// Institutions of the same license whose data the user may access, each by ID, name or external ID.
     pub sites: Vec<String>,
     /// Whether the user loses access to all other institutions.
     pub has_all_sites: bool,
@@ -167,7 +167,7 @@ pub struct AvatarRecord {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GroupReference {
-    /// A group of the same license, by id or name.
+    /// A group of the same license, by ID or name.
     pub group: String,
     /// The user's role in the group.
     #[serde(default = "member")]

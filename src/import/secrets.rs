@@ -158,7 +158,7 @@ impl Importer<'_> {
         read().map_err(|error| format!("The file cannot be read: {error}."))
     }
 
-    /// Hashes the external ids and references of drafts.
+    /// Hashes the external IDs and references of drafts.
     pub(super) fn hash_references(&self, drafts: &mut [Draft]) {
         let Some(hasher) = &self.options.hasher else { return };
         for draft in drafts {

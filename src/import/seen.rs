@@ -46,7 +46,7 @@ impl SeenKeys {
         claim_value(&mut self.logins, key, claim)
     }
 
-    /// Returns the line of another user of the file who has the external id already; otherwise reserves it for this one.
+    /// Returns the line of another user of the file who has the external ID already; otherwise reserves it for this one.
     pub(super) fn claim_external_id(&mut self, user: &user::Model, claim: Claim) -> Option<u64> {
         claim_value(&mut self.external_ids, user.external_id.as_deref(), claim)
     }

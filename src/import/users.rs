@@ -174,7 +174,7 @@ impl Importer<'_> {
                 Err(Error::rejected("id", ErrorCode::NotAllowed, "The user with this id was erased."))
             }
             None if draft.reference_hashes.iter().any(is_erased) => {
-                let message = "The user with this external id was erased.";
+                let message = "The user with this external ID was erased.";
                 let has_external_id = draft.user.external_id.is_some();
                 let field = if has_external_id { "externalId" } else { external_reference::FIELD };
                 Err(Error::rejected(field, ErrorCode::NotAllowed, message))

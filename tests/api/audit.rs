@@ -1272,7 +1272,7 @@ on_every_database! {
         assert!(deeds["edges"].as_array().unwrap().iter().all(|edge| edge["node"]["actor"].is_null()));
 
         let again = license_admin.mutate("createUser", "user { id }", input).await;
-        assert_eq!(again["success"], json!(true), "email, username and external id must be available again: {again:#}");
+        assert_eq!(again["success"], json!(true), "email, username and external ID must be available again: {again:#}");
         let error = app.db.write().execute_unprepared("UPDATE audit_events SET changes = 'x' WHERE changes IS NULL").await;
         assert!(error.unwrap_err().to_string().contains("append-only"), "events of an erased user must not get changes");
     }

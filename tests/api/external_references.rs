@@ -266,7 +266,7 @@ in_every_sandbox! {
         let delete = "mutation ($input: DeleteUserInput!) { deleteUser(input: $input) { success } }";
         assert_eq!(root.data(delete, json!({ "input": { "id": ann } })).await["deleteUser"]["success"], json!(true));
         let refused = import(&sandbox, rows, &["--source", "most"]).await;
-        assert!(refused.code == 1 && refused.err.contains("The user with this external id was erased."), "{refused:?}");
+        assert!(refused.code == 1 && refused.err.contains("The user with this external ID was erased."), "{refused:?}");
         assert_eq!(import(&sandbox, rows, &["--source", "ufdl"]).await.code, 0);
     }
 

@@ -119,7 +119,7 @@ in_every_sandbox! {
         let delete = "mutation ($input: DeleteUserInput!) { deleteUser(input: $input) { success } }";
         assert_eq!(root.data(delete, json!({ "input": { "id": ann } })).await["deleteUser"]["success"], json!(true));
         let refused = import(&sandbox, rows, &[]).await;
-        assert!(refused.code == 1 && refused.err.contains("line 2: externalId: The user with this external id was erased. (got \"E-7\")"), "{refused:?}");
+        assert!(refused.code == 1 && refused.err.contains("line 2: externalId: The user with this external ID was erased. (got \"E-7\")"), "{refused:?}");
         assert_eq!(import(&sandbox, &rows.replace("E-7", "E-8"), &[]).await.code, 0);
     }
 

@@ -149,7 +149,7 @@ in_every_sandbox! {
         assert_eq!(sandbox.run(&["import", "one.csv"]).await.code, 0);
         let refused = sandbox.run(&["import", "two.csv"]).await;
         assert_eq!(refused.code, 1, "{refused:?}");
-        assert!(refused.err.contains("line 2: externalId: This external id belongs to A B (") && refused.err.contains("--source"), "{refused:?}");
+        assert!(refused.err.contains("line 2: externalId: This external ID belongs to A B (") && refused.err.contains("--source"), "{refused:?}");
     }
 
     async fn attributes_and_local_times_of_authentic2_are_kept(sandbox: Sandbox) {

@@ -51,7 +51,7 @@ on_every_database! {
             &bob, &ann, &ann, &cid, &bob, "MISSING", &ann, &bob, &ann, "AMBIGUOUS", "MISSING", "MISSING", "MISSING", "MISSING", "MISSING", &bob,
         ];
         assert_eq!(resolved(&license_admin, &keys).await, expected);
-        // External ids are private: other users cannot resolve them.
+        // External IDs are private: other users cannot resolve them.
         let user = app.user().await;
         assert_eq!(resolved(&user, &["ex-2", "EX-2", "ann.berg", "001", "1", &cid]).await, ["MISSING", "MISSING", &ann, "MISSING", &bob, &cid]);
         let found = resolved(&app.superuser().await, &["far", "Z-9", "EX-2"]).await;

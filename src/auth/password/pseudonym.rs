@@ -18,20 +18,20 @@ impl Hasher {
             .into()
     }
 
-    /// Returns the keyed hash of a user's external id in a license, to be stored.
+    /// Returns the keyed hash of a user's external ID in a license, to be stored.
     #[must_use]
     pub fn hash_reference(&self, license_id: Id, external_id: &str) -> ReferenceHash {
         ReferenceHash::new(self.keys().current(), license_id, external_id)
     }
 
-    /// Returns the hashes under which a user's external id may be stored: one for each server key, the current one first.
+    /// Returns the hashes under which a user's external ID may be stored: one for each server key, the current one first.
     #[must_use]
     pub fn hashes_of_reference(&self, license_id: Id, external_id: &str) -> Vec<ReferenceHash> {
         self.keys().all().map(|key| ReferenceHash::new(key, license_id, external_id)).collect()
     }
 }
 
-/// The keyed hash of a user's external id in a license.
+/// The keyed hash of a user's external ID in a license.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferenceHash {
     /// The hash, in hexadecimal digits.

@@ -75,7 +75,7 @@ impl ViewerCase<'_> {
         let by_external_id = match viewer.user.map(|_| viewer.looks_up_private()) {
             None => UNAUTHENTICATED,
             Some(Err(error_code)) => error_code,
-            // Only in the viewer's own license: external ids are unique per license.
+            // Only in the viewer's own license: external IDs are unique per license.
             Some(Ok(())) if known.target.user.license == 'A' => "value",
             Some(Ok(())) => "null",
         };

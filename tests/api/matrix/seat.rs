@@ -218,7 +218,7 @@ fn private_values(external_id: String, n: usize) -> Map<String, Value> {
     values
 }
 
-/// The source of the external references of users, whose IDs in it are their external ids.
+/// The source of the external references of users, whose IDs in it are their external IDs.
 pub const SOURCE: &str = "hr";
 
 /// The private fields of a user, with an external reference.
