@@ -13,14 +13,8 @@
   const LOGIN = "mutation SignIn($input: LoginInput!) { login(input: $input) { success message token user { fullName } errors { message } } }";
   const LOGOUT = "mutation SignOut { logout { success } }";
 
-  const PATIENCE_MS = 4_000;
-  const DEADLINE_MS = 60_000;
-  const UNREACHABLE = "The server does not answer at /graphql. Is it still running? Nothing here was lost: try again when it is back.";
-  const TOO_SLOW = "The server has not answered for a minute, so this page no longer waits for it.";
   const NO_TOKEN = "That is not a token: a token is one word of plain letters, digits and signs.";
   const ENDED_LINK = "The token of this link has ended, or was never valid.";
-  const SIGN_IN = "Sign in first: only users can follow the changes.";
-  const ENDED = "This session has ended, or the token was never valid. Please sign in again.";
 
   // Libraries that make a <style> of their own mark it with this, as the content security policy asks.
   window.__webpack_nonce__ = document.currentScript.nonce;
@@ -109,87 +103,7 @@
     }
   }
 
-  // ---- asking the server
-
-  // Always answers as GraphQL does, { data, errors }; whatever goes wrong on the way is said in errors and in the bar.
-  async function ask(request, { token = storage.getItem(TOKEN), headers, form } = {}) {
-    const failed = (message) => {
-      notice(message, "connection bad");
-      return { errors: [{ message }] };
-    };
-    const bearer = `Bearer ${token}`;
-    let sent;
-    try {
-      sent = new Headers(headers);
-      sent.set("Accept", "application/graphql-response+json, application/json");
-      sent.set(...(form ? ["GraphQL-Require-Preflight", "1"] : ["Content-Type", "application/json"]));
-      if (token && !sent.has("Authorization")) sent.set("Authorization", bearer);
-    } catch (error) {
-      return failed(`These headers cannot be sent. ${error.message}`);
-    }
-
-    const slow = setTimeout(() => notice("Still waiting for the server …", "connection"), PATIENCE_MS);
-    let response, body;
-    try {
-      response = await fetch("graphql", {
-        method: "POST",
-        cache: "no-store",
-        signal: AbortSignal.timeout(DEADLINE_MS),
-        headers: sent,
-        body: form ?? JSON.stringify(request),
-      });
-      body = await response.text();
-    } catch (error) {
-      return failed(error.name === "TimeoutError" ? TOO_SLOW : UNREACHABLE);
-    } finally {
-      clearTimeout(slow);
-    }
-    settle("connection");
-    if (response.status === 401 && sent.get("Authorization") === bearer && token === storage.getItem(TOKEN)) {
-      forget();
-      notice(ENDED, "account bad");
-    }
-    try {
-      return JSON.parse(body);
-    } catch {
-      return failed(`The answer is not JSON (HTTP status ${response.status}).`);
-    }
-  }
-
-  // Sends what the editor has, with the chosen file if the operation takes one.
-  async function send(request, options) {
-    const path = roster.upload.path(roster.schema(), options?.documentAST, request.operationName);
-    const file = path && roster.upload.file();
-    const form = file ? roster.upload.form(request, path, file) : undefined;
-    const answer = await ask(request, { headers: options?.headers, form });
-    settle("upload");
-    settle("sharing");
-    if (path && !file) notice(`Sent without a file. Choose one under File upload for ${path}.`, "upload");
-    return answer;
-  }
-
   const faults = (answer) => (answer.errors ?? []).map((error) => error.message).join(" ");
-
-  // ---- subscriptions
-
-  // GraphiQL gives the parsed document.
-  const isSubscription = ({ operationName }, options) => (options?.documentAST?.definitions ?? []).some((definition) =>
-    definition.kind === "OperationDefinition" && definition.operation === "subscription"
-      && (!operationName || definition.name?.value === operationName));
-
-  // Each subscription has a socket of its own, which ends with it.
-  async function follow(request, options) {
-    const token = storage.getItem(TOKEN);
-    if (!token && !options?.headers) return { errors: [{ message: SIGN_IN }] };
-    const address = new URL("graphql", location.href);
-    address.protocol = address.protocol.replace("http", "ws");
-    const fetcher = GraphiQL.createFetcher({
-      url: "graphql",
-      subscriptionUrl: address.href,
-      wsConnectionParams: token ? { Authorization: `Bearer ${token}` } : {},
-    });
-    return fetcher(request, options);
-  }
 
   // ---- signing in and out
 
@@ -203,7 +117,7 @@
 
   async function greet() {
     const token = storage.getItem(TOKEN);
-    const answer = await ask({ query: VIEWER, operationName: "Viewer" });
+    const answer = await roster.ask({ query: VIEWER, operationName: "Viewer" });
     if (token !== storage.getItem(TOKEN)) return;
     showSignedIn(answer.data?.viewer);
     if (answer.errors) notice(faults(answer), "account bad");
@@ -223,7 +137,7 @@
 
   async function signIn(form) {
     const input = Object.fromEntries(new FormData(form));
-    const answer = await ask({ query: LOGIN, operationName: "SignIn", variables: { input } }, { token: null });
+    const answer = await roster.ask({ query: LOGIN, operationName: "SignIn", variables: { input } }, { token: null });
     const payload = answer.data?.login;
     if (payload?.token) {
       form.reset();
@@ -235,7 +149,7 @@
   }
 
   async function signOut() {
-    const answer = await ask({ query: LOGOUT, operationName: "SignOut" });
+    const answer = await roster.ask({ query: LOGOUT, operationName: "SignOut" });
     if (!storage.getItem(TOKEN)) return;
     const ended = answer.data?.logout?.success;
     forget();
@@ -250,7 +164,7 @@
     }
     if (tokens.length === 1 && tokens[0] === storage.getItem(TOKEN)) return;
     const answers = await Promise.all(tokens.slice(0, MAX_VIEWERS).map(async (token) => {
-      const { data, errors } = await ask({ query: VIEWER, operationName: "Viewer" }, { token });
+      const { data, errors } = await roster.ask({ query: VIEWER, operationName: "Viewer" }, { token });
       return { token, viewer: data?.viewer, isRefused: Boolean(errors?.[0]?.extensions) };
     }));
     const viewers = answers.filter(({ viewer }) => viewer).map(({ token, viewer }) => ({ token, viewer }));
@@ -326,7 +240,7 @@
   function show() {
     if (hasSchema) return;
     root.render(React.createElement(GraphiQL, {
-      fetcher: (request, options) => (isSubscription(request, options) ? follow : send)(request, options),
+      fetcher: (request, options) => roster.execute(request, options),
       storage,
       defaultQuery: roster.firstQuery,
       defaultEditorToolsVisibility: false,
@@ -341,6 +255,9 @@
 
   Object.assign(roster, {
     notice,
+    settle,
+    forget,
+    token: () => storage.getItem(TOKEN),
     viewer: () => current,
     subscribe: (listener) => {
       listeners.add(listener);

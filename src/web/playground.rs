@@ -46,7 +46,7 @@ macro_rules! file {
 }
 
 /// The files; `playground/README.md` says where they come from.
-static FILES: [File; 14] = [
+static FILES: [File; 16] = [
     file!("examples.js", JS),
     file!("explorer.css", CSS),
     file!("explorer.umd.js", JS),
@@ -55,11 +55,13 @@ static FILES: [File; 14] = [
     file!("graphiql.min.js", JS),
     file!("icon.svg", "image/svg+xml"),
     file!("licenses.txt", "text/plain; charset=utf-8"),
+    file!("panels.css", CSS),
     file!("panels.js", JS),
     file!("playground.css", CSS),
     file!("playground.js", JS),
     file!("react-dom.production.min.js", JS),
     file!("react.production.min.js", JS),
+    file!("server.js", JS),
     file!("upload.js", JS),
 ];
 
