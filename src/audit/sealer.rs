@@ -134,7 +134,7 @@ pub async fn seal_for_command(db: &Db) {
     match timeout(MAX_WAIT_OF_COMMAND, sealed).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(?error, "failed to seal the audit trail; the events stay in audit_inbox"),
-        Err(_) => tracing::warn!("the audit trail could not be sealed in time; a server, or the next command, does it"),
+        Err(_) => tracing::warn!("the audit trail could not be sealed in time; a server or the next command seals it"),
     }
 }
 

@@ -79,7 +79,7 @@ fn remove_left_over(parent: &Path) {
         if let Err(error) = removed
             && error.kind() != ErrorKind::NotFound
         {
-            tracing::warn!(%error, parent = %parent.display(), "failed to remove what an unfinished backup has left");
+            tracing::warn!(%error, parent = %parent.display(), "failed to remove the files of an unfinished backup");
         }
     }
 }

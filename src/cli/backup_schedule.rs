@@ -86,13 +86,13 @@ impl Schedule {
             delay = match made {
                 Ok(Some(rotation)) => {
                     let (file, size) = (rotation.created.file.display(), rotation.created.size);
-                    tracing::info!(%file, size, removed = rotation.removed.len(), "made a backup");
+                    tracing::info!(%file, size, removed = rotation.removed.len(), "created a backup");
                     self.note_success();
                     self.until_due()
                 }
                 Ok(None) => BUSY_DELAY,
                 Err(error) => {
-                    tracing::error!(error = format!("{error:#}"), "failed to make a backup");
+                    tracing::error!(error = format!("{error:#}"), "failed to create a backup");
                     self.note_failure(format!("{error:#}"));
                     RETRY_DELAY.min(self.every)
                 }
@@ -119,14 +119,14 @@ impl Schedule {
         if let Err(error) = std::fs::remove_file(FailedBackup::file_in(&self.data_dir))
             && error.kind() != ErrorKind::NotFound
         {
-            tracing::warn!(%error, "failed to remove the note of a failed backup");
+            tracing::warn!(%error, "failed to remove the record of a failed backup");
         }
     }
 
     fn note_failure(&self, error: String) {
         let note = serde_json::to_vec(&FailedBackup { at: now(), error }).unwrap_or_default();
         if let Err(error) = private_file::replace(&FailedBackup::file_in(&self.data_dir), &note) {
-            tracing::warn!(%error, "failed to note a failed backup for `roster doctor`");
+            tracing::warn!(%error, "failed to record a failed backup for `roster doctor`");
         }
     }
 }

@@ -36,7 +36,7 @@ pub async fn begin(db: &Db, new_users: u64) -> Result<(), Error> {
     }
     // A long transaction of a running server may keep an index from being dropped. The load is only slower with it.
     if let Err(error) = drop_indexes(db).await {
-        tracing::warn!(?error, "failed to drop all indexes for the time of the load, which makes it slower");
+        tracing::warn!(?error, "failed to drop all indexes during the load, which makes it slower");
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub async fn invite(settings: &Settings, options: &Invite) -> anyhow::Result<()>
         print_line!("Invited {}. A server sends the emails, {per_minute} a minute.", users(invited))?;
     }
     if without_email > 0 {
-        print_line!("Left out {} without an email address.", users(without_email))?;
+        print_line!("Skipped {} without an email address.", users(without_email))?;
     }
     Ok(())
 }

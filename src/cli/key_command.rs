@@ -74,7 +74,7 @@ async fn rotate(settings: &Settings) -> anyhow::Result<()> {
     let (current, next) = (keys.used.current(), keys.next_key()?);
     key_state::announce(&db, &next).await?;
     let fingerprint = next.fingerprint_text();
-    print_line!("The next key has the fingerprint {fingerprint}. Asking the servers for it ...")?;
+    print_line!("The next key has the fingerprint {fingerprint}. Asking the running servers for it ...")?;
     let servers = ask_servers(&db).await?;
     let lacks = |server: &&server_key_report::Model| !server.held.split(' ').any(|held| held == fingerprint);
     refuse_if_any(
@@ -115,7 +115,7 @@ async fn retire(settings: &Settings, force: bool) -> anyhow::Result<()> {
     if !force && uses.is_needed() {
         return Err(refusal(&old.fingerprint, &uses));
     }
-    print_line!("Asking the servers whether they still use the key {} ...", old.fingerprint)?;
+    print_line!("Asking the running servers whether they still use the key {} ...", old.fingerprint)?;
     let servers = ask_servers(&db).await?;
     let is_late = |server: &&server_key_report::Model| server.used != current.fingerprint_text();
     let advice = "wait until they have read the keys again, or stop them, and run the command again";

@@ -63,13 +63,13 @@ impl KeyFollower {
             if let Err(error) = self.follow().await
                 && let Some(times) = UNREADABLE.count()
             {
-                tracing::warn!(error = format!("{error:#}"), times, "failed to read the server keys again");
+                tracing::warn!(error = format!("{error:#}"), times, "failed to reload the server keys");
             }
         }
         if self.has_reported
             && let Err(error) = key_state::delete_report(&self.db, self.server_id).await
         {
-            tracing::warn!(?error, "failed to delete what this server says about its keys");
+            tracing::warn!(?error, "failed to delete the report of this server's keys");
         }
     }
 
@@ -101,7 +101,7 @@ impl KeyFollower {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 if let Some(times) = UNREADABLE.count() {
-                    tracing::warn!(%error, source = %self.source, times, "failed to read the server keys again");
+                    tracing::warn!(%error, source = %self.source, times, "failed to reload the server keys");
                 }
                 None
             }
@@ -126,7 +126,7 @@ impl KeyFollower {
         }
         let (current, others) = (keys.current().fingerprint_text(), keys.others().len());
         self.ring.replace(keys);
-        tracing::info!(current, others, "took over the server keys of the database");
+        tracing::info!(current, others, "switched to the server keys of the database");
     }
 
     fn report(&self, held: &HeldKeys) -> server_key_report::Model {

@@ -97,7 +97,7 @@ impl Noter {
     /// Logs a failure, once.
     fn fail(&mut self, error: &anyhow::Error) {
         if !self.has_failed {
-            tracing::warn!(error = format!("{error:#}"), "failed to note the last audit event that was served");
+            tracing::warn!(error = format!("{error:#}"), "failed to record the last audit event that was served");
             self.has_failed = true;
         }
     }

@@ -24,10 +24,10 @@ pub(super) fn on_hangup(tls: Tls, settings: TlsSettings) -> std::io::Result<()> 
 #[cfg(unix)]
 fn reload(tls: &Tls, settings: &TlsSettings) {
     match tls.reload() {
-        Ok(()) => tracing::info!("read the TLS certificate again"),
+        Ok(()) => tracing::info!("reloaded the TLS certificate"),
         Err(error) => {
             let reason = settings.describe(&error);
-            tracing::error!(reason, "failed to read the TLS certificate again; the old one stays in use");
+            tracing::error!(reason, "failed to reload the TLS certificate; the previous one stays in use");
         }
     }
 }

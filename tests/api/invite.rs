@@ -43,7 +43,7 @@ in_every_sandbox! {
         let sandbox = with_users(sandbox).await;
         let tried = sandbox.run(&["invite", "--never-invited", "--dry-run"]).await;
         assert_eq!((tried.code, tried.err.as_str()), (0, ""), "{tried:?}");
-        for text in ["<ann@example.org>", "<bo@example.org>", "Would invite 2 users, 60 a minute.", "Left out 1 user without an email address."] {
+        for text in ["<ann@example.org>", "<bo@example.org>", "Would invite 2 users, 60 a minute.", "Skipped 1 user without an email address."] {
             assert!(tried.out.contains(text), "{text}: {tried:?}");
         }
         let db = sandbox.db().await;

@@ -274,7 +274,7 @@ in_every_sandbox! {
         let sandbox = sandbox.with_admin().await;
         let before = fs::read(sandbox.path(FILE)).unwrap();
         let mut rotation = sandbox.start(&mut sandbox.command(&["key", "rotate"]), "");
-        rotation.wait_for_output("Asking the servers").await;
+        rotation.wait_for_output("Asking the running servers").await;
         fs::write(sandbox.path(FILE), before).unwrap();
         assert_eq!(rotation.code().await, 1);
         assert!(rotation.err().contains("the next key is no longer in"), "{}", rotation.err());

@@ -123,14 +123,14 @@ async fn a_new_certificate_is_read_on_a_signal_and_connections_stay_open() {
     fs::copy(&second, sandbox.path("server.pem")).unwrap();
     fs::copy(sandbox.path("second.key"), sandbox.path("server.key")).unwrap();
     server.signal("HUP");
-    server.wait_for_log("read the TLS certificate again").await;
+    server.wait_for_log("reloaded the TLS certificate").await;
     assert!(is_live(&mut connect(&address, &second, &[]).await.unwrap()).await);
     assert!(connect(&address, &first, &[]).await.is_err());
     assert!(is_live(&mut open).await, "an open connection was lost");
 
     fs::write(sandbox.path("server.key"), "not a key").unwrap();
     server.signal("HUP");
-    server.wait_for_log("the old one stays in use").await;
+    server.wait_for_log("the previous one stays in use").await;
     assert!(server.err().contains("--tls-key server.key (ROSTER_TLS_KEY): expected a private key"), "{}", server.err());
     assert!(is_live(&mut connect(&address, &second, &[]).await.unwrap()).await);
     assert!(is_live(&mut open).await, "an open connection was lost");

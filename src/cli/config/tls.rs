@@ -50,7 +50,7 @@ impl Settings {
             (Some(_), None) => Err("--tls-cert (ROSTER_TLS_CERT): requires --tls-key (ROSTER_TLS_KEY)".to_owned()),
             (None, Some(_)) => Err("--tls-key (ROSTER_TLS_KEY): requires --tls-cert (ROSTER_TLS_CERT)".to_owned()),
             (Some(_), Some(_)) if matches!(self.listen, Listen::Unix(_)) => {
-                Err("--tls-cert (ROSTER_TLS_CERT): not with --listen on a Unix socket".to_owned())
+                Err("--tls-cert (ROSTER_TLS_CERT): cannot be combined with --listen on a Unix socket".to_owned())
             }
             (Some(certificate), Some(key)) => {
                 Tls::read(certificate, key).map(Some).map_err(|error| self.tls.describe(&error))

@@ -82,7 +82,7 @@ in_every_sandbox! {
         let sandbox = sandbox.with_admin().await;
         let arguments = ["--backup-every", "6h", "--backup-dir", "backups", "--backup-keep", "3"];
         let mut server = sandbox.serve(&arguments).await;
-        until(|| async { server.err().contains("made a backup").then_some(()) }).await.expect("a backup");
+        until(|| async { server.err().contains("created a backup").then_some(()) }).await.expect("a backup");
         server.signal("TERM");
         assert_eq!(server.code().await, 0, "{}", server.err());
         assert_eq!(backups(&sandbox.path("backups")).len(), 1);
@@ -103,7 +103,7 @@ async fn a_failed_backup_of_the_schedule_is_logged_and_shown() {
     let sandbox = Sandbox::on_sqlite().with_admin().await;
     fs::write(sandbox.path("backups"), "a file where the directory should be").unwrap();
     let mut server = sandbox.serve(&["--backup-every", "1m", "--backup-dir", "backups/below"]).await;
-    until(|| async { server.err().contains("failed to make a backup").then_some(()) }).await.expect("a failure");
+    until(|| async { server.err().contains("failed to create a backup").then_some(()) }).await.expect("a failure");
     let noted = sandbox.path("roster-data/roster.failed-backup");
     until(|| async { noted.exists().then_some(()) }).await.expect("a note");
     assert_eq!(server.status_of("/health/ready").await, 200);
@@ -113,7 +113,7 @@ async fn a_failed_backup_of_the_schedule_is_logged_and_shown() {
     assert!(doctor.code == 0 && doctor.out.contains("failed backup "), "{doctor:?}");
     fs::remove_file(sandbox.path("backups")).unwrap();
     let server = sandbox.serve(&["--backup-every", "1m", "--backup-dir", "backups/below"]).await;
-    until(|| async { server.err().contains("made a backup").then_some(()) }).await.expect("a backup");
+    until(|| async { server.err().contains("created a backup").then_some(()) }).await.expect("a backup");
     until(|| async { (!noted.exists()).then_some(()) }).await.expect("no note");
 }
 
