@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use sea_orm::{DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect, Select};
+use sea_orm::sea_query::Expr;
+use sea_orm::{DbErr, EntityName, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect, Select};
 use uuid::Uuid;
 
 use self::value::ValueKind;
@@ -153,7 +154,7 @@ impl SelectedFields {
     /// Returns the columns of a table that are behind these fields.
     #[must_use]
     pub fn columns<E: Projectable>(&self) -> Columns<E> {
-        Columns(Arc::clone(&E::cached(self).get_or_init(|| self.compute_columns()).0))
+        E::cached(self).get_or_init(|| self.compute_columns()).clone()
     }
 
     fn compute_columns<E: Projectable>(&self) -> Columns<E> {
@@ -164,36 +165,64 @@ impl SelectedFields {
         let needed: HashSet<&str> = E::REQUIRED_COLUMNS.iter().chain(computed).map(IdenStatic::as_str).collect();
         let is_needed =
             |column: &E::Column| needed.contains(column.as_str()) || self.fields.contains(&field_of(column));
-        Columns(E::Column::iter().filter(is_needed).map(|column| (column, ValueKind::of(&column))).collect())
+        Columns::new(E::Column::iter().filter(is_needed).map(|column| (column, ValueKind::of(&column))).collect())
     }
 }
 
-/// The columns of a table that are read, the ID first.
-pub struct Columns<E: Projectable>(Arc<[(E::Column, ValueKind)]>);
+/// The columns of a table that are read, the ID first; cheap to clone.
+pub struct Columns<E: Projectable>(Arc<ColumnList<E>>);
+
+/// Columns, and how a statement selects them: composing that anew for each request would cost as much as many a statement.
+struct ColumnList<E: Projectable> {
+    columns: Vec<(E::Column, ValueKind)>,
+    /// All columns as one expression.
+    text: String,
+    select: Select<E>,
+}
+
+impl<E: Projectable> Clone for Columns<E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<E: Projectable> Columns<E> {
+    fn new(columns: Vec<(E::Column, ValueKind)>) -> Self {
+        let table = E::default().table_name();
+        let quoted = columns.iter().map(|(column, _)| format!(r#""{table}"."{}""#, column.as_str()));
+        let text = quoted.collect::<Vec<_>>().join(", ");
+        let select = E::find().select_only().expr(Expr::cust(text.clone()));
+        Self(Arc::new(ColumnList { columns, text, select }))
+    }
+
     /// Returns these columns and additional ones.
     #[must_use]
     pub fn with(&self, more: impl Iterator<Item = E::Column>) -> Self {
-        let mut columns = self.0.to_vec();
+        let mut columns = self.0.columns.clone();
         for column in more {
             if !columns.iter().any(|(existing, _)| existing.as_str() == column.as_str()) {
                 columns.push((column, ValueKind::of(&column)));
             }
         }
-        Self(columns.into())
+        if columns.len() == self.count() { self.clone() } else { Self::new(columns) }
     }
 
     /// Returns the number of columns.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.0.columns.len()
+    }
+
+    /// Returns the selection of these columns of all rows.
+    #[must_use]
+    pub fn select(&self) -> Select<E> {
+        self.0.select.clone()
     }
 
     /// Narrows a selection to these columns, which come first in each row.
     #[must_use]
     pub fn narrow(&self, select: Select<E>) -> Select<E> {
-        select.select_only().columns(self.0.iter().map(|(column, _)| *column))
+        select.select_only().expr(Expr::cust(self.0.text.clone()))
     }
 
     /// Returns the row, with the values of `placeholder` for the columns that were not read.
@@ -202,7 +231,7 @@ impl<E: Projectable> Columns<E> {
     /// `Query` if a value does not have the type of its column.
     pub fn read(&self, row: &QueryResult, placeholder: &E::Model) -> Result<E::Model, DbErr> {
         let mut model = placeholder.clone();
-        for (index, (column, kind)) in self.0.iter().enumerate() {
+        for (index, (column, kind)) in self.0.columns.iter().enumerate() {
             model.try_set(*column, kind.value(row, index)?)?;
         }
         Ok(model)

@@ -16,6 +16,8 @@ mod sign_in_log;
 pub mod start;
 mod verified;
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, IntoCondition};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select};
@@ -134,11 +136,8 @@ impl SessionOwner {
     }
 }
 
-async fn find_session(
-    db: &Db,
-    lifetime: Lifetime,
-    condition: impl IntoCondition,
-) -> Result<Option<SessionOwner>, Error> {
+/// The columns of a session and its user. The statements are kept because every request begins with one.
+static SESSIONS: LazyLock<Select<session::Entity>> = LazyLock::new(|| {
     let select = session::Entity::find()
         .select_only()
         .column(session::Column::Id)
@@ -146,13 +145,12 @@ async fn find_session(
         .column_as(Expr::val(None::<String>), "key_role")
         .column_as(Expr::val(None::<String>), "document_set")
         .column(session::Column::UserId)
-        .join(JoinType::InnerJoin, session::Relation::User.def())
-        .filter(condition)
-        .filter(session::alive(lifetime.idle));
-    find(db, select).await
-}
+        .join(JoinType::InnerJoin, session::Relation::User.def());
+    with_owner(select)
+});
 
-async fn find_api_key(db: &Db, condition: impl IntoCondition) -> Result<Option<SessionOwner>, Error> {
+/// The columns of an API key and its user.
+static API_KEYS: LazyLock<Select<api_key::Entity>> = LazyLock::new(|| {
     let select = api_key::Entity::find()
         .select_only()
         .column(api_key::Column::Id)
@@ -160,20 +158,28 @@ async fn find_api_key(db: &Db, condition: impl IntoCondition) -> Result<Option<S
         .column_as(api_key::Column::Role, "key_role")
         .column(api_key::Column::DocumentSet)
         .column(api_key::Column::UserId)
-        .join(JoinType::InnerJoin, api_key::Relation::User.def())
-        .filter(condition)
-        .filter(api_key::alive());
-    find(db, select).await
+        .join(JoinType::InnerJoin, api_key::Relation::User.def());
+    with_owner(select)
+});
+
+fn with_owner<E: EntityTrait>(select: Select<E>) -> Select<E> {
+    select.columns(ViewerRow::COLUMNS).join(JoinType::InnerJoin, user::Relation::License.def())
+}
+
+async fn find_session(
+    db: &Db,
+    lifetime: Lifetime,
+    condition: impl IntoCondition,
+) -> Result<Option<SessionOwner>, Error> {
+    find(db, SESSIONS.clone().filter(condition).filter(session::alive(lifetime.idle))).await
+}
+
+async fn find_api_key(db: &Db, condition: impl IntoCondition) -> Result<Option<SessionOwner>, Error> {
+    find(db, API_KEYS.clone().filter(condition).filter(api_key::alive())).await
 }
 
 async fn find<E: EntityTrait>(db: &Db, select: Select<E>) -> Result<Option<SessionOwner>, Error> {
-    let found = select
-        .columns(ViewerRow::COLUMNS)
-        .join(JoinType::InnerJoin, user::Relation::License.def())
-        .filter(active_in_valid_license())
-        .into_model::<SessionOwner>()
-        .one(db.read())
-        .await?;
+    let found = select.filter(active_in_valid_license()).into_model::<SessionOwner>().one(db.read()).await?;
     Ok(found)
 }
 

@@ -75,7 +75,7 @@ impl TraceContext {
 
     /// Adds the context to the headers of the response.
     pub fn add_to(self, headers: &mut HeaderMap) {
-        let value = format!("00-{}-{}-{:02x}", self.trace_id(), self.span_id(), self.flags);
+        let value = format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags);
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(TRACEPARENT), value);
         }

@@ -117,7 +117,7 @@ impl MatchedUsers {
         let by_external_id = viewer.may_filter(user::Column::ExternalId).is_ok();
         let found_by = [user::Column::UsernameKey, user::Column::EmailKey, user::Column::ExternalId];
         let columns = shown.with(found_by.into_iter());
-        let select = columns.narrow(user::Entity::find());
+        let select = columns.select();
         let license_id = viewer.signed_in()?.license_id;
         let select = select
             .filter(any_key(db, &forms, by_external_id.then_some(license_id)))
@@ -153,7 +153,7 @@ impl MatchedUsers {
             return Ok(meant);
         }
         let select = columns
-            .narrow(user::Entity::find())
+            .select()
             .filter(user_reference::with_one_of(db.read().get_database_backend(), license_id, source, ids))
             .filter(no_index_hint(viewer.visible_users()));
         let blank = user::Entity::placeholder();

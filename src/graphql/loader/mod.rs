@@ -110,7 +110,7 @@ impl Loaders {
         let db = self.db.read();
         let columns = self.selected_fields.columns::<E>();
         let of_ids = one_of(db.get_database_backend(), column, ids);
-        let select = columns.narrow(E::find()).filter(of_ids).filter(no_index_hint(visible));
+        let select = columns.select().filter(of_ids).filter(no_index_hint(visible));
         let placeholder = E::placeholder();
         let rows = db.query_all(&QueryTrait::into_query(select)).await?;
         Ok(rows.iter().map(|row| columns.read(row, &placeholder)).collect::<Result<_, _>>()?)

@@ -66,7 +66,7 @@ impl Loader<GroupsOfUser> for Loaders {
         let of_users = one_of(db.get_database_backend(), membership::Column::UserId, keys.iter().map(|key| key.0));
         let columns = self.selected_fields.columns::<group::Entity>();
         let select = columns
-            .narrow(group::Entity::find())
+            .select()
             .join_rev(JoinType::InnerJoin, membership::Relation::Group.def())
             .filter(of_users)
             .filter(no_index_hint(self.current_viewer.viewer().visible_groups()))
