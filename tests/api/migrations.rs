@@ -21,7 +21,7 @@ fn registered(step: &Step) -> String {
 fn the_register_has_every_migration_as_it_is() {
     let register = Path::new(env!("CARGO_MANIFEST_DIR")).join("migration/history.txt");
     let register = fs::read_to_string(register).unwrap();
-    let lines: Vec<&str> = register.lines().collect();
+    let lines: Vec<&str> = register.lines().filter(|line| !line.starts_with("Changed: ")).collect();
     for (step, line) in HISTORY.iter().zip(&lines) {
         let changed = "a registered migration was changed; add another one instead";
         assert_eq!(registered(step), *line, "{}: {changed}", step.name);
