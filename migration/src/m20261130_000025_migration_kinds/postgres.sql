@@ -1,5 +1,5 @@
--- What each migration since this one means for servers that do not know it. They read it here: EXPAND if they keep working; CONTRACT
--- if they do not, unless they know the migration in needs.
+-- The kind of each migration since this one, for servers that do not know it: EXPAND if they keep working; CONTRACT if they do not,
+-- unless they know the migration in needs.
 CREATE TABLE migration_kinds (
     version text COLLATE "C" PRIMARY KEY,
     kind    text NOT NULL CHECK (kind IN ('EXPAND', 'CONTRACT')),
