@@ -2,6 +2,7 @@
 
 mod code;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, EnumType, ErrorExtensionValues, PathSegment, ServerError, SimpleObject, Value};
@@ -158,11 +159,22 @@ fn ends_connection(code: &str) -> bool {
 /// Returns whether an error means that a transaction of PostgreSQL may only read, as on a standby.
 #[must_use]
 pub fn is_read_only(error: &DbErr) -> bool {
-    let code = match sqlx_error(error) {
+    database_code(error).is_some_and(|code| code == "25006")
+}
+
+/// Returns whether an error means that PostgreSQL has ended a transaction in favour of others: serialization failure, deadlock, lock
+/// not available in time (Appendix A of its manual).
+#[must_use]
+pub fn is_lock_conflict(error: &DbErr) -> bool {
+    database_code(error).is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03"))
+}
+
+/// Returns the code of an error that the database has reported.
+fn database_code(error: &DbErr) -> Option<Cow<'_, str>> {
+    match sqlx_error(error) {
         Some(Sqlx::Database(error)) => error.code(),
         _ => None,
-    };
-    code.is_some_and(|code| code == "25006")
+    }
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&Sqlx> {

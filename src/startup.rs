@@ -1,19 +1,26 @@
 //! Opens the database and applies pending migrations, with the data that is derived in the tables.
 
+mod lock_conflict;
 mod rebuild;
 mod schema_state;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use backon::Retryable;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use tokio::sync::oneshot;
 
+use self::lock_conflict::is_lock_conflict;
 pub use self::schema_state::{NewerKind, NewerMigration, SchemaState, SchemaStatus, last_known};
-use crate::db::{DatabaseSettings, Db, file_of};
+use crate::db::{DatabaseSettings, Db, Transaction, file_of};
 use crate::error::Error;
 use crate::{login, private_file};
+
+/// Waits for the turn of a process that migrates, for as long as it takes.
+const TAKE_TURN: &str =
+    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7305804402)";
 
 impl Db {
     /// Connects and applies pending migrations. Creates the directory of a SQLite file if it does not exist.
@@ -38,27 +45,28 @@ impl Db {
     }
 
     /// Applies pending migrations and updates derived data. Of several processes that start at once, one does it while the others
-    /// wait. A database that a newer program has migrated stays as it is.
+    /// wait. A database that a newer program has migrated stays as it is. On PostgreSQL, it is retried if other transactions hold
+    /// locks that it needs.
     ///
     /// # Errors
-    /// `Internal` if this program cannot work after a migration of a newer one.
-    #[expect(clippy::disallowed_methods, reason = "migrations are not part of the audit trail")]
+    /// `Internal` if this program cannot work after a migration of a newer one, or if other transactions hold the locks for minutes.
     pub async fn migrate(&self) -> Result<(), Error> {
+        let migrate = || self.try_to_migrate();
+        let migrated = migrate.retry(lock_conflict::BACKOFF).when(is_lock_conflict).notify(lock_conflict::log).await;
+        migrated.map_err(lock_conflict::explain)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "migrations are not part of the audit trail")]
+    async fn try_to_migrate(&self) -> Result<(), Error> {
         let transaction = self.begin().await?;
-        if transaction.get_database_backend() == DatabaseBackend::Postgres {
-            transaction
-                .execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7305804402)")
-                .await?;
-        }
-        let state = SchemaState::read(&transaction).await?;
-        state.check()?;
-        let is_behind = !state.pending.is_empty();
-        if is_behind {
-            Migrator::up(&transaction, None).await.map_err(map_migration_error)?;
-            rebuild::rebuild(&transaction).await?;
-        }
-        let duplicates =
-            if is_behind { login::find_duplicates(&transaction).await? } else { login::Duplicates::default() };
+        let (state, duplicates) = match apply_pending(&transaction).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // At once: by dropping it, the locks would be held for longer. The error of the migration is the one that counts.
+                let _ = transaction.rollback().await;
+                return Err(error);
+            }
+        };
         transaction.commit().await?;
         if let Some(newest) = state.newer.last() {
             tracing::info!(
@@ -87,6 +95,29 @@ impl Db {
         let snapshot = self.snapshot().await?;
         Ok(SchemaState::read(&snapshot).await?)
     }
+}
+
+/// Applies pending migrations and updates derived data, once it is this transaction's turn. Returns the former state, and the logins
+/// that are duplicates if any migration was pending.
+async fn apply_pending(transaction: &Transaction) -> Result<(SchemaState, login::Duplicates), Error> {
+    let is_postgres = transaction.get_database_backend() == DatabaseBackend::Postgres;
+    if is_postgres {
+        transaction.execute_unprepared(TAKE_TURN).await?;
+    }
+    let state = SchemaState::read(transaction).await?;
+    state.check()?;
+    if state.pending.is_empty() {
+        return Ok((state, login::Duplicates::default()));
+    }
+    if is_postgres {
+        transaction.execute_unprepared(lock_conflict::LIMIT_WAITS).await?;
+    }
+    Migrator::up(transaction, None).await.map_err(map_migration_error)?;
+    if is_postgres {
+        transaction.execute_unprepared(lock_conflict::ALLOW_WAITS).await?;
+    }
+    rebuild::rebuild(transaction).await?;
+    Ok((state, login::find_duplicates(transaction).await?))
 }
 
 /// Returns the number of all migrations.

@@ -67,6 +67,7 @@ mod logins;
 mod mail;
 mod matrix;
 mod metrics;
+mod migration_locks;
 mod migration_register;
 mod migrations;
 mod names;
