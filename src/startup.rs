@@ -13,7 +13,9 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use tokio::sync::oneshot;
 
 use self::lock_conflict::is_lock_conflict;
-pub use self::schema_state::{NewerKind, NewerMigration, SchemaState, SchemaStatus, last_known};
+pub use self::schema_state::{
+    AppliedMigration, RecordedKind, SchemaState, SchemaStatus, applied_migrations, last_known,
+};
 use crate::db::{DatabaseSettings, Db, Transaction, file_of};
 use crate::error::Error;
 use crate::{login, private_file};
@@ -124,12 +126,6 @@ async fn apply_pending(transaction: &Transaction) -> Result<(SchemaState, login:
 #[must_use]
 pub fn migrations() -> usize {
     migration::HISTORY.len()
-}
-
-/// Returns whether this program has a migration of this name.
-#[must_use]
-pub fn knows_migration(name: &str) -> bool {
-    migration::is_known(name)
 }
 
 /// Adds a hint to known errors of migrations.

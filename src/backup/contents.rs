@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult, Statement};
 
 use crate::audit;
+use crate::startup::{self, AppliedMigration};
 
 /// The tables whose rows are counted, except those of which a backup has no rows.
 const COUNTED: [&str; 13] = [
@@ -24,13 +25,11 @@ const COUNTED: [&str; 13] = [
     "users",
 ];
 
-/// The table of the migrations that were applied.
-const MIGRATIONS: &str = "seaql_migrations";
-
 /// The contents of a database, at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Contents {
     pub(super) postgres_schema: Option<String>,
+    pub(super) migrations: Vec<AppliedMigration>,
     pub(super) schema_version: String,
     pub(super) key_fingerprint: Option<String>,
     pub(super) old_key_fingerprint: Option<String>,
@@ -43,9 +42,9 @@ impl Contents {
     /// Reads what the database contains. The tables may be those of an earlier version.
     pub(super) async fn read(connection: &impl ConnectionTrait) -> anyhow::Result<Self> {
         let tables = tables(connection).await?;
-        ensure!(tables.contains(MIGRATIONS), "the database has no tables of Roster");
-        let version = format!("SELECT version FROM {MIGRATIONS} ORDER BY version DESC LIMIT 1");
-        let version = query(connection, &version).await?.context("no migration has been applied to the database")?;
+        let migrations = startup::applied_migrations(connection).await?;
+        let last = migrations.last().context("the database has no tables of Roster")?;
+        let schema_version = last.name.clone();
         let mut counts = BTreeMap::new();
         let counted: Vec<&str> = COUNTED.into_iter().filter(|table| tables.contains(*table)).collect();
         for table in counted {
@@ -61,7 +60,8 @@ impl Contents {
         };
         Ok(Self {
             postgres_schema: postgres_schema(connection).await?,
-            schema_version: version.try_get_by_index(0)?,
+            migrations,
+            schema_version,
             key_fingerprint: if tables.contains("server_key") { fingerprint(connection).await? } else { None },
             old_key_fingerprint: if tables.contains("other_server_keys") { old_key(connection).await? } else { None },
             last_event,

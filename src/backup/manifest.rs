@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::contents::Contents;
+use crate::error::Error;
+use crate::startup::{AppliedMigration, RecordedKind, SchemaState};
 
 /// The version of the format of backups that this program writes.
 pub(super) const FORMAT: u32 = 1;
@@ -65,6 +67,9 @@ pub struct Manifest {
     pub postgres_schema: Option<String>,
     /// The last migration that had been applied.
     pub schema_version: String,
+    /// All migrations that had been applied, with what the database says of each. Earlier versions did not write them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<AppliedMigration>,
     /// The fingerprint of the server key, in hexadecimal. It does not reveal the key. `None` if the database has no key yet.
     pub key_fingerprint: Option<String>,
     /// The fingerprint of the server key that was replaced and was still needed.
@@ -88,6 +93,7 @@ impl Manifest {
             database: kind,
             postgres_schema: contents.postgres_schema,
             schema_version: contents.schema_version,
+            migrations: contents.migrations,
             key_fingerprint: contents.key_fingerprint,
             old_key_fingerprint: contents.old_key_fingerprint,
             last_event: contents.last_event,
@@ -107,6 +113,18 @@ impl Manifest {
     #[must_use]
     pub fn needed_keys(&self) -> Vec<&str> {
         self.key_fingerprint.as_deref().into_iter().chain(self.old_key_fingerprint.as_deref()).collect()
+    }
+
+    /// Checks that this program works with the tables of the backup, as with those of a database.
+    ///
+    /// # Errors
+    /// Those of [`SchemaState::check`].
+    pub(super) fn check_schema(&self) -> Result<(), Error> {
+        let mut applied = self.migrations.clone();
+        if applied.iter().all(|migration| migration.name != self.schema_version) {
+            applied.push(AppliedMigration { name: self.schema_version.clone(), kind: RecordedKind::Unrecorded });
+        }
+        SchemaState::of(applied).check()
     }
 
     /// Parses a manifest, and checks that this program can read the rest of the backup.

@@ -31,18 +31,17 @@ impl Backup {
     /// Reads a backup to its end, and checks that this program can restore it. Writes nothing.
     ///
     /// # Errors
-    /// The errors of the file, or that a newer version made it.
+    /// The errors of the file, or that this program cannot work after a migration of a newer version.
     pub async fn open(file: PathBuf, passphrase: Option<SecretString>) -> anyhow::Result<Self> {
         let (path, secret) = (file.clone(), passphrase.clone());
         let manifest = on_thread(move || read::read(&path, secret.as_ref(), &mut io::sink())).await?;
-        ensure!(
-            startup::knows_migration(&manifest.schema_version),
-            "{} was made by a newer version of Roster, or after one had migrated the database (by version {}): its tables \
-             have the migration {}, which this version does not know; restore it with a version that does",
-            file.display(),
-            manifest.roster,
-            manifest.schema_version
-        );
+        manifest.check_schema().map_err(anyhow::Error::from).with_context(|| {
+            format!(
+                "{} was made by a newer version of Roster, or after one had migrated the database (by version {})",
+                file.display(),
+                manifest.roster
+            )
+        })?;
         Ok(Self { file, passphrase, manifest })
     }
 

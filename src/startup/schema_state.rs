@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use migration::{HISTORY, Step, is_known};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
@@ -20,21 +21,23 @@ pub struct SchemaState {
     /// The migrations that this program would apply, in their order.
     pub pending: Vec<&'static Step>,
     /// The migrations that a newer program has applied, in their order.
-    pub newer: Vec<NewerMigration>,
+    pub newer: Vec<AppliedMigration>,
 }
 
-/// A migration that this program does not know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewerMigration {
+/// A migration that was applied to a database. This program may not know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedMigration {
     /// The name of the migration.
     pub name: String,
-    /// Whether programs that do not know the migration keep working, as it says itself.
-    pub kind: NewerKind,
+    /// Whether programs that do not know the migration keep working, as the database says.
+    #[serde(flatten)]
+    pub kind: RecordedKind,
 }
 
 /// Whether programs that do not know a migration keep working.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NewerKind {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RecordedKind {
     /// They do.
     Expand,
     /// Only those do that know the migration `needs`.
@@ -43,6 +46,7 @@ pub enum NewerKind {
         needs: String,
     },
     /// The database does not say.
+    #[serde(other)]
     Unrecorded,
 }
 
@@ -72,12 +76,12 @@ impl SchemaStatus {
     }
 }
 
-impl NewerMigration {
+impl AppliedMigration {
     fn allows_this_program(&self) -> bool {
         match &self.kind {
-            NewerKind::Expand => true,
-            NewerKind::Contract { needs } => is_known(needs),
-            NewerKind::Unrecorded => false,
+            RecordedKind::Expand => true,
+            RecordedKind::Contract { needs } => is_known(needs),
+            RecordedKind::Unrecorded => false,
         }
     }
 
@@ -85,13 +89,13 @@ impl NewerMigration {
     fn refusal(&self) -> Error {
         let (name, known) = (&self.name, last_known());
         Error::internal(match &self.kind {
-            NewerKind::Contract { needs } => format!(
+            RecordedKind::Contract { needs } => format!(
                 "the database has the migration {name} of a newer version of Roster, after which only versions that know \
-                 {needs} work; this version knows the migrations up to {known}: start a newer version"
+                 {needs} work; this version knows the migrations up to {known}: use a newer version"
             ),
-            NewerKind::Expand | NewerKind::Unrecorded => format!(
+            RecordedKind::Expand | RecordedKind::Unrecorded => format!(
                 "the database has the migration {name}, which this version of Roster does not know, and which does not say \
-                 whether this version works after it: start the version that has applied it, or a newer one"
+                 whether this version works after it: use the version that has applied it, or a newer one"
             ),
         })
     }
@@ -101,29 +105,23 @@ impl SchemaState {
     /// Returns the state of a database that does not exist yet.
     #[must_use]
     pub fn of_new_database() -> Self {
-        Self { pending: HISTORY.iter().collect(), ..Self::default() }
+        Self::of(Vec::new())
+    }
+
+    /// Returns the state of a database with these migrations, which are in their order.
+    #[must_use]
+    pub fn of(applied: Vec<AppliedMigration>) -> Self {
+        let is_pending = |step: &&Step| applied.iter().all(|migration| migration.name != step.name);
+        Self {
+            pending: HISTORY.iter().filter(is_pending).collect(),
+            last_applied: applied.last().map(|migration| migration.name.clone()),
+            newer: applied.into_iter().filter(|migration| !is_known(&migration.name)).collect(),
+        }
     }
 
     /// Reads the state of a database. Changes nothing.
     pub(super) async fn read(connection: &impl ConnectionTrait) -> Result<Self, DbErr> {
-        let tables = tables(connection).await?;
-        if !tables.contains(APPLIED) {
-            return Ok(Self::of_new_database());
-        }
-        let applied = query(connection, &format!("SELECT version FROM {APPLIED}")).await?;
-        let applied: BTreeSet<String> = applied.iter().map(first_column).collect::<Result<_, _>>()?;
-        let unknown: Vec<&String> = applied.iter().filter(|name| !is_known(name)).collect();
-        let is_recorded = !unknown.is_empty() && tables.contains(KINDS);
-        let mut kinds = if is_recorded { kinds(connection).await? } else { BTreeMap::new() };
-        let newer = unknown.into_iter().map(|name| NewerMigration {
-            name: name.clone(),
-            kind: kinds.remove(name).unwrap_or(NewerKind::Unrecorded),
-        });
-        Ok(Self {
-            newer: newer.collect(),
-            pending: HISTORY.iter().filter(|step| !applied.contains(step.name)).collect(),
-            last_applied: applied.last().cloned(),
-        })
+        Ok(Self::of(applied_migrations(connection).await?))
     }
 
     /// Rejects a database with which this program cannot work.
@@ -173,6 +171,22 @@ pub fn last_known() -> &'static str {
     HISTORY.last().map_or("", |step| step.name)
 }
 
+/// Returns the migrations that were applied to a database, in their order. None if the database is new.
+pub async fn applied_migrations(connection: &impl ConnectionTrait) -> Result<Vec<AppliedMigration>, DbErr> {
+    let tables = tables(connection).await?;
+    if !tables.contains(APPLIED) {
+        return Ok(Vec::new());
+    }
+    let names = query(connection, &format!("SELECT version FROM {APPLIED}")).await?;
+    let names: BTreeSet<String> = names.iter().map(first_column).collect::<Result<_, _>>()?;
+    let mut kinds = if tables.contains(KINDS) { kinds(connection).await? } else { BTreeMap::new() };
+    let applied = names.into_iter().map(|name| {
+        let kind = kinds.remove(&name).unwrap_or(RecordedKind::Unrecorded);
+        AppliedMigration { name, kind }
+    });
+    Ok(applied.collect())
+}
+
 async fn query(connection: &impl ConnectionTrait, sql: &str) -> Result<Vec<QueryResult>, DbErr> {
     connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await
 }
@@ -189,16 +203,16 @@ async fn tables(connection: &impl ConnectionTrait) -> Result<BTreeSet<String>, D
 }
 
 /// Returns the recorded kinds of migrations by their names.
-async fn kinds(connection: &impl ConnectionTrait) -> Result<BTreeMap<String, NewerKind>, DbErr> {
+async fn kinds(connection: &impl ConnectionTrait) -> Result<BTreeMap<String, RecordedKind>, DbErr> {
     query(connection, &format!("SELECT version, kind, needs FROM {KINDS}")).await?.iter().map(recorded_kind).collect()
 }
 
-fn recorded_kind(row: &QueryResult) -> Result<(String, NewerKind), DbErr> {
+fn recorded_kind(row: &QueryResult) -> Result<(String, RecordedKind), DbErr> {
     let (kind, needs): (String, Option<String>) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
     let kind = match (kind.as_str(), needs) {
-        ("EXPAND", _) => NewerKind::Expand,
-        ("CONTRACT", Some(needs)) => NewerKind::Contract { needs },
-        _ => NewerKind::Unrecorded,
+        ("EXPAND", _) => RecordedKind::Expand,
+        ("CONTRACT", Some(needs)) => RecordedKind::Contract { needs },
+        _ => RecordedKind::Unrecorded,
     };
     Ok((first_column(row)?, kind))
 }

@@ -4,6 +4,7 @@ mod archive;
 mod damage;
 mod directory;
 mod interrupted;
+mod newer;
 mod older;
 mod passphrase;
 

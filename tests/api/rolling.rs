@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 use crate::process::{ADMIN, Caller, CommandOutput, Process, Sandbox, until};
 
 /// A migration that no version has yet.
-const LATER: &str = "m20990101_000001_pager";
+pub const LATER: &str = "m20990101_000001_pager";
 /// Another one after it.
-const LAST: &str = "m20990101_000002_less";
+pub const LAST: &str = "m20990101_000002_less";
 /// The tasks that send requests one after another.
 const AT_ONCE: usize = 3;
 
@@ -47,13 +47,13 @@ fn recorded(name: &str, needs: Option<&str>) -> String {
 }
 
 /// Applies an expand step of a later version, as that version would.
-async fn expand(sandbox: &Sandbox) {
+pub async fn expand(sandbox: &Sandbox) {
     execute(sandbox, &["ALTER TABLE mails ADD COLUMN pager text"]).await;
     execute(sandbox, &["ALTER TABLE users ADD COLUMN pager text", &applied(LATER), &recorded(LATER, None)]).await;
 }
 
 /// Applies a contract step of a later version.
-async fn contract(sandbox: &Sandbox, needs: &str) {
+pub async fn contract(sandbox: &Sandbox, needs: &str) {
     execute(sandbox, &[&applied(LAST), &recorded(LAST, Some(needs))]).await;
 }
 

@@ -9,7 +9,7 @@ use crate::cli::config::{CheckFormat, Settings};
 use crate::cli::open::{DATA_DIR, setting_of_database};
 use crate::cli::output::write_text;
 use crate::db::{self, Db};
-use crate::startup::{NewerKind, NewerMigration, SchemaState, SchemaStatus};
+use crate::startup::{AppliedMigration, RecordedKind, SchemaState, SchemaStatus};
 use crate::text::counted;
 
 /// The exit code if migrations are pending, and servers that run keep working.
@@ -72,10 +72,10 @@ async fn read(settings: &Settings) -> anyhow::Result<SchemaState> {
 
 fn as_json(state: &SchemaState) -> Value {
     let pending = state.pending.iter().map(|step| (step.name, Some(step.kind.name()), step.kind.needs()));
-    let newer = state.newer.iter().map(|NewerMigration { name, kind }| match kind {
-        NewerKind::Expand => (name.as_str(), Some("EXPAND"), None),
-        NewerKind::Contract { needs } => (name.as_str(), Some("CONTRACT"), Some(needs.as_str())),
-        NewerKind::Unrecorded => (name.as_str(), None, None),
+    let newer = state.newer.iter().map(|AppliedMigration { name, kind }| match kind {
+        RecordedKind::Expand => (name.as_str(), Some("EXPAND"), None),
+        RecordedKind::Contract { needs } => (name.as_str(), Some("CONTRACT"), Some(needs.as_str())),
+        RecordedKind::Unrecorded => (name.as_str(), None, None),
     });
     json!({
         "status": state.status().name(),
@@ -95,11 +95,11 @@ fn as_text(state: &SchemaState) -> String {
     for step in &state.pending {
         let _ = writeln!(text, "pending  {:<8}  {}", step.kind.name().to_lowercase(), step.name);
     }
-    for NewerMigration { name, kind } in &state.newer {
+    for AppliedMigration { name, kind } in &state.newer {
         let kind = match kind {
-            NewerKind::Expand => "expand",
-            NewerKind::Contract { .. } => "contract",
-            NewerKind::Unrecorded => "unknown",
+            RecordedKind::Expand => "expand",
+            RecordedKind::Contract { .. } => "contract",
+            RecordedKind::Unrecorded => "unknown",
         };
         let _ = writeln!(text, "newer    {kind:<8}  {name}");
     }
