@@ -34,7 +34,7 @@ async function* connection<Data>(
   try {
     const response = await open(from, watchdog.signal);
     await expectStream(response);
-    let position = from ?? '';
+    let position = from;
     for await (const event of eventsOf(response.body as ReadableStream<Uint8Array>)) {
       watchdog.reset();
       position = event?.id ?? position;
@@ -42,10 +42,13 @@ async function* connection<Data>(
         return;
       }
       if (event?.event === 'next') {
-        yield { ...(await resultOfEvent<Data>(event.data, response, user)), position };
+        yield { ...(await resultOfEvent<Data>(event.data, response, user)), position: position ?? '' };
       } else if (event !== null) {
+        position ??= '';
         onConnect?.(position);
-        yield { position };
+        yield { position, isBeginning: true };
+      } else if (position !== null) {
+        yield { position }; // The connection works: the next try is the first one again.
       }
     }
     throw new Disconnected('The event stream broke off');

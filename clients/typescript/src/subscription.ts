@@ -11,7 +11,10 @@ export interface SubscriptionOptions {
   readonly onConnect?: ((position: string) => void) | undefined;
   /** Called whenever the connection has broken off, with the reason, and before the next try. */
   readonly onDisconnect?: ((reason: unknown) => void) | undefined;
-  /** The milliseconds before a try, which is 1 for the first one after the connection has worked. */
+  /**
+   * The milliseconds before a try, which is 1 for the first one after the connection has worked: after an event or
+   * another sign of life, not only a beginning.
+   */
   readonly retryDelay?: ((attempt: number) => number) | undefined;
 }
 
@@ -23,8 +26,12 @@ export interface SubscriptionEvent<Data> {
   readonly position: string;
 }
 
-/** An event, or a position alone: the one at which the events begin. */
-export type Step<Data> = Partial<SubscriptionEvent<Data>> & { readonly position: string };
+/** An event, or a position alone: the one at which the events begin, or with a sign of life. */
+export type Step<Data> = Partial<SubscriptionEvent<Data>> & {
+  readonly position: string;
+  /** Whether the connection only begins. One that breaks off now has not worked yet. */
+  readonly isBeginning?: boolean;
+};
 
 /** Connects after a position, and returns the steps. Throws if the connection ends before the subscription does. */
 export type Connect<Data> = (position: string | null) => AsyncGenerator<Step<Data>, void, void>;
@@ -88,7 +95,9 @@ export async function* follow<Data>(
   while (!options.signal?.aborted) {
     try {
       for await (const event of connect(position)) {
-        attempt = 0;
+        if (!event.isBeginning) {
+          attempt = 0;
+        }
         position = event.position;
         if (event.data !== undefined) {
           yield event as SubscriptionEvent<Data>;

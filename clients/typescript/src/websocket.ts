@@ -89,7 +89,7 @@ async function* connection<Data>(
   try {
     let position = from ?? (await current(watchdog.signal));
     if (from === null) {
-      yield { position };
+      yield { position, isBeginning: true };
     }
     const token = await user.token();
     channel = new Channel(open(), token, watchdog);

@@ -71,6 +71,28 @@ test('a server that is busy, and a connection that breaks off in an event, are t
   );
 });
 
+test('a stream that ends when it has just begun is tried again more and more slowly', async () => {
+  const bodies = ['id: 1\n\n', 'id: 1\n\n', 'id: 1\n\n:\n\n', `id: 1\n\n${next(2, 'a')}`, 'id: 2\n\n', COMPLETE];
+  let connections = 0;
+  await withServer(
+    (_request, response) => {
+      response.writeHead(200, STREAM).end(bodies[connections]);
+      connections += 1;
+    },
+    async (url) => {
+      const attempts: number[] = [];
+      const retryDelay = (attempt: number) => {
+        attempts.push(attempt);
+        return 0;
+      };
+      for await (const { nodeId } of new Roster({ url }).changes({ retryDelay })) {
+        assert.equal(nodeId, 'a');
+      }
+      assert.deepEqual(attempts, [1, 2, 1, 1, 2]);
+    },
+  );
+});
+
 test('a directory that was restored from an older backup says from where to follow', async () => {
   await withServer(
     (_request, response) => {
