@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, Extensions};
 use crate::operations::{Change, ChangesVariables, FollowChanges};
-use crate::{Roster, data_of, is_event_stream};
+use crate::{Roster, data_of, media_type};
 
 /// The time before the first try after the connection has broken off, doubled for each further one.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -38,6 +38,10 @@ struct Event {
 
 impl Changes {
     pub(crate) async fn open(roster: Roster, position: Option<String>) -> Result<Self, Error> {
+        timeout(SILENCE, Self::begin(roster, position)).await.unwrap_or(Err(Error::Silent))
+    }
+
+    async fn begin(roster: Roster, position: Option<String>) -> Result<Self, Error> {
         let response = connect(&roster, position.as_deref()).await?;
         let mut changes = Self { roster, response, buffer: Vec::new(), position };
         // The first block is the position at which the stream begins: no later change is missed.
@@ -125,17 +129,24 @@ async fn connect(roster: &Roster, position: Option<&str>) -> Result<reqwest::Res
         None => request,
     };
     let response = request.send().await?;
-    if is_event_stream(&response) {
+    if media_type(&response).starts_with("text/event-stream") {
         return Ok(response);
     }
-    let refused: GraphQlResponse<IgnoredAny, Extensions> = response.json().await?;
-    data_of(refused).and(Err(Error::NoData))
+    let unexpected =
+        Error::Unexpected { status: response.status().as_u16(), media_type: media_type(&response).to_owned() };
+    let body = response.bytes().await?;
+    match serde_json::from_slice::<GraphQlResponse<IgnoredAny, Extensions>>(&body) {
+        Ok(refused) => data_of(refused).and(Err(Error::NoData)),
+        Err(_) => Err(unexpected),
+    }
 }
 
 /// Returns whether an error is over after a while: the server cannot be reached, is busy or restarts.
 fn is_passing(error: &Error) -> bool {
     match error {
         Error::Http(_) => true,
+        // A proxy in front of a server that restarts, or is busy.
+        Error::Unexpected { status, .. } => *status >= 500 || *status == 429,
         Error::Refused { code, .. } => PASSING.contains(&code.as_str()),
         _ => false,
     }

@@ -11,9 +11,20 @@ use crate::operations::MutationError;
 /// An error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server cannot be reached, or its response is not one of Roster, such as that of a proxy.
+    /// The server cannot be reached, or the response to a query or mutation is not one of Roster, such as that of a proxy.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
+    /// The response to a subscription is neither a stream nor an error of Roster, such as the page of a proxy.
+    #[error("the response is not one of Roster (status {status}, media type {media_type:?})")]
+    Unexpected {
+        /// The HTTP status.
+        status: u16,
+        /// The media type; empty if the response has none.
+        media_type: String,
+    },
+    /// The server has accepted a subscription, or the connection for it, but sends nothing.
+    #[error("the server is silent")]
+    Silent,
     /// An event is not one of Roster.
     #[error(transparent)]
     Event(#[from] serde_json::Error),

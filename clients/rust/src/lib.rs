@@ -124,8 +124,7 @@ fn data_of<Data>(response: GraphQlResponse<Data, Extensions>) -> Result<Data, Er
     }
 }
 
-/// Whether a response is an event stream.
-fn is_event_stream(response: &reqwest::Response) -> bool {
-    let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    media_type.is_some_and(|media_type| media_type.starts_with("text/event-stream"))
+/// Returns the media type of a response; empty if it has none.
+fn media_type(response: &reqwest::Response) -> &str {
+    response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

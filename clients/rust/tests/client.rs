@@ -1,6 +1,9 @@
-//! Tests of the client against the server at URL, as the administrator LOGIN with PASSWORD.
+//! Tests of the client against the server at URL, as the administrator LOGIN with PASSWORD, and against servers that misbehave.
 
 use std::env;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
 
 use roster_client::{ChangeKind, Error, ErrorCode, Id, LoginInput, NodeType, Roster, UpdateUserInput, User};
 use uuid::Uuid;
@@ -81,6 +84,44 @@ async fn a_user_signs_in_again_after_the_session_has_ended() {
     assert!(roster.users(1, None).await.is_err());
     roster.sign_in(login(&setting("PASSWORD"))).await.unwrap();
     assert_eq!(roster.users(1, None).await.unwrap().total_count, 1);
+}
+
+/// Starts a server that answers one request after another with these responses. Returns its URL.
+fn answering(responses: &'static [&'static str]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for response in responses {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = BufReader::new(stream.try_clone().unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while line != "\r\n" {
+                line.clear();
+                assert!(request.read_line(&mut line).unwrap() > 0, "the request is incomplete");
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            request.read_exact(&mut vec![0; length]).unwrap();
+            stream.write_all(response.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\nid: 1\n\n";
+const BAD_GATEWAY: &str =
+    "HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy";
+const WELCOME: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 7\r\nconnection: close\r\n\r\nWelcome";
+
+#[tokio::test]
+async fn a_page_of_a_proxy_ends_the_changes_unless_the_proxy_waits_for_the_server() {
+    let roster = Roster::new(&answering(&[STREAM, BAD_GATEWAY, WELCOME]));
+    let mut changes = roster.changes(None).await.unwrap();
+    let ended = changes.next().await;
+    let Err(Error::Unexpected { status, media_type }) = ended else { panic!("{ended:?}") };
+    assert_eq!((status, media_type.as_str(), changes.position()), (200, "text/html", Some("1")));
 }
 
 #[test]
