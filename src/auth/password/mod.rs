@@ -262,14 +262,14 @@ impl HashPermit {
         let job = move || {
             let begun = Instant::now();
             let result = work(&keys);
-            metrics.computed(begun.elapsed());
+            let elapsed = begun.elapsed();
+            metrics.computed(elapsed);
             // Not earlier: if the client disconnects, its hash is still being computed.
             drop(permits);
-            result
+            Ok((result, elapsed))
         };
-        let begun = Instant::now();
-        let result = hasher.pool()?.run(job).await;
-        trace::record_hash(begun.elapsed());
+        let (result, elapsed) = hasher.pool()?.run(job).await?;
+        trace::record_hash(elapsed);
         result
     }
 }

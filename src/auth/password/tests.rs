@@ -1,5 +1,12 @@
+use std::sync::Barrier;
+use std::time::SystemTime;
+
+use futures_util::future::{join_all, join3};
+use poem::http::HeaderMap;
+
 use super::*;
 use crate::auth::server_key::Key;
+use crate::trace::{Recorder, RequestSummary, TraceContext};
 
 fn hasher() -> Hasher {
     Hasher::new(Key::from([7; 32]), DEFAULT_MIN_LENGTH.into())
@@ -35,7 +42,7 @@ async fn a_secret_is_right_outdated_or_wrong() {
 async fn too_many_hashes_at_once_are_rate_limited() {
     let hasher = hasher();
     let all = (0..MAX_ADMITTED + 3).map(|_| hasher.hash(String::new(), None));
-    let done = futures_util::future::join_all(all).await;
+    let done = join_all(all).await;
     let rate_limited = done.iter().filter(|hash| matches!(hash, Err(Error::RateLimited(_)))).count();
     assert_eq!(rate_limited, 3);
 }
@@ -45,8 +52,47 @@ async fn a_user_waits_for_their_own_hashes_and_leaves_room_for_others() {
     let hasher = hasher();
     let (ada, bob) = (Id::new(), Id::new());
     let all = (0..MAX_ADMITTED + 3).map(|_| hasher.hash(String::new(), Some(ada)));
-    let (done, other) = tokio::join!(futures_util::future::join_all(all), hasher.hash(String::new(), Some(bob)));
+    let (done, other) = tokio::join!(join_all(all), hasher.hash(String::new(), Some(bob)));
     assert!(done.iter().all(Result::is_ok) && other.is_ok());
+}
+
+#[tokio::test]
+async fn the_span_of_a_hash_begins_when_a_thread_begins_to_compute_it() {
+    let hasher = hasher();
+    let (recorder, mut queue) = Recorder::with_queue(1);
+    let (_, current) = recorder.begin(TraceContext::of_headers(&HeaderMap::new()));
+    let barrier = Arc::new(Barrier::new(thread_count() + 1));
+    let pool = hasher.pool().unwrap();
+    let block = || {
+        let barrier = Arc::clone(&barrier);
+        pool.run(move || {
+            barrier.wait();
+            Ok(())
+        })
+    };
+    let blocked = join_all((0..thread_count()).map(|_| block()));
+    let hash = trace::within(current.clone(), hasher.hash("0042".to_owned(), None));
+    let release = async {
+        let now = SystemTime::now();
+        barrier.wait();
+        now
+    };
+    // They are polled in this order.
+    let (_, hash, released) = join3(blocked, hash, release).await;
+    hash.unwrap();
+    current.unwrap().end(RequestSummary {
+        request_id: "1".to_owned(),
+        method: "POST",
+        operation_type: None,
+        operation: None,
+        document: None,
+        status: Some(200),
+        outcome: "ok",
+        is_failure: false,
+    });
+    let finished = queue.try_recv().unwrap();
+    assert_eq!(finished.children.len(), 1);
+    assert!(finished.children[0].start >= released, "the span includes the wait for a thread");
 }
 
 #[tokio::test]
