@@ -162,8 +162,8 @@ pub fn is_read_only(error: &DbErr) -> bool {
     database_code(error).is_some_and(|code| code == "25006")
 }
 
-/// Returns whether an error means that PostgreSQL has ended a transaction in favour of others: serialization failure, deadlock, lock
-/// not available in time (Appendix A of its manual).
+/// Returns whether an error means that PostgreSQL has ended a transaction in favour of others: serialization failure, deadlock,
+/// lock not available in time (Appendix A of its manual).
 #[must_use]
 pub fn is_lock_conflict(error: &DbErr) -> bool {
     database_code(error).is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03"))

@@ -51,7 +51,7 @@ impl Db {
     /// locks that it needs.
     ///
     /// # Errors
-    /// `Internal` if this program cannot work after a migration of a newer one, or if other transactions hold the locks for minutes.
+    /// `Internal` if this program cannot work after a migration of a newer one, or if others hold the locks for minutes.
     pub async fn migrate(&self) -> Result<(), Error> {
         let migrate = || self.try_to_migrate();
         let migrated = migrate.retry(lock_conflict::BACKOFF).when(is_lock_conflict).notify(lock_conflict::log).await;
@@ -99,8 +99,8 @@ impl Db {
     }
 }
 
-/// Applies pending migrations and updates derived data, once it is this transaction's turn. Returns the former state, and the logins
-/// that are duplicates if any migration was pending.
+/// Applies pending migrations and updates derived data, once it is this transaction's turn. Returns the former state, and if any
+/// migration was pending, the logins that are duplicates.
 async fn apply_pending(transaction: &Transaction) -> Result<(SchemaState, login::Duplicates), Error> {
     let is_postgres = transaction.get_database_backend() == DatabaseBackend::Postgres;
     if is_postgres {
