@@ -113,6 +113,10 @@ impl Reader {
         Self { meter: StatementCounter::silent(), ..self.clone() }
     }
 
+    fn budget(&self) -> Option<&Budget> {
+        self.request.as_ref().map(|(budget, _)| budget)
+    }
+
     /// Charges a statement to the budget and takes it from the caller's share; `None` if statements are not limited.
     async fn admit(&self) -> Result<Option<Share<Requester>>, DbErr> {
         if let Some(seen) = &self.seen {
@@ -162,12 +166,12 @@ macro_rules! run {
         let of_standby = match &$reader.standby {
             Some(standby) => {
                 let statement = standby.connections.$method($statement.clone() $(, $more)?);
-                standby.run(statement).await
+                standby.run(statement, $reader.budget()).await
             }
             None => None,
         };
         let done = match (of_standby, pool) {
-            (Some(done), _) => Ok(done),
+            (Some(done), _) => done,
             (None, Pool::Sqlite(connections)) => connections.$method($statement $(, $more)?).await,
             (None, Pool::Postgres(connections)) => connections.$method($statement $(, $more)?).await,
         };
@@ -207,7 +211,7 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        run!(self, all, statement, self.request.as_ref().map(|(budget, _)| budget))
+        run!(self, all, statement, self.budget())
     }
 }
 

@@ -1,6 +1,12 @@
 //! Queries that are read from a standby of PostgreSQL: never with anything stale, and never with an error of the standby.
 
+use std::time::Duration;
+
+use futures_util::future::join;
+use roster::budget::{Budget, Limit};
 use roster::db::Db;
+use roster::scalar::Id;
+use roster::share::Requester;
 use sea_orm::{ConnectionTrait as _, Database, DatabaseBackend, Statement};
 use serde_json::{Value, json};
 
@@ -12,6 +18,8 @@ use crate::process::{ADMIN, Caller, Process, Sandbox, until};
 
 const LIST: &str = "{ users(first: 100) { totalCount nodes { username } } }";
 const WITH_INACTIVE: &str = "{ users(first: 100, includeInactive: true) { totalCount } }";
+/// Returns a row on a standby only.
+const IN_RECOVERY: &str = "SELECT 1 WHERE pg_is_in_recovery()";
 const ATTRIBUTES: &str = "{ users(first: 100) { nodes { username attributes { name value } } } }";
 
 /// A primary with a standby, and a server that reads from it.
@@ -70,10 +78,27 @@ fn url_of(server: &Postgres) -> String {
 async fn row_of(server: &Postgres, name: &str, statement: &str) -> bool {
     let url = format!("postgres://roster@127.0.0.1:{}/{name}", server.port());
     let connection = Database::connect(url).await.unwrap();
-    let statement = Statement::from_string(DatabaseBackend::Postgres, statement);
-    let row = connection.query_one_raw(statement).await.unwrap();
+    let row = connection.query_one_raw(of_text(statement)).await.unwrap();
     connection.close().await.unwrap();
     row.is_some()
+}
+
+fn of_text(statement: &str) -> Statement {
+    Statement::from_string(DatabaseBackend::Postgres, statement)
+}
+
+/// Whether a handle reads from the standby.
+async fn is_on_standby(db: &Db) -> bool {
+    db.read().query_one_raw(of_text(IN_RECOVERY)).await.unwrap().is_some()
+}
+
+/// The handle of a request that reads from the standby.
+async fn on_standby(handle: impl Fn() -> Db) -> Db {
+    let admitted = until(|| async {
+        let db = handle().on_standby().await;
+        is_on_standby(&db).await.then_some(db)
+    });
+    admitted.await.expect("a request that reads from the standby")
 }
 
 async fn mutate(caller: &Caller, mutation: &str, selection: &str, input: Value) -> Value {
@@ -273,17 +298,45 @@ async fn a_request_goes_on_with_the_primary_when_the_standby_ends() {
     let mut settings = database(url_of(&primary), 2);
     settings.read_url = Some(url_of(&standby));
     let db = Db::open(&settings).await.unwrap();
-    let name = "SELECT 1 WHERE pg_is_in_recovery()";
-    let statement = || Statement::from_string(DatabaseBackend::Postgres, name);
-    let in_request = until(|| async {
-        let db = db.clone().on_standby().await;
-        let is_on_standby = db.read().query_one_raw(statement()).await.unwrap().is_some();
-        is_on_standby.then_some(db)
-    });
-    let in_request = in_request.await.expect("a request that reads from the standby");
-    assert!(in_request.read_primary().query_one_raw(statement()).await.unwrap().is_none());
+    let in_request = on_standby(|| db.clone()).await;
+    assert!(in_request.read_primary().query_one_raw(of_text(IN_RECOVERY)).await.unwrap().is_none());
     standby.stop().unwrap();
-    assert!(in_request.read().query_one_raw(statement()).await.unwrap().is_none());
+    assert!(!is_on_standby(&in_request).await);
+    db.close().await.unwrap();
+}
+
+/// A statement that is slow on the standby alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_statement_keeps_no_other_request_from_the_standby() {
+    let Some((primary, standby)) = primary_and_standby().await else { return };
+    let mut settings = database(url_of(&primary), 2);
+    settings.read_url = Some(url_of(&standby));
+    settings.timeouts.caller = Duration::from_secs(4);
+    let db = Db::open(&settings).await.unwrap();
+    let in_request = on_standby(|| db.clone()).await;
+    // The next request finds an open connection.
+    join(is_on_standby(&in_request), is_on_standby(&in_request)).await;
+    let slow = "SELECT CASE WHEN pg_is_in_recovery() THEN (SELECT 1 FROM pg_sleep(60)) ELSE 2 END";
+    let row = in_request.read().query_one_raw(of_text(slow)).await.unwrap().unwrap();
+    assert_eq!(row.try_get_by_index::<i32>(0).unwrap(), 2, "it is run on the primary");
+    assert!(!is_on_standby(&in_request).await);
+    assert!(is_on_standby(&db.clone().on_standby().await).await);
+    db.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_exceeds_the_budget_is_not_run_on_the_primary() {
+    let Some((primary, standby)) = primary_and_standby().await else { return };
+    let mut settings = database(url_of(&primary), 2);
+    settings.read_url = Some(url_of(&standby));
+    let db = Db::open(&settings).await.unwrap();
+    let requester = Requester::User(Id::new());
+    let in_request = on_standby(|| db.within(Budget::default(), requester)).await;
+    // On the primary, it divides by zero.
+    let rows = format!("generate_series(1, {})", Limit::Values.maximum() + 1);
+    let large = format!("SELECT 1 / CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END FROM {rows}");
+    let error = in_request.read().query_all_raw(of_text(&large)).await.unwrap_err();
+    assert!(error.to_string().contains("too many values"), "{error}");
     db.close().await.unwrap();
 }
 

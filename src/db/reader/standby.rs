@@ -26,6 +26,7 @@ use self::snapshot::Snapshots;
 use self::watch::{SameServer, Watch};
 use super::Reader;
 use super::pool::Connections;
+use crate::budget::Budget;
 use crate::db::target::{SessionSetup, Source, Target};
 use crate::db::{DatabaseSettings, PoolStatus};
 use crate::error::is_disconnect;
@@ -37,7 +38,7 @@ const MAX_WAIT: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(2);
 /// The maximum time that a request waits for the standby to say how far it is.
 const MAX_RESPONSE: Duration = Duration::from_millis(500);
-/// The time for which no request asks the standby after it was behind or has failed.
+/// The time for which no request asks the standby after it was behind or could not be reached.
 const REST: Duration = Duration::from_millis(500);
 /// The share of the duration of a request that a statement on the standby may take, so that there is time for the primary.
 const STATEMENT_SHARE: u32 = 4;
@@ -249,22 +250,28 @@ pub(super) struct StandbyReader {
 }
 
 impl StandbyReader {
-    /// Runs a statement on the standby. `None` if it must be run on the primary.
-    pub(super) async fn run<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Option<T> {
+    /// Runs a statement on the standby. `None` if it must be run on the primary: not if it has spent the budget of the request.
+    pub(super) async fn run<T>(
+        &self,
+        statement: impl Future<Output = Result<T, DbErr>>,
+        budget: Option<&Budget>,
+    ) -> Option<Result<T, DbErr>> {
         if self.is_given_up.load(Ordering::Relaxed) {
             return None;
         }
         match timeout(self.standby.max_statement, statement).await {
-            Ok(Ok(done)) if self.standby.server.started_at.load(Ordering::Acquire) == self.server => return Some(done),
+            Ok(Ok(done)) if self.standby.server.started_at.load(Ordering::Acquire) == self.server => {
+                return Some(Ok(done));
+            }
             Ok(Ok(_)) => {}
             Ok(Err(error)) if is_disconnect(&error) || matches!(error, DbErr::ConnectionAcquire(_)) => {
                 self.standby.failed(&error.to_string());
             }
+            Ok(Err(error)) if budget.is_some_and(|budget| budget.check().is_err()) => return Some(Err(error)),
             // The statement fails on the primary as well, or it conflicts with what the standby replays.
             Ok(Err(error)) => tracing::debug!(%error, "a statement failed on the standby"),
-            Err(_) => {
-                self.standby.failed("a statement takes too long");
-            }
+            // That is the statement of one caller, and no reason why others should leave the standby.
+            Err(_) => tracing::debug!("a statement takes too long on the standby"),
         }
         self.is_given_up.store(true, Ordering::Relaxed);
         None
