@@ -35,12 +35,16 @@ impl Replicated {
     /// Starts all of it. None if PostgreSQL is not installed.
     async fn start() -> Option<Self> {
         let (primary, standby) = primary_and_standby().await?;
+        Some(Self::of(primary, standby).await)
+    }
+
+    async fn of(primary: Postgres, standby: Postgres) -> Self {
         let sandbox = Sandbox::on_database(url_of(&primary)).with_admin().await;
         let server = sandbox.serve(&[&MEASURED[..], &["--read-url", &url_of(&standby)]].concat()).await;
         let root = server.sign_in(ADMIN).await;
         let replicated = Self { _primary: primary, standby, sandbox, server, root };
         replicated.until_counted("read").await;
-        Some(replicated)
+        replicated
     }
 
     /// The number of queries with an outcome.
@@ -233,6 +237,24 @@ async fn a_standby_that_was_promoted_is_no_longer_used() {
         assert!(usernames(&replicated.root).await.contains(&"ann".to_owned()));
     }
     replicated.until_counted("failed").await;
+}
+
+/// The standby follows another one, which is promoted while the primary still accepts writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_follows_another_history_is_not_used() {
+    let Some((primary, other)) = primary_and_standby().await else { return };
+    let replicated = Replicated::of(primary, other.start_standby(None).unwrap()).await;
+    other.promote().unwrap();
+    // Its position is beyond that of the primary.
+    on_server(&other, "CREATE TABLE longer AS SELECT generate_series(1, 200000) AS number").await;
+    let has_followed = "SELECT 1 FROM pg_tables WHERE tablename = 'longer'";
+    let followed = until(|| async { row_of(&replicated.standby, "postgres", has_followed).await.then_some(()) });
+    followed.await.expect("the standby follows the other server");
+    create(&replicated.root, "ann", "USER").await;
+    let before = replicated.count("read").await;
+    assert!(usernames(&replicated.root).await.contains(&"ann".to_owned()));
+    replicated.until_counted("failed").await;
+    assert!((replicated.count("read").await - before).abs() < f64::EPSILON, "{}", replicated.server.err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,12 +15,16 @@ const WRITTEN: &str = "SELECT system_identifier, ('x' || left(pg_walfile_name(ls
                        FROM pg_control_system(), (SELECT CASE current_setting('synchronous_commit') WHEN 'off' \
                        THEN pg_current_wal_insert_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn) AS log";
 
-/// Reads the position up to which a standby has replayed the log. The timeline is that of its last restart point: after a
-/// promotion, it may be the former one for a while. No row on a server that replays nothing.
-const REPLAYED: &str = "SELECT system_identifier, timeline_id, (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::int8, \
+/// Reads the position up to which a standby has replayed the log. After a promotion, its control file has the former timeline for
+/// a while. The timeline that it streams is that of all that it replays, but only some roles see it; without a stream, it is
+/// unknown. No row then, nor on a server that replays nothing.
+const REPLAYED: &str = "SELECT system_identifier, greatest(timeline_id, min_recovery_end_timeline, received_tli), \
+                        (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::int8, \
                         concat_ws('.', current_database(), current_schema()) \
-                        FROM pg_control_system(), pg_control_checkpoint() \
-                        WHERE pg_is_in_recovery() AND pg_last_wal_replay_lsn() IS NOT NULL";
+                        FROM pg_control_system(), pg_control_checkpoint(), \
+                        pg_control_recovery() LEFT JOIN pg_stat_wal_receiver ON true \
+                        WHERE pg_is_in_recovery() AND pg_last_wal_replay_lsn() IS NOT NULL \
+                        AND (received_tli IS NOT NULL OR NOT pg_has_role('pg_read_all_stats', 'USAGE'))";
 
 /// A position in the log of the primary.
 pub(super) struct LogPosition {
