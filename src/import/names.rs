@@ -15,6 +15,8 @@ type GivenReferences = MaybeUndefined<Vec<ExternalReferenceInput>>;
 pub(super) struct NameIndex {
     pub(super) ids: HashSet<Id>,
     by_name: HashMap<String, Vec<Id>>,
+    /// Names that several objects have, not all of which are known.
+    pub(super) ambiguous: HashSet<String>,
     pub(super) by_external_id: HashMap<String, Id>,
     by_reference: HashMap<String, Id>,
     /// The sources of which each object has a reference.
@@ -42,10 +44,11 @@ impl NameIndex {
 
     /// Returns the only object with a name, or `None` if there is none.
     pub(super) fn find_by_name(&self, name: &str) -> Result<Option<Id>, String> {
+        let is_ambiguous = self.ambiguous.contains(name);
         match self.by_name.get(name).map(Vec::as_slice) {
-            Some([id]) => Ok(Some(*id)),
-            Some(_) => Err(format!("Several have the name {name:?}; refer to one by its id.")),
-            None => Ok(None),
+            Some([id]) if !is_ambiguous => Ok(Some(*id)),
+            None if !is_ambiguous => Ok(None),
+            _ => Err(format!("Several have the name {name:?}; refer to one by its id.")),
         }
     }
 

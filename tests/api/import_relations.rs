@@ -2,10 +2,11 @@
 //! the mutations of groups and sites.
 
 use std::io::Cursor;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
-use futures_util::future::join;
+use futures_util::future::{Either, join, select};
 use roster::entity::membership::{self, GroupRole};
 use roster::entity::user::{Role, UserFields};
 use roster::entity::{group, site_access};
@@ -176,6 +177,32 @@ on_every_database! {
         assert!(message.contains("Several have the name"), "{message}");
         let rows: Vec<Value> = (0..26).map(|n| row(&format!("u{n}"), json!({ "sites": (0..200).map(|m| format!("{n}-{m}")).collect::<Vec<_>>() }))).collect();
         assert_eq!(payload_errors(&import(&license_admin, json!(rows)).await), ["TOO_LONG input.rows"]);
+    }
+
+    async fn groups_and_sites_of_an_ambiguous_name_are_not_locked(app: App) {
+        let license_admin = app.license_admin().await;
+        let twins = crowd::groups(&app, app.license, (0..300).map(|_| "Twin".to_owned())).await;
+        let one = new_group(&license_admin, "TWIN").await;
+        let with = |group: &str| json!([row("ann", json!({ "groups": [{ "group": group }] }))]);
+        // One of them may be named by its ID, and another spelling is another name.
+        for (group, expected) in [(twins[299].0.to_string(), twins[299]), ("TWIN".to_owned(), one)] {
+            let named = import(&license_admin, with(&group)).await;
+            assert_eq!(groups_of(&app, user_id(&named, 0)).await, [(expected, GroupRole::Member)], "{named:#}");
+        }
+        if !app.db.is_postgres() {
+            return;
+        }
+        let transaction = app.db.begin().await.unwrap();
+        for id in &twins[..299] {
+            lock_group(&transaction, *id).await;
+        }
+        let refused = pin!(import(&license_admin, with("Twin")));
+        let waiting = pin!(wait_for_waiting(&app));
+        let Either::Left((refused, _)) = select(refused, waiting).await else {
+            panic!("the import waits for a group that it does not change");
+        };
+        assert_eq!(payload_errors(&refused), ["NOT_FOUND input.rows.0.groups.0.group"]);
+        transaction.commit().await.unwrap();
     }
 
     async fn a_row_changes_only_the_sites_that_the_viewer_may_change(app: App) {

@@ -127,7 +127,7 @@ async fn roles_of(transaction: &Transaction, user_id: Id) -> Result<HashMap<Id, 
 async fn count_owners(transaction: &Transaction, group_ids: &[Id]) -> Result<HashMap<Id, i64>, Error> {
     use membership::Column;
     let mut counts = HashMap::new();
-    // Groups of one name may be many, and SQLite has a parameter for each.
+    // SQLite has a parameter for each group.
     for ids in group_ids.chunks(MAX_NAMES) {
         let owners = membership::Entity::find()
             .select_only()

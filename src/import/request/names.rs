@@ -1,13 +1,13 @@
 //! The groups and institutions of a license that the rows of a request name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
 use crate::access::of_license;
 use crate::db::Transaction;
-use crate::db::conditions::{any_of, one_of};
+use crate::db::conditions::{all_rows, any_of, one_of};
 use crate::entity::external_reference::{ID_SEPARATOR, ReferenceTable, StoredReferences};
 use crate::entity::{group, group_reference, institution, institution_reference};
 use crate::error::Error;
@@ -15,8 +15,20 @@ use crate::import::names::NameIndex;
 use crate::scalar::Id;
 use crate::text;
 
+/// The number of names that one statement looks up.
+const NAMES_AT_ONCE: usize = 64;
+
 /// Texts that name objects, each by its ID, its name, its external ID or a reference `source:id`.
 pub(super) type Names<'a> = BTreeSet<&'a str>;
+
+/// What names mean as names.
+#[derive(Default)]
+struct Named {
+    /// The objects that alone have one of the names.
+    ids: Vec<Id>,
+    /// The names that several objects have.
+    ambiguous: HashSet<String>,
+}
 
 /// Returns the groups of a license that names may mean.
 pub(super) async fn groups(transaction: &Transaction, license_id: Id, names: &Names<'_>) -> Result<NameIndex, Error> {
@@ -25,9 +37,11 @@ pub(super) async fn groups(transaction: &Transaction, license_id: Id, names: &Na
     if names.is_empty() {
         return Ok(index);
     }
+    let columns = [Column::Id, Column::LicenseId, Column::NameKey, Column::Name];
+    let named = find_named::<group::Entity>(transaction, license_id, columns, names).await?;
+    index.ambiguous = named.ambiguous;
     let conditions = [
-        one_of(backend, Column::Id, ids(names)),
-        any_of::<String>(backend, Column::NameKey, keys(names)),
+        one_of(backend, Column::Id, ids(names).chain(named.ids)),
         Column::Id.in_subquery(with_reference::<group_reference::Entity>(backend, license_id, names)),
     ];
     for condition in conditions {
@@ -59,9 +73,11 @@ pub(super) async fn institutions(
     if names.is_empty() {
         return Ok(index);
     }
+    let columns = [Column::Id, Column::LicenseId, Column::NameKey, Column::Name];
+    let named = find_named::<institution::Entity>(transaction, license_id, columns, names).await?;
+    index.ambiguous = named.ambiguous;
     let conditions = [
-        one_of(backend, Column::Id, ids(names)),
-        any_of::<String>(backend, Column::NameKey, keys(names)),
+        one_of(backend, Column::Id, ids(names).chain(named.ids)),
         any_of::<String>(backend, Column::ExternalId, names.iter().map(|name| (*name).to_owned()).collect()),
         Column::Id.in_subquery(with_reference::<institution_reference::Entity>(backend, license_id, names)),
     ];
@@ -83,13 +99,40 @@ pub(super) async fn institutions(
     Ok(index)
 }
 
-fn ids(names: &Names<'_>) -> Vec<Id> {
-    names.iter().filter_map(|name| Id::parse(name)).collect()
+fn ids(names: &Names<'_>) -> impl Iterator<Item = Id> {
+    names.iter().filter_map(|name| Id::parse(name))
 }
 
-/// Returns the keys of names. The index of a list by name finds objects by them; several names may have one key.
-fn keys(names: &Names<'_>) -> Vec<String> {
-    names.iter().map(|name| text::fold(name)).collect()
+/// Finds the objects of a license with one of several names. Of those with the same name, however many they are, two are read.
+/// The columns are the ID, the license, the key of the name, of which there is an index, and the name.
+async fn find_named<E: EntityTrait>(
+    transaction: &Transaction,
+    license_id: Id,
+    [id, license, key, name]: [E::Column; 4],
+    names: &Names<'_>,
+) -> Result<Named, Error> {
+    let mut found: HashMap<String, HashSet<Id>> = HashMap::new();
+    let all: Vec<&str> = names.iter().copied().collect();
+    for some in all.chunks(NAMES_AT_ONCE) {
+        let of_name = |given: &&str| {
+            let rows = E::find().select_only().columns([id, name]).filter(of_license(license, license_id));
+            rows.filter(key.eq(text::fold(given))).filter(name.eq(*given)).limit(2_u64).into_query()
+        };
+        let Some(statement) = all_rows(some.iter().map(of_name)) else { continue };
+        for row in transaction.query_all(&statement).await? {
+            let (id, name): (Id, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            found.entry(name).or_default().insert(id);
+        }
+    }
+    let mut named = Named::default();
+    for (name, ids) in found {
+        if ids.len() > 1 {
+            named.ambiguous.insert(name);
+        } else {
+            named.ids.extend(ids);
+        }
+    }
+    Ok(named)
 }
 
 /// Returns the statement for the objects of a license with one of the references among names, and a few others: every source is
