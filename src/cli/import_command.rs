@@ -16,7 +16,9 @@ use super::progress::progress_bar;
 use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::db::Db;
-use crate::import::{self, Channel, Formats, ImportSummary, Input, Leavers, Mapping, Options, Preset, Report, Source};
+use crate::import::{
+    self, Channel, Formats, ImportSummary, Input, Leavers, LicenseRow, Mapping, Options, Preset, Report, Source,
+};
 
 pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     if import.print_mapping {
@@ -28,7 +30,7 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
         return try_out(settings, import, &source).await;
     }
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
-    let job = Job::find(&db, import, &source, hasher).await?;
+    let mut job = Job::find(&db, import, &source, hasher).await?;
     let checked = job.check().await?;
     if checked.refused > 0 && import.on_error == OnError::Stop {
         return show(settings, import, &checked, Pass::Check);
@@ -62,36 +64,33 @@ struct Job<'a> {
     db: &'a Db,
     import: &'a Import,
     source: &'a Source,
-    /// The parts of the file, each with the license to import it into.
-    parts: Vec<(Source, Target)>,
+    /// The license to import each part of the file into. The check finds those after the first.
+    targets: Vec<Target>,
     options: Options,
 }
 
 impl<'a> Job<'a> {
     async fn find(db: &'a Db, import: &'a Import, source: &'a Source, hasher: Hasher) -> anyhow::Result<Self> {
-        let sources = source.parts()?;
-        let mut parts = Vec::with_capacity(sources.len());
-        if sources.len() > 1 {
-            anyhow::ensure!(import.license.is_none(), "the file has several licenses; import it without --license");
-            anyhow::ensure!(import.rejects.is_none(), "--rejects needs a file of one license");
-            for part in sources {
-                let record = part.license()?.context("a license in the file has no number or no holder")?;
-                let target = Target::of_record(db, record).await?;
-                let is_same = |(_, other): &(Source, Target)| other.is_same(&target);
-                anyhow::ensure!(
-                    !parts.iter().any(is_same),
-                    "the file has a license twice; its records must follow one row"
-                );
-                parts.push((part, target));
-            }
-        } else {
-            parts.push((source.clone(), Target::find(db, import, source).await?));
-        }
-        Ok(Self { db, import, source, parts, options: options(import, source, hasher) })
+        let targets = vec![Target::find(db, import, source).await?];
+        Ok(Self { db, import, source, targets, options: options(import, source, hasher) })
+    }
+
+    /// Finds the license of a part after the first.
+    async fn add_target(&mut self, license: &LicenseRow) -> anyhow::Result<()> {
+        anyhow::ensure!(self.import.license.is_none(), "the file has several licenses; import it without --license");
+        anyhow::ensure!(self.import.rejects.is_none(), "--rejects needs a file of one license");
+        let target = Target::of_row(self.db, license).await?;
+        let is_same = |other: &Target| other.is_same(&target);
+        anyhow::ensure!(
+            !self.targets.iter().any(is_same),
+            "the file has a license twice; its records must follow one row"
+        );
+        self.targets.push(target);
+        Ok(())
     }
 
     /// Validates every row.
-    async fn check(&self) -> anyhow::Result<ImportSummary> {
+    async fn check(&mut self) -> anyhow::Result<ImportSummary> {
         // The edits of users are read from the audit trail.
         sealer::try_to_seal(self.db).await;
         let bar = progress_of(self.source, "Checking")?;
@@ -101,19 +100,25 @@ impl<'a> Job<'a> {
     }
 
     async fn create_licenses(&self) -> anyhow::Result<()> {
-        for (_, target) in &self.parts {
+        for target in &self.targets {
             target.create(self.db).await?;
         }
         Ok(())
     }
 
     /// Passes over all parts.
-    async fn run(&self, pass: Pass, bar: &ProgressBar) -> anyhow::Result<ImportSummary> {
-        let mut summary = ImportSummary::default();
-        for (place, (source, target)) in self.parts.iter().enumerate() {
-            let report = report(self.import, source, pass, place > 0)?;
-            let options = self.options.clone();
-            let part = import::Import { db: self.db, license_id: target.id, source, options };
+    async fn run(&mut self, pass: Pass, bar: &ProgressBar) -> anyhow::Result<ImportSummary> {
+        let (mut summary, import) = (ImportSummary::default(), self.import);
+        let reject_form = || self.source.reject_form();
+        let mut rejects = import.rejects.as_deref().map(|path| reject_form().map(|form| (path, form))).transpose()?;
+        for (place, part) in self.source.parts()?.enumerate() {
+            if let Some(license) = part.license().filter(|_| place > 0 && pass == Pass::Check) {
+                self.add_target(license).await?;
+            }
+            let license_id = self.targets.get(place).context("the file has changed since it was checked")?.id;
+            let report = Report::create(import.report.as_deref(), rejects.take(), pass == Pass::Check, place > 0);
+            let report = report.context("the report cannot be written")?;
+            let part = import::Import { db: self.db, license_id, part, options: self.options.clone() };
             let progress = |done| bar.set_position(done);
             let imported = match pass {
                 Pass::Check => Box::pin(part.check(report, progress)).await?,
@@ -180,12 +185,6 @@ fn open_source(import: &Import) -> anyhow::Result<Source> {
 fn print_mapping(import: &Import) -> anyhow::Result<()> {
     let preset = import.from.context("--print-mapping needs --from SYSTEM, whose mapping it prints")?;
     Ok(write_text(preset.text())?)
-}
-
-fn report(import: &Import, source: &Source, pass: Pass, continues: bool) -> anyhow::Result<Report> {
-    let rejects = import.rejects.as_deref().map(|path| source.reject_form().map(|form| (path, form))).transpose()?;
-    let report = Report::create(import.report.as_deref(), rejects, pass == Pass::Check, continues);
-    report.context("the report cannot be written")
 }
 
 /// A pass over the file.

@@ -27,6 +27,7 @@ mod names;
 mod organisation;
 mod origin;
 mod parse;
+mod parts;
 mod reader;
 pub mod record;
 mod relations;
@@ -57,6 +58,7 @@ pub use edits::KeepEdits;
 pub use input::{Format, Input};
 pub use mapping::{Mapping, Preset};
 pub use origin::{InvalidRow, RowError};
+pub use parts::{LicenseRow, Part, Parts};
 pub use report::Report;
 pub use source::Source;
 pub use summary::ImportSummary;
@@ -118,35 +120,35 @@ pub struct Leavers {
     pub source: Option<String>,
 }
 
-/// An import of a file into a license.
+/// An import of a part of a file into a license.
 pub struct Import<'a> {
     pub db: &'a Db,
     pub license_id: Id,
-    pub source: &'a Source,
+    pub part: Part,
     pub options: Options,
 }
 
 impl Import<'_> {
-    /// Validates the whole file without writing anything to the directory.
+    /// Validates the whole part without writing anything to the directory.
     ///
     /// # Errors
     /// The file cannot be read, or the database fails.
-    pub async fn check(&self, report: Report, progress: impl Fn(u64)) -> Result<ImportSummary, Error> {
+    pub async fn check(self, report: Report, progress: impl Fn(u64)) -> Result<ImportSummary, Error> {
         self.run(false, report, progress).await
     }
 
-    /// Imports the file. Invalid rows are skipped and reported.
+    /// Imports the part. Invalid rows are skipped and reported.
     ///
     /// # Errors
     /// The file cannot be read, or the database fails.
-    pub async fn write(&self, report: Report, progress: impl Fn(u64)) -> Result<ImportSummary, Error> {
+    pub async fn write(self, report: Report, progress: impl Fn(u64)) -> Result<ImportSummary, Error> {
         self.run(true, report, progress).await
     }
 
-    async fn run(&self, write: bool, report: Report, progress: impl Fn(u64)) -> Result<ImportSummary, Error> {
-        let rows = self.source.rows(self.license_id).map_err(Error::internal)?;
-        let importer = Importer::new(self.db, self.license_id, write, self.options.clone(), report);
-        importer.await?.import(rows, progress).await
+    async fn run(self, write: bool, report: Report, progress: impl Fn(u64)) -> Result<ImportSummary, Error> {
+        let Self { db, license_id, part, options } = self;
+        let importer = Importer::new(db, license_id, write, options, report);
+        importer.await?.import(part.into_rows(license_id), progress).await
     }
 }
 

@@ -3,15 +3,15 @@
 use std::io;
 use std::sync::Arc;
 
-use super::input::{Format, Input, RejectForm, Row, Rows};
+use super::input::{Format, Input, RejectForm};
 use super::mapping::Mapping;
-use super::parse::{ParsedRow, RowParser, Shape, parse_license};
-use super::reader::{ReadRow, parsed};
-use super::record::{LicenseRecord, Record, RecordKind};
+use super::parse::{RowParser, Shape, parse_license};
+use super::parts::{LicenseRow, Parts};
+use super::record::LicenseRecord;
 use super::values::Formats;
 use crate::scalar::Id;
 
-/// A file to import, or a part of it, and what its rows stand for.
+/// A file to import, and what its rows stand for.
 #[derive(Clone)]
 pub struct Source {
     input: Arc<Input>,
@@ -19,10 +19,6 @@ pub struct Source {
     formats: Formats,
     /// The name that was given to the system whose ids the file has.
     name: Option<String>,
-    /// The number of rows of the file before this part.
-    first: usize,
-    /// The number of rows of this part. By default, it has all that follow.
-    count: Option<usize>,
 }
 
 impl Source {
@@ -35,7 +31,7 @@ impl Source {
             None if input.format() == Format::Ndjson => Shape::Own,
             None => Shape::ByName,
         };
-        Self { input: Arc::new(input), shape, formats, name: None, first: 0, count: None }
+        Self { input: Arc::new(input), shape, formats, name: None }
     }
 
     /// Returns the source with a name: the ids in the file are those of a system with this name.
@@ -49,45 +45,21 @@ impl Source {
         self.input.size()
     }
 
-    /// Returns the parts of a file, each with the rows of one license: in a file of several, as an export writes it, the row of a
-    /// license is followed by its records. A file that does not begin with a license is one part.
-    pub fn parts(&self) -> io::Result<Vec<Self>> {
-        let mut firsts = Vec::new();
-        for (place, row) in self.input.rows()?.enumerate() {
-            // The error is reported when the part is imported. A file that cannot be read fails again and again.
-            let Ok(row) = row else { break };
-            let is_license = describes_license(&row);
-            if firsts.is_empty() && !is_license {
-                break;
-            }
-            firsts.extend(is_license.then_some(place));
-        }
-        if firsts.len() <= 1 {
-            return Ok(vec![self.clone()]);
-        }
-        let ends = firsts.iter().skip(1).map(|end| Some(*end)).chain([None]);
-        let part = |(first, end): (&usize, Option<usize>)| {
-            let count = end.map(|end| end - *first);
-            Self { first: *first, count, ..self.clone() }
-        };
-        Ok(firsts.iter().zip(ends).map(part).collect())
+    /// Begins a pass over the file, from its beginning. The pass before must not be used any more.
+    pub fn parts(&self) -> io::Result<Parts> {
+        Ok(Parts::new(self.clone(), self.input.rows()?))
     }
 
-    /// Returns the license that the first row describes, if there is one.
-    pub fn license(&self) -> io::Result<Option<LicenseRecord>> {
-        let mut parser = RowParser::new(self.shape.clone(), self.formats.clone(), Id::new());
-        let Some(row) = self.unparsed_rows()?.next().transpose()? else { return Ok(None) };
-        let ParsedRow { mut records, faults, .. } = parser.parse(row);
-        match records.pop() {
-            Some(Record::License(license)) if faults.is_empty() => Ok(Some(license)),
-            _ => Ok(None),
-        }
+    /// Returns the license that the file begins with, if it does.
+    pub fn license(&self) -> io::Result<Option<LicenseRow>> {
+        let first = self.input.rows()?.next().transpose()?;
+        Ok(first.and_then(|row| LicenseRow::of(&row, &self.formats)))
     }
 
     /// Returns the license that the first row of another system names, if it names one.
     pub fn named_license(&self) -> io::Result<Option<LicenseRecord>> {
         let Shape::Mapped(mapping) = &self.shape else { return Ok(None) };
-        let first = self.unparsed_rows()?.next().transpose()?;
+        let first = self.input.rows()?.next().transpose()?;
         let values = first.and_then(|row| row.values.ok());
         let named = values.and_then(|values| mapping.license_of(&values, Id::new(), &self.formats));
         Ok(named.and_then(|object| parse_license(object, &self.formats)))
@@ -114,24 +86,7 @@ impl Source {
         self.input.reject_form()
     }
 
-    pub(super) fn rows(&self, license_id: Id) -> io::Result<impl Iterator<Item = io::Result<ReadRow>> + Send + use<>> {
-        let parser = RowParser::new(self.shape.clone(), self.formats.clone(), license_id);
-        let rows = parsed(self.unparsed_rows()?, parser.of_source(self.name.clone()));
-        Ok(rows.take(self.count.unwrap_or(usize::MAX)))
+    pub(super) fn parser(&self, license_id: Id) -> RowParser {
+        RowParser::new(self.shape.clone(), self.formats.clone(), license_id).of_source(self.name.clone())
     }
-
-    /// Returns the rows from the first one of this part.
-    fn unparsed_rows(&self) -> io::Result<Rows> {
-        let mut rows = self.input.rows()?;
-        for _ in 0..self.first {
-            if rows.next().transpose()?.is_none() {
-                break;
-            }
-        }
-        Ok(rows)
-    }
-}
-
-fn describes_license(row: &Row) -> bool {
-    row.values.as_ref().is_ok_and(|values| values.len() == 1 && values.contains_key(RecordKind::License.name()))
 }

@@ -145,12 +145,12 @@ fn errors_of(path: &Path, format: Option<Format>, is_checked: bool) -> Vec<Strin
     let mapping = MAPPINGS.iter().find(|(format, _)| *format == input.format()).map(|(_, mapping)| mapping.clone());
     let source = Source::new(input, mapping, Formats::default());
     let rejects = source.reject_form();
-    let rows = match source.rows(Id::new()) {
-        Ok(rows) => rows,
+    let parts = match source.parts() {
+        Ok(parts) => parts,
         Err(error) => return vec![error.to_string()],
     };
     let mut errors = Vec::new();
-    for row in rows {
+    for row in parts.flat_map(|part| part.into_rows(Id::new())) {
         let ReadRow { row, .. } = match row {
             Ok(row) => row,
             Err(error) => {
@@ -222,6 +222,32 @@ fn valid_files_have_no_errors() {
             assert!(errors.is_empty(), "{name}: {errors:?}");
             assert_eq!(Input::open(&path, None, None).unwrap().format(), format, "{name}");
         }
+    }
+}
+
+#[test]
+fn the_parts_of_a_file_are_read_in_one_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let license = |number: usize| {
+        let group = "{\"group\":{\"name\":\"Ward\"}}\n";
+        format!("{{\"license\":{{\"number\":\"L-{number}\",\"holder\":\"Alder\"}}}}\n{}", group.repeat(10_000))
+    };
+    let text: String = (0..3).map(license).collect();
+    for file in [text.as_bytes().to_vec(), gzip(text.as_bytes())] {
+        fs::write(&path, file).unwrap();
+        let source = Source::new(Input::open(&path, None, None).unwrap(), None, Formats::default());
+        let (mut lines, mut progress) = (Vec::new(), Vec::new());
+        for part in source.parts().unwrap() {
+            let before = lines.len();
+            for ReadRow { row, position, .. } in part.into_rows(Id::new()).map(Result::unwrap) {
+                lines.push(row.origin.line);
+                progress.push(position);
+            }
+            assert_eq!(lines.len() - before, 10_001);
+        }
+        assert!(lines.iter().copied().eq(1..=30_003));
+        assert!(progress.is_sorted() && progress.last().copied() == Some(source.size().unwrap()));
     }
 }
 

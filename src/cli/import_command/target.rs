@@ -1,10 +1,12 @@
 //! The license that the rows of a file are imported into.
 
+use anyhow::Context as _;
+
 use crate::cli::config::Import;
 use crate::db::Db;
 use crate::entity::license::LicenseKind;
-use crate::import::Source;
 use crate::import::record::LicenseRecord;
+use crate::import::{LicenseRow, Source};
 use crate::license::{self, NewLicense};
 use crate::scalar::{Date, Id};
 
@@ -15,11 +17,11 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Finds the license for the rows of a file, or of a part of it.
+    /// Finds the license for the rows of a file, or of its first part.
     pub(super) async fn find(db: &Db, import: &Import, source: &Source) -> anyhow::Result<Self> {
         if import.license.is_none() {
-            if let Some(record) = source.license()? {
-                return Self::of_record(db, record).await;
+            if let Some(license) = source.license()? {
+                return Self::of_row(db, &license).await;
             }
             let is_empty = license::list(db).await?.is_empty();
             if let Some(record) = source.named_license()? {
@@ -37,8 +39,15 @@ impl Target {
         Ok(Self { id: found.id, new: None })
     }
 
+    /// Returns the license that a row describes.
+    pub(super) async fn of_row(db: &Db, license: &LicenseRow) -> anyhow::Result<Self> {
+        let record = license.record.clone();
+        let invalid = || format!("line {}: the license has no number, no holder, or an invalid value", license.line);
+        Self::of_record(db, record.with_context(invalid)?).await
+    }
+
     /// Returns the license that a file describes: the one with its id or its number, or a new one.
-    pub(super) async fn of_record(db: &Db, record: LicenseRecord) -> anyhow::Result<Self> {
+    async fn of_record(db: &Db, record: LicenseRecord) -> anyhow::Result<Self> {
         let LicenseRecord { id, number, holder, is_private, starts_on, expires_on } = record;
         if let Some(found) = license::find_same(db, id, &number).await? {
             return Ok(Self { id: found.id, new: None });

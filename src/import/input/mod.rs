@@ -85,9 +85,9 @@ impl Row {
 
 /// A stream of rows.
 pub(super) struct Rows {
-    rows: Box<dyn Iterator<Item = io::Result<Row>> + Send>,
+    pub(super) rows: Box<dyn Iterator<Item = io::Result<Row>> + Send>,
     /// The number of bytes that have been read.
-    position: Arc<AtomicU64>,
+    pub(super) position: Arc<AtomicU64>,
 }
 
 impl Rows {
