@@ -17,7 +17,8 @@ use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::db::Db;
 use crate::import::{
-    self, Channel, Formats, ImportSummary, Input, Leavers, LicenseRow, Mapping, Options, Preset, Report, Source,
+    self, Channel, Formats, ImportSummary, Input, Leavers, LicenseRow, Mapping, Options, Preset, Report, SeenKeys,
+    Source,
 };
 
 pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result<()> {
@@ -108,7 +109,7 @@ impl<'a> Job<'a> {
 
     /// Passes over all parts.
     async fn run(&mut self, pass: Pass, bar: &ProgressBar) -> anyhow::Result<ImportSummary> {
-        let (mut summary, import) = (ImportSummary::default(), self.import);
+        let (mut summary, mut seen, import) = (ImportSummary::default(), SeenKeys::default(), self.import);
         let reject_form = || self.source.reject_form();
         let mut rejects = import.rejects.as_deref().map(|path| reject_form().map(|form| (path, form))).transpose()?;
         for (place, part) in self.source.parts()?.enumerate() {
@@ -121,7 +122,7 @@ impl<'a> Job<'a> {
             let part = import::Import { db: self.db, license_id, part, options: self.options.clone() };
             let progress = |done| bar.set_position(done);
             let imported = match pass {
-                Pass::Check => Box::pin(part.check(report, progress)).await?,
+                Pass::Check => Box::pin(part.check(&mut seen, report, progress)).await?,
                 Pass::Write => Box::pin(part.write(report, progress)).await?,
             };
             summary.merge(imported);

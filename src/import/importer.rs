@@ -83,7 +83,7 @@ impl<'a> Importer<'a> {
 
     /// Imports rows. Returns once everything is written.
     pub(super) async fn import(
-        mut self,
+        &mut self,
         rows: impl Iterator<Item = io::Result<ReadRow>> + Send + 'static,
         progress: impl Fn(u64),
     ) -> Result<ImportSummary, Error> {
@@ -99,7 +99,7 @@ impl<'a> Importer<'a> {
         reader.await.map_err(Error::internal)?;
         imported.and(written)?;
         self.report.finish()?;
-        let mut summary = self.summary;
+        let mut summary = std::mem::take(&mut self.summary);
         summary.sort();
         Ok(summary)
     }

@@ -60,6 +60,7 @@ pub use mapping::{Mapping, Preset};
 pub use origin::{InvalidRow, RowError};
 pub use parts::{LicenseRow, Part, Parts};
 pub use report::Report;
+pub use seen::SeenKeys;
 pub use source::Source;
 pub use summary::ImportSummary;
 pub use values::{Formats, parse_zone};
@@ -129,12 +130,18 @@ pub struct Import<'a> {
 }
 
 impl Import<'_> {
-    /// Validates the whole part without writing anything to the directory.
+    /// Validates the whole part without writing anything to the directory. `seen` has the objects and logins of the parts before,
+    /// which are not in the directory yet, and gets those of this one.
     ///
     /// # Errors
     /// The file cannot be read, or the database fails.
-    pub async fn check(self, report: Report, progress: impl Fn(u64)) -> Result<ImportSummary, Error> {
-        self.run(false, report, progress).await
+    pub async fn check(
+        self,
+        seen: &mut SeenKeys,
+        report: Report,
+        progress: impl Fn(u64),
+    ) -> Result<ImportSummary, Error> {
+        self.run(false, seen, report, progress).await
     }
 
     /// Imports the part. Invalid rows are skipped and reported.
@@ -142,13 +149,23 @@ impl Import<'_> {
     /// # Errors
     /// The file cannot be read, or the database fails.
     pub async fn write(self, report: Report, progress: impl Fn(u64)) -> Result<ImportSummary, Error> {
-        self.run(true, report, progress).await
+        self.run(true, &mut SeenKeys::default(), report, progress).await
     }
 
-    async fn run(self, write: bool, report: Report, progress: impl Fn(u64)) -> Result<ImportSummary, Error> {
+    async fn run(
+        self,
+        write: bool,
+        seen: &mut SeenKeys,
+        report: Report,
+        progress: impl Fn(u64),
+    ) -> Result<ImportSummary, Error> {
         let Self { db, license_id, part, options } = self;
-        let importer = Importer::new(db, license_id, write, options, report);
-        importer.await?.import(part.into_rows(license_id), progress).await
+        let mut importer = Importer::new(db, license_id, write, options, report).await?;
+        importer.seen = std::mem::take(seen);
+        let summary = importer.import(part.into_rows(license_id), progress).await?;
+        *seen = importer.seen;
+        seen.leave_license();
+        Ok(summary)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::scalar::Id;
 
 /// The objects of the file so far, and the unique values that they use.
 #[derive(Default)]
-pub(super) struct SeenKeys {
+pub struct SeenKeys {
     /// The line that each object was first mentioned in.
     lines: HashMap<(RecordKind, Id), u64>,
     logins: HashMap<String, Claim>,
@@ -54,6 +54,12 @@ impl SeenKeys {
     /// Returns the line of another user of the file who has the reference already; otherwise reserves it for this one.
     pub(super) fn claim_reference(&mut self, reference: &ExternalReference, claim: Claim) -> Option<u64> {
         claim_value(&mut self.references, Some(&reference.text()), claim)
+    }
+
+    /// Forgets the values that are unique only within a license.
+    pub(super) fn leave_license(&mut self) {
+        self.external_ids.clear();
+        self.references.clear();
     }
 
     /// Forgets the values of the users up to a chunk.

@@ -49,6 +49,7 @@ mod hostile;
 mod hosts;
 mod http;
 mod import;
+mod import_licenses;
 mod import_relations;
 mod import_reports;
 mod import_sources;
