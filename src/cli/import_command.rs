@@ -116,16 +116,21 @@ impl<'a> Job<'a> {
             if let Some(license) = part.license().filter(|_| place > 0 && pass == Pass::Check) {
                 self.add_target(license).await?;
             }
-            let license_id = self.targets.get(place).context("the file has changed since it was checked")?.id;
+            let target = self.targets.get(place).context("the file has changed since it was checked")?;
             let report = Report::create(import.report.as_deref(), rejects.take(), pass == Pass::Check, place > 0);
-            let report = report.context("the report cannot be written")?;
-            let part = import::Import { db: self.db, license_id, part, options: self.options.clone() };
+            let mut report = report.context("the report cannot be written")?;
+            let name = part.license().map(|_| target.name());
+            if let Some(license) = part.license().filter(|license| license.record.is_some()) {
+                report.license(license.line, &target.number, target.id, target.is_new())?;
+            }
+            let options = self.options.clone();
+            let part = import::Import { db: self.db, license_id: target.id, part, options };
             let progress = |done| bar.set_position(done);
             let imported = match pass {
                 Pass::Check => Box::pin(part.check(&mut seen, report, progress)).await?,
                 Pass::Write => Box::pin(part.write(report, progress)).await?,
             };
-            summary.merge(imported);
+            summary.merge(if let Some(name) = name { imported.of_license(name) } else { imported });
         }
         Ok(summary)
     }

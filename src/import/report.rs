@@ -59,11 +59,31 @@ impl Report {
         Ok(Self { rows: rows.transpose()?, rejects: rejects.transpose()?, is_trial })
     }
 
+    /// Reports the license that the next rows are imported into.
+    pub(crate) fn license(&mut self, line: u64, number: &str, id: Id, is_new: bool) -> Result<(), Error> {
+        let outcome = if is_new { Outcome::Created } else { Outcome::Unchanged };
+        self.valid(line, RecordKind::License, number, Some(id), outcome)
+    }
+
     /// Reports a valid record.
     pub(super) fn row(
         &mut self,
         origin: &Origin,
         kind: RecordKind,
+        id: Option<Id>,
+        outcome: Outcome,
+    ) -> Result<(), Error> {
+        if self.rows.is_none() {
+            return Ok(());
+        }
+        self.valid(origin.line, kind, &origin.old_id(), id, outcome)
+    }
+
+    fn valid(
+        &mut self,
+        line: u64,
+        kind: RecordKind,
+        old_id: &str,
         id: Option<Id>,
         outcome: Outcome,
     ) -> Result<(), Error> {
@@ -77,8 +97,8 @@ impl Report {
         };
         // The id of a new user is another one each time that the file is read, until the user is written.
         let id = id.filter(|_| !self.is_trial || outcome != "would be created").map(|id| id.0.to_string());
-        let (line, old_id, id) = (origin.line.to_string(), origin.old_id(), id.unwrap_or_default());
-        let cells = [line.as_str(), kind.name(), outcome, &old_id, &id, "", "", ""];
+        let (line, id) = (line.to_string(), id.unwrap_or_default());
+        let cells = [line.as_str(), kind.name(), outcome, old_id, &id, "", "", ""];
         rows.write_record(cells).map_err(Error::internal)
     }
 

@@ -40,6 +40,8 @@ pub struct ImportSummary {
     pub leavers: u64,
     /// The number of rows in which columns had a value that was not imported, and of rows of other kinds.
     ignored: BTreeMap<String, u64>,
+    /// The licenses that the file names, each with the numbers of records that were created, changed and unchanged.
+    licenses: Vec<(String, [u64; 3])>,
 }
 
 impl ImportSummary {
@@ -71,6 +73,13 @@ impl ImportSummary {
         }
     }
 
+    /// Returns the result with the name of the license that the records were imported into.
+    #[must_use]
+    pub fn of_license(mut self, name: String) -> Self {
+        self.licenses.push((name, [self.created, self.changed, self.unchanged]));
+        self
+    }
+
     /// Adds the result of another part of the same file.
     pub fn merge(&mut self, other: Self) {
         self.created += other.created;
@@ -94,6 +103,7 @@ impl ImportSummary {
             *self.kept_edits.entry(field).or_default() += count;
         }
         self.leavers += other.leavers;
+        self.licenses.extend(other.licenses);
         self.add_ignored(other.ignored);
     }
 
@@ -113,8 +123,8 @@ impl ImportSummary {
     /// Describes how many records were created and changed, and problems with them. `verb` is `were` or `would be`.
     #[must_use]
     pub fn describe(&self, verb: &str) -> String {
-        let created = format!("{} {} created", self.created, verb_of(self.created, verb));
-        let mut summary = vec![format!("{created}, {} changed, {} unchanged.", self.changed, self.unchanged)];
+        let mut summary = vec![counts([self.created, self.changed, self.unchanged], verb)];
+        summary.extend(self.licenses.iter().map(|(name, numbers)| format!("{name}: {}", counts(*numbers, verb))));
         summary.extend(self.describe_sign_in());
         if self.kept_inactive > 0 {
             let who = counted(self.kept_inactive, "user stays", "users stay");
@@ -163,6 +173,10 @@ impl ImportSummary {
         }
         Some(parts.join(", ") + ".")
     }
+}
+
+fn counts([created, changed, unchanged]: [u64; 3], verb: &str) -> String {
+    format!("{created} {} created, {changed} changed, {unchanged} unchanged.", verb_of(created, verb))
 }
 
 /// Returns the verb for a number of records: `was` for one instead of `were`.

@@ -30,7 +30,7 @@ in_every_sandbox! {
             (json!({ "id": ID, "username": "ann" }), json!({ "id": ID, "username": "bo" }), "line 4: id: An earlier row of the file, at line 2, is about the same user."),
         ] {
             let rows = [license("L-1"), user(first), license("L-2"), user(second)];
-            for options in [&["--dry-run"][..], &[]] {
+            for options in [&["--dry-run"][..], &[][..]] {
                 let refused = import(&sandbox, &rows, options).await;
                 assert!(refused.code == 1 && refused.err.contains(error), "{refused:?}");
                 assert!(refused.err.ends_with("error: 1 invalid row; nothing was written.\n"), "{refused:?}");
@@ -47,5 +47,37 @@ in_every_sandbox! {
         ];
         let imported = import(&sandbox, &rows, &[]).await;
         assert!(imported.code == 0 && imported.out.starts_with("2 were created"), "{imported:?}");
+    }
+
+    async fn the_summary_and_the_report_name_the_license_of_each_part(sandbox: Sandbox) {
+        assert_eq!(sandbox.run(&["license", "create", "--number", "L-7", "--holder", "Birch"]).await.code, 0);
+        let rows = [
+            license("L-1"),
+            user(json!({ "username": "ann" })),
+            // A license that is here already.
+            license("L-7"),
+            user(json!({ "username": "bo" })),
+            user(json!({ "username": "cy" })),
+        ];
+        for (options, verbs, outcome) in [(&["--dry-run"][..], ["would be"; 2], "would be created"), (&[][..], ["was", "were"], "created")] {
+            let imported = import(&sandbox, &rows, &[&["--report", "report.csv"][..], options].concat()).await;
+            assert_eq!(imported.code, 0, "{imported:?}");
+            let [one, several] = verbs;
+            let summary: Vec<&str> = imported.out.lines().take(3).collect();
+            assert_eq!(summary, [
+                format!("3 {several} created, 0 changed, 0 unchanged."),
+                format!("New license L-1 (Alder): 1 {one} created, 0 changed, 0 unchanged."),
+                format!("License L-7 (Birch): 2 {several} created, 0 changed, 0 unchanged."),
+            ]);
+            let report = std::fs::read_to_string(sandbox.path("report.csv")).unwrap();
+            let lines: Vec<&str> = report.lines().collect();
+            assert!(lines[1].starts_with(&format!("1,license,{outcome},L-1,")), "{report}");
+            assert!(lines[3].starts_with("3,license,unchanged,L-7,"), "{report}");
+            assert_eq!(lines.len(), 6, "{report}");
+        }
+        let only = import(&sandbox, &[license("L-7"), user(json!({ "username": "bo" }))], &[]).await;
+        assert_eq!(only.out.lines().nth(1), Some("License L-7 (Birch): 0 were created, 0 changed, 1 unchanged."), "{only:?}");
+        let chosen = import(&sandbox, &[license("L-7")], &["--license", "L-1"]).await;
+        assert_eq!(chosen.out.lines().nth(1), Some("License L-1 (Alder): 0 were created, 0 changed, 0 unchanged."), "{chosen:?}");
     }
 }

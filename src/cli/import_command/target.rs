@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use crate::cli::config::Import;
 use crate::db::Db;
-use crate::entity::license::LicenseKind;
+use crate::entity::license::{LicenseKind, Model};
 use crate::import::record::LicenseRecord;
 use crate::import::{LicenseRow, Source};
 use crate::license::{self, NewLicense};
@@ -13,6 +13,8 @@ use crate::scalar::{Date, Id};
 /// The license to import into, and its terms if it is to be created.
 pub(super) struct Target {
     pub(super) id: Id,
+    pub(super) number: String,
+    holder: String,
     new: Option<NewLicense>,
 }
 
@@ -32,11 +34,19 @@ impl Target {
                 }
             }
             if is_empty {
-                return Ok(Self { id: Id::new(), new: Some(NewLicense::first("1", "This organisation")) });
+                return Ok(Self::new(Id::new(), NewLicense::first("1", "This organisation")));
             }
         }
         let found = license::resolve_or_create(db, import.license.as_deref(), "This organisation").await?;
-        Ok(Self { id: found.id, new: None })
+        Ok(Self::existing(found))
+    }
+
+    fn existing(license: Model) -> Self {
+        Self { id: license.id, number: license.number, holder: license.holder, new: None }
+    }
+
+    fn new(id: Id, terms: NewLicense) -> Self {
+        Self { id, number: terms.number.clone(), holder: terms.holder.clone(), new: Some(terms) }
     }
 
     /// Returns the license that a row describes.
@@ -50,17 +60,27 @@ impl Target {
     async fn of_record(db: &Db, record: LicenseRecord) -> anyhow::Result<Self> {
         let LicenseRecord { id, number, holder, is_private, starts_on, expires_on } = record;
         if let Some(found) = license::find_same(db, id, &number).await? {
-            return Ok(Self { id: found.id, new: None });
+            return Ok(Self::existing(found));
         }
         let kind = if is_private { LicenseKind::Private } else { LicenseKind::Commercial };
         let starts_on = Some(starts_on.unwrap_or_else(Date::today));
-        Ok(Self { id: id.unwrap_or_default(), new: Some(NewLicense { number, holder, kind, starts_on, expires_on }) })
+        Ok(Self::new(id.unwrap_or_default(), NewLicense { number, holder, kind, starts_on, expires_on }))
     }
 
     /// Returns whether another target is the same license.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let number = |target: &Self| target.new.as_ref().map(|terms| terms.number.clone());
-        self.id == other.id || number(self).is_some_and(|own| number(other) == Some(own))
+        self.id == other.id || self.number == other.number
+    }
+
+    /// Returns whether the license is to be created.
+    pub(super) fn is_new(&self) -> bool {
+        self.new.is_some()
+    }
+
+    /// Returns the license in words, for the beginning of a sentence.
+    pub(super) fn name(&self) -> String {
+        let license = if self.is_new() { "New license" } else { "License" };
+        format!("{license} {} ({})", self.number, self.holder)
     }
 
     /// Creates the license if it is a new one.
