@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use sea_orm::sea_query::Expr;
-use sea_orm::{DbErr, EntityName, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect, Select};
+use sea_orm::{DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect, Select};
 use uuid::Uuid;
 
 use self::value::ValueKind;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 use sea_orm::sea_query::{Condition, SimpleExpr};
-use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryTrait};
+use sea_orm::{ConnectionTrait, QueryFilter, QueryTrait};
 
 use crate::access::{RequiresAction, Viewer, is_same_license, of_license};
 use crate::budget::ListItem;

@@ -67,14 +67,18 @@ async fn a_user_is_updated_and_the_change_is_followed_unless_the_input_is_wrong(
 
     let change = changes.next().await.unwrap().unwrap();
     assert_eq!((change.kind, change.object_type, change.node_id), (ChangeKind::Updated, NodeType::User, user.id));
-    assert_eq!(changes.position(), Some(change.position.as_str()));
+    let mut later = roster.changes(changes.position().map(str::to_owned)).await.unwrap();
+    let input = UpdateUserInput { position: Some("Midwife".to_owned()), ..UpdateUserInput::new(user.id) };
+    roster.update_user(input).await.unwrap();
+    let second = later.next().await.unwrap().unwrap();
+    assert_eq!((second.kind, second.changed_fields), (ChangeKind::Updated, vec!["position".to_owned()]));
 }
 
 #[tokio::test]
 async fn a_request_without_a_session_is_an_error() {
     let refused = visitor().users(1, None).await;
     assert!(matches!(&refused, Err(Error::Refused { code, .. }) if code == "UNAUTHENTICATED"), "{refused:?}");
-    let refused = visitor().changes(None).await.map(|_| ());
+    let refused = visitor().changes(None).await.unwrap().next().await;
     assert!(matches!(&refused, Err(Error::Refused { code, .. }) if code == "UNAUTHENTICATED"), "{refused:?}");
 }
 

@@ -38,10 +38,10 @@ pub(super) async fn groups(transaction: &Transaction, license_id: Id, names: &Na
         return Ok(index);
     }
     let columns = [Column::Id, Column::LicenseId, Column::NameKey, Column::Name];
-    let named = find_named::<group::Entity>(transaction, license_id, columns, names).await?;
-    index.ambiguous = named.ambiguous;
+    let matches = find_named::<group::Entity>(transaction, license_id, columns, names).await?;
+    index.ambiguous = matches.ambiguous;
     let conditions = [
-        one_of(backend, Column::Id, ids(names).chain(named.ids)),
+        one_of(backend, Column::Id, ids(names).chain(matches.ids)),
         Column::Id.in_subquery(with_reference::<group_reference::Entity>(backend, license_id, names)),
     ];
     for condition in conditions {
@@ -74,10 +74,10 @@ pub(super) async fn institutions(
         return Ok(index);
     }
     let columns = [Column::Id, Column::LicenseId, Column::NameKey, Column::Name];
-    let named = find_named::<institution::Entity>(transaction, license_id, columns, names).await?;
-    index.ambiguous = named.ambiguous;
+    let matches = find_named::<institution::Entity>(transaction, license_id, columns, names).await?;
+    index.ambiguous = matches.ambiguous;
     let conditions = [
-        one_of(backend, Column::Id, ids(names).chain(named.ids)),
+        one_of(backend, Column::Id, ids(names).chain(matches.ids)),
         any_of::<String>(backend, Column::ExternalId, names.iter().map(|name| (*name).to_owned()).collect()),
         Column::Id.in_subquery(with_reference::<institution_reference::Entity>(backend, license_id, names)),
     ];
@@ -124,15 +124,15 @@ async fn find_named<E: EntityTrait>(
             found.entry(name).or_default().insert(id);
         }
     }
-    let mut named = Named::default();
+    let mut matches = Named::default();
     for (name, ids) in found {
         if ids.len() > 1 {
-            named.ambiguous.insert(name);
+            matches.ambiguous.insert(name);
         } else {
-            named.ids.extend(ids);
+            matches.ids.extend(ids);
         }
     }
-    Ok(named)
+    Ok(matches)
 }
 
 /// Returns the statement for the objects of a license with one of the references among names, and a few others: every source is
