@@ -8,6 +8,8 @@ mod inbox;
 pub mod sealer;
 pub mod verify;
 
+use std::sync::LazyLock;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter,
@@ -120,9 +122,16 @@ impl Entry {
         Self { request_id, ..self }
     }
 
-    /// Returns whether it may have changed the names and logins of a user, or who can see the user.
-    fn changes_user(&self) -> bool {
+    /// Returns whether its action may change the names and logins of a user, or who can see the user.
+    fn may_change_user(&self) -> bool {
         self.subject_type == SubjectType::User && AuditAction::USER_CHANGES.contains(&self.action)
+    }
+
+    /// Returns whether it may have changed them. An update names each field that it has changed.
+    fn changes_user(&self) -> bool {
+        self.may_change_user()
+            && (self.action != AuditAction::UserUpdated
+                || self.changes.iter().any(|change| SEARCHED_FIELDS.contains(&change.field)))
     }
 
     /// Adds changes.
@@ -133,54 +142,69 @@ impl Entry {
     }
 }
 
+/// The fields of a user by which users are found, or which determine who finds them.
+static SEARCHED_FIELDS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    user::SEARCHED_COLUMNS.into_iter().chain([user::Column::IsActive]).map(user::Column::field).collect()
+});
+
 /// Events without a place in the chain, ready to be committed.
 #[derive(Debug)]
 pub struct PreparedEvents {
     events: Vec<audit_event::Model>,
-    /// The users whom they change.
+    changed: ChangedUsers,
+}
+
+/// The users whom events change.
+#[derive(Debug, Default)]
+struct ChangedUsers {
     users: Vec<Id>,
+    /// The events that may change users.
+    events: Vec<Id>,
 }
 
 /// Prepares the events of entries: writes their changes as JSON, and hashes them.
 pub fn prepare(entries: impl IntoIterator<Item = Entry>) -> Result<PreparedEvents, Error> {
     let at = now();
-    let mut prepared = PreparedEvents { events: Vec::new(), users: Vec::new() };
+    let mut prepared = PreparedEvents { events: Vec::new(), changed: ChangedUsers::default() };
     for entry in entries {
-        prepared.users.extend(entry.changes_user().then_some(entry.subject_id));
-        prepared.events.push(chain::new_event(entry, at)?);
+        prepared.changed.users.extend(entry.changes_user().then_some(entry.subject_id));
+        let may_change_user = entry.may_change_user();
+        let event = chain::new_event(entry, at)?;
+        prepared.changed.events.extend(may_change_user.then_some(event.id));
+        prepared.events.push(event);
     }
     Ok(prepared)
 }
 
 /// Commits a transaction together with the events of what it did: both are saved, or neither.
 pub async fn commit(transaction: Transaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
-    let PreparedEvents { events, users } = prepare(entries)?;
+    let PreparedEvents { events, changed } = prepare(entries)?;
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
         inbox::add(&transaction, events).await?;
     } else {
         chain::append(&transaction, events).await?;
     }
-    finish(transaction, &users).await
+    finish(transaction, &changed).await
 }
 
 /// Commits a transaction that wrote many rows together with its events, as [`commit`]. On PostgreSQL, it seals the events itself,
 /// after those that are committed, because on the way through the inbox each would be written twice. It takes the last locks of a
 /// transaction, as [`erase`].
 pub async fn commit_sealed(transaction: Transaction, prepared: PreparedEvents) -> Result<(), Error> {
-    let PreparedEvents { events, users } = prepared;
+    let PreparedEvents { events, changed } = prepared;
     if !events.is_empty() {
         sealer::seal_within(&transaction).await?;
         chain::append(&transaction, events).await?;
     }
-    finish(transaction, &users).await
+    finish(transaction, &changed).await
 }
 
 /// Commits a transaction whose events have been written, and records the users that it changes.
 #[expect(clippy::disallowed_methods, reason = "this is the one place where a write is committed, with its events")]
-async fn finish(transaction: Transaction, users: &[Id]) -> Result<(), Error> {
-    let changed = transaction.changed_rows();
+async fn finish(transaction: Transaction, changed: &ChangedUsers) -> Result<(), Error> {
+    let rows = transaction.changed_rows();
     transaction.commit().await?;
-    changed.record(users);
+    rows.record(&changed.users, &changed.events);
     Ok(())
 }
 

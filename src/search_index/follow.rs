@@ -5,7 +5,8 @@
 //! the row of its user as it is now, so applying one twice does no harm.
 //!
 //! Changes of this process need not be in the trail yet: a search reads the rows of the users whom the process has changed since
-//! the last search. Commits of other processes are looked for ten times a second.
+//! the last search, and the events of these changes are skipped later. Commits of other processes are looked for ten times a
+//! second.
 
 mod task;
 
@@ -236,10 +237,12 @@ impl Shared {
         let Some(mut position) = follower.position.clone() else { return Ok(false) };
         let head = TrailPosition::current(self.db.read()).await?;
         while position != head {
-            let Some((next, ids)) = trail::changed_users(self.db.read(), &position, &head).await? else {
+            let Some((next, events)) = trail::changed_users(self.db.read(), &position, &head).await? else {
                 return Ok(false);
             };
-            self.apply(follower, ids).await?;
+            // The users of the others were read after the commits that the events tell of.
+            let others = events.into_iter().filter(|event| !self.changed.forget_event(event.id));
+            self.apply(follower, others.map(|event| event.user_id).collect()).await?;
             position = next;
             follower.position = Some(position.clone());
         }

@@ -39,37 +39,43 @@ impl TrailPosition {
     }
 }
 
-/// Reads which users have changed after a position, up to another one or a part of the way. Returns the position that was reached,
-/// and the users. `None` if the trail does not have the first position.
+/// An event of the trail that may have changed a user.
+pub(super) struct ChangeEvent {
+    pub(super) id: Id,
+    pub(super) user_id: Id,
+}
+
+/// Reads the changes of users after a position, up to another one or a part of the way. Returns the position that was reached, and
+/// the events. `None` if the trail does not have the first position.
 pub(super) async fn changed_users(
     db: &Reader,
     after: &TrailPosition,
     until: &TrailPosition,
-) -> Result<Option<(TrailPosition, BTreeSet<Id>)>, Error> {
+) -> Result<Option<(TrailPosition, Vec<ChangeEvent>)>, Error> {
     use audit_event::Column;
     let changes = Condition::all()
         .add(Column::SubjectType.eq(SubjectType::User))
         .add(Column::Action.is_in(AuditAction::USER_CHANGES));
     let events = audit_event::Entity::find()
         .select_only()
-        .columns([Column::Seq, Column::Hash, Column::SubjectId])
+        .columns([Column::Seq, Column::Hash, Column::Id, Column::SubjectId])
         .filter(Column::Seq.gte(after.seq))
         .filter(Column::Seq.lte(until.seq))
         .filter(Condition::any().add(Column::Seq.eq(after.seq)).add(changes))
         .order_by_asc(Column::Seq)
         .limit(EVENTS_AT_ONCE)
-        .into_tuple::<(i64, Vec<u8>, Id)>()
+        .into_tuple::<(i64, Vec<u8>, Id, Id)>()
         .all(db)
         .await?;
     let is_full = events.len() as u64 == EVENTS_AT_ONCE;
     let last = events.last().map(|(seq, hash, _)| TrailPosition { seq: *seq, hash: hash.clone() });
     let mut events = events.into_iter().peekable();
     let known = events.next_if(|(seq, ..)| *seq == after.seq);
-    if after.seq > 0 && known.is_none_or(|(_, hash, _)| hash != after.hash) {
+    if after.seq > 0 && known.is_none_or(|(_, hash, ..)| hash != after.hash) {
         return Ok(None);
     }
     let reached = last.filter(|_| is_full).unwrap_or_else(|| until.clone());
-    Ok(Some((reached, events.map(|(.., user)| user).collect())))
+    Ok(Some((reached, events.map(|(.., id, user_id)| ChangeEvent { id, user_id }).collect())))
 }
 
 /// Reads those of some users who exist.

@@ -48,7 +48,7 @@ pub async fn store(app: &App, users: Vec<user::Model>) -> Vec<Id> {
     let changed = transaction.changed_rows();
     audit::commit(transaction, []).await.unwrap();
     // Without an event, the search index does not learn of the users from the trail.
-    changed.record(&ids);
+    changed.record(&ids, &[]);
     ids
 }
 

@@ -13,8 +13,9 @@ use crate::repeated::Repeated;
 
 /// The interval at which commits of other processes are looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The time for which commits of this process are gathered, unless a search waits for them.
-const GATHER_INTERVAL: Duration = Duration::from_millis(5);
+/// The time for which commits of this process are gathered, unless a search waits for them. To apply many takes hardly longer than
+/// to apply one.
+const GATHER_INTERVAL: Duration = Duration::from_millis(25);
 /// The delay after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
