@@ -70,9 +70,10 @@ pub(super) async fn add(connection: &impl ConnectionTrait, events: Vec<audit_eve
     Ok(())
 }
 
-/// Returns whether no event waits for its place in the chain.
+/// Returns whether no event waits for its place in the chain. The lowest number is found by the index, while `EXISTS` would read the
+/// pages of all rows that are deleted and not vacuumed yet.
 pub(super) async fn is_empty(connection: &impl ConnectionTrait) -> Result<bool, Error> {
-    let statement = "SELECT NOT EXISTS (SELECT 1 FROM audit_inbox)";
+    let statement = "SELECT min(number) IS NULL FROM audit_inbox";
     let row = connection
         .query_one_raw(Statement::from_string(connection.get_database_backend(), statement))
         .await?

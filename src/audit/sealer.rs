@@ -79,6 +79,14 @@ pub async fn seal(db: &Db, if_locked: IfLocked) -> Result<Sealed, Error> {
     if is_up_to_date(db).await? {
         return Ok(Sealed::default());
     }
+    seal_unsealed(db, if_locked).await
+}
+
+/// Seals as [`seal`] does, without looking first whether there is anything to seal. Does nothing on SQLite.
+async fn seal_unsealed(db: &Db, if_locked: IfLocked) -> Result<Sealed, Error> {
+    if !db.is_postgres() {
+        return Ok(Sealed::default());
+    }
     let turn = db.sealing_turn();
     let turn = match if_locked {
         IfLocked::Wait => turn.lock_owned().await,
@@ -157,8 +165,8 @@ async fn is_up_to_date(db: &Db) -> Result<bool, Error> {
 /// Seals what is committed, one task of this process at a time: so many writes need few transactions to seal them.
 async fn seal_in_turn(db: &Db, _turn: OwnedMutexGuard<()>, if_locked: IfLocked) -> Result<Sealed, Error> {
     let mut sealed = Sealed::default();
-    // Another task may have sealed everything meanwhile.
-    if is_up_to_date(db).await? {
+    // Another task may have sealed everything, while this one waited for its turn.
+    if if_locked == IfLocked::Wait && is_up_to_date(db).await? {
         return Ok(sealed);
     }
     while seal_one_batch(db, if_locked, &mut sealed).await? {}
@@ -189,11 +197,17 @@ async fn seal_one_batch(db: &Db, if_locked: IfLocked, sealed: &mut Sealed) -> Re
 ///
 /// It must be a statement of its own: the one that reads the inbox has to begin with the lock held, so that it does not see events
 /// that are sealed already.
+///
+/// It also keeps the planner from reading whole tables for the rest of the transaction. The inbox seems small to it, but has a
+/// minute's worth of deleted rows that are not vacuumed yet; an index leads past them. A table without an index is then so expensive
+/// to it that it would compile the plan.
 async fn lock(transaction: &impl ConnectionTrait, if_locked: IfLocked) -> Result<bool, Error> {
     let lock = match if_locked {
-        IfLocked::Wait => format!("SELECT pg_advisory_xact_lock({SEALING_LOCK}) IS NOT NULL"),
-        IfLocked::Return => format!("SELECT pg_try_advisory_xact_lock({SEALING_LOCK})"),
+        IfLocked::Wait => format!("pg_advisory_xact_lock({SEALING_LOCK}) IS NOT NULL"),
+        IfLocked::Return => format!("pg_try_advisory_xact_lock({SEALING_LOCK})"),
     };
+    let set = ["enable_seqscan", "jit"].map(|name| format!(" AND set_config('{name}', 'off', true) IS NOT NULL"));
+    let lock = format!("SELECT {lock}{}", set.concat());
     let row = transaction.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, lock)).await?;
     Ok(row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(false))
 }
