@@ -8,24 +8,26 @@
 //! that ends a session or an API key, or revokes a right, locks its owner's row exclusively.
 
 mod several;
+mod statement;
 
 use std::ops::Deref;
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{Condition, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityName, EntityTrait, FromQueryResult, IdenStatic, Iterable,
-    PrimaryKeyTrait, QueryFilter, QueryResult, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityName, EntityTrait, FromQueryResult, PrimaryKeyTrait,
+    QueryFilter, QueryResult, QuerySelect,
 };
 
 pub use self::several::begin_on_all;
-use crate::access::{AuthMethod, SignedIn, Viewer, ViewerRow, active_in_valid_license_as, is_same_license};
+use self::statement::{ACTOR, EndOfTrail, row_locks, select_actor};
+use crate::access::{AuthMethod, SignedIn, Viewer, ViewerRow, is_same_license};
 use crate::db::conditions::{Lock, waits_in_line};
 use crate::db::{Db, Transaction};
 use crate::entity::subject::Subject;
+use crate::entity::user;
 use crate::entity::user::Role;
-use crate::entity::{api_key, license, session, user};
 use crate::error::{Error, ErrorCode};
-use crate::scalar::{Id, now};
+use crate::scalar::Id;
 use crate::validation::Validator;
 
 /// The viewer as of the transaction of a mutation. Beginning such a transaction is the only way to get one.
@@ -187,9 +189,6 @@ enum Target {
     User(Id),
 }
 
-/// The name of the actor's row in the statement that locks it.
-const ACTOR: &str = "actor";
-
 /// The actor's rights, and the role of the API key if the request uses one.
 #[derive(FromQueryResult)]
 struct ActorRow {
@@ -215,12 +214,12 @@ async fn lock(
         Target::LockedActor => locks.clear(),
         Target::Actor => {
             locks = vec![(signed_in.user_id, Lock::Exclusive, ACTOR)];
-            select.columns(user::Column::iter().map(|column| (ACTOR, column)));
+            select.expr(statement::columns_of_actor());
         }
         Target::User(id) => {
             locks.push((id, Lock::Exclusive, user::Entity.table_name()));
             select.inner_join(user::Entity, user::Column::Id.eq(id)).cond_where(viewer.visible_users());
-            select.columns(user::Column::iter().map(|column| column.as_column_ref()));
+            select.expr(statement::columns_of_user());
         }
     }
     // By ID, so that two users who change each other do not deadlock.
@@ -231,58 +230,19 @@ async fn lock(
     for (name, value) in values {
         select.expr_as(value, name);
     }
-    let mut statement = backend.build(&select);
     if backend == DatabaseBackend::Postgres {
+        let mut statement = backend.build(&select);
         statement.sql.push_str(&row_locks(&locks, signed_in.auth_method));
+        return Ok(transaction.query_one_raw(statement).await?);
     }
-    Ok(transaction.query_one_raw(statement).await?)
-}
-
-/// Returns the clauses that lock rows of users, in their order, and then the session or the API key. Every transaction that ends a
-/// session locks its user's row first. The weakest lock on the session keeps it from being ended, but not from being marked as
-/// used.
-fn row_locks(users: &[(Id, Lock, &str)], auth_method: AuthMethod) -> String {
-    let of_user = |(_, lock, table): &(Id, Lock, &str)| {
-        let strength = match lock {
-            Lock::Shared => "SHARE",
-            Lock::Exclusive => "UPDATE",
-        };
-        format!(r#" FOR {strength} OF "{table}""#)
-    };
-    let users: Vec<String> = users.iter().map(of_user).collect();
-    let table = match auth_method {
-        AuthMethod::Session(_) => session::Entity.table_name(),
-        AuthMethod::ApiKey(..) => api_key::Entity.table_name(),
-    };
-    format!(r#"{} FOR KEY SHARE OF "{table}""#, users.concat())
-}
-
-/// Returns the statement that reads the actor's rights, if the actor is still signed in.
-fn select_actor(signed_in: &SignedIn) -> SelectStatement {
-    let of_actor = |column: user::Column| Expr::col((ACTOR, column));
-    let mut select = Query::select();
-    select.from_as(user::Entity, ACTOR);
-    select
-        .inner_join(license::Entity, of_actor(user::Column::LicenseId).equals((license::Entity, license::Column::Id)));
-    select.and_where(of_actor(user::Column::Id).eq(signed_in.user_id)).cond_where(active_in_valid_license_as(ACTOR));
-    select.expr_as(of_actor(user::Column::Id), "actor_user_id");
-    for column in ViewerRow::COLUMNS {
-        select.expr_as(of_actor(column), format!("actor_{}", column.as_str()));
+    // A transaction of SQLite is the only one that writes, from its beginning to its end.
+    let row = transaction.query_one(select.expr(statement::end_of_trail())).await?;
+    if let Some(row) = &row
+        && let EndOfTrail { trail_seq: Some(seq), trail_hash: Some(hash) } = EndOfTrail::from_query_result(row, "")?
+    {
+        transaction.note_end_of_trail(seq, hash);
     }
-    match signed_in.auth_method {
-        AuthMethod::Session(id) => {
-            let of_session = of_actor(user::Column::Id).equals((session::Entity, session::Column::UserId));
-            select.expr_as(Expr::val(None::<String>), "key_role").inner_join(session::Entity, of_session);
-            select.and_where(session::Column::Id.eq(id)).and_where(session::Column::ExpiresAt.gt(now()));
-        }
-        AuthMethod::ApiKey(id, _) => {
-            let of_key = of_actor(user::Column::Id).equals((api_key::Entity, api_key::Column::UserId));
-            let role = Expr::col((api_key::Entity, api_key::Column::Role));
-            select.expr_as(role, "key_role").inner_join(api_key::Entity, of_key);
-            select.and_where(api_key::Column::Id.eq(id)).cond_where(api_key::alive());
-        }
-    }
-    select
+    Ok(row)
 }
 
 /// Returns the actor that a row of [`lock`] describes.

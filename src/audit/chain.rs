@@ -85,10 +85,22 @@ pub(super) fn new_event(entry: Entry, at: DateTime<Utc>) -> Result<audit_event::
 
 /// Appends events to the chain, in their order.
 pub(super) async fn append(connection: &impl ConnectionTrait, events: Vec<audit_event::Model>) -> Result<(), Error> {
+    append_after(connection, None, events).await
+}
+
+/// Appends events as [`append`] does; `head` is the end of the chain, if the transaction has read it since it holds its lock.
+pub(super) async fn append_after(
+    connection: &impl ConnectionTrait,
+    head: Option<Head>,
+    events: Vec<audit_event::Model>,
+) -> Result<(), Error> {
     if events.is_empty() {
         return Ok(());
     }
-    let mut head = Head::lock(connection).await?;
+    let mut head = match head {
+        Some(head) => head,
+        None => Head::lock(connection).await?,
+    };
     let mut rows = Vec::with_capacity(events.len());
     for event in events {
         let event = chained_event(event, head)?;

@@ -177,12 +177,13 @@ pub fn prepare(entries: impl IntoIterator<Item = Entry>) -> Result<PreparedEvent
 }
 
 /// Commits a transaction together with the events of what it did: both are saved, or neither.
-pub async fn commit(transaction: Transaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
+pub async fn commit(mut transaction: Transaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
     let PreparedEvents { events, changed } = prepare(entries)?;
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
         inbox::add(&transaction, events).await?;
     } else {
-        chain::append(&transaction, events).await?;
+        let head = transaction.take_end_of_trail().map(|(seq, hash)| Head { seq, hash });
+        chain::append_after(&transaction, head, events).await?;
     }
     finish(transaction, &changed).await
 }

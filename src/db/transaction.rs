@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseExecutor, DatabaseTransaction, DbErr, ExecResult,
@@ -28,6 +28,8 @@ pub struct Transaction {
     changed: ChangedRows,
     /// The server of PostgreSQL, to be checked after an error, if there may be another one.
     primary: Option<Arc<Primary>>,
+    /// The number and the hash of the last event of the audit trail, if they were read while no other transaction can append.
+    end_of_trail: OnceLock<(i64, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -50,7 +52,8 @@ impl Transaction {
 
     fn of(kind: Kind) -> Self {
         let (unfinished, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { kind, unfinished, has_failed, changed: ChangedRows::default(), primary: None }
+        let (changed, end_of_trail) = (ChangedRows::default(), OnceLock::new());
+        Self { kind, unfinished, has_failed, changed, primary: None, end_of_trail }
     }
 
     /// Returns the transaction with the record of the rows that are changed.
@@ -67,6 +70,16 @@ impl Transaction {
     #[must_use]
     pub fn changed_rows(&self) -> ChangedRows {
         self.changed.clone()
+    }
+
+    /// Notes the end of the audit trail, so that the event of the transaction needs no statement to read it.
+    pub fn note_end_of_trail(&self, seq: i64, hash: Vec<u8>) {
+        let _ = self.end_of_trail.set((seq, hash));
+    }
+
+    /// Takes what was noted of the end of the audit trail.
+    pub fn take_end_of_trail(&mut self) -> Option<(i64, Vec<u8>)> {
+        self.end_of_trail.take()
     }
 
     /// Commits the transaction, and wakes the receivers of [`Db::committed`](super::Db::committed). Returns once the changes are
