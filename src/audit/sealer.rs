@@ -18,6 +18,7 @@
 mod log;
 mod metrics;
 mod task;
+mod vacuum;
 
 use std::collections::HashSet;
 use std::time::Duration;
