@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Entry, json_of};
 use crate::db::batch::{self, IfExists};
+use crate::db::rows;
 use crate::entity::audit_event::{self, Column};
 use crate::error::Error;
 use crate::scalar::Id;
@@ -42,6 +43,13 @@ impl Head {
             return Self::current(connection).await;
         }
         Self::select(connection, "SELECT seq, hash FROM audit_head FOR UPDATE").await?.ok_or_else(missing)
+    }
+
+    async fn known_or_locked(connection: &impl ConnectionTrait, known: Option<Self>) -> Result<Self, Error> {
+        match known {
+            Some(head) => Ok(head),
+            None => Self::lock(connection).await,
+        }
     }
 
     async fn select(connection: &impl ConnectionTrait, sql: &str) -> Result<Option<Self>, Error> {
@@ -97,10 +105,7 @@ pub(super) async fn append_after(
     if events.is_empty() {
         return Ok(());
     }
-    let mut head = match head {
-        Some(head) => head,
-        None => Head::lock(connection).await?,
-    };
+    let mut head = Head::known_or_locked(connection, head).await?;
     let mut rows = Vec::with_capacity(events.len());
     for event in events {
         let event = chained_event(event, head)?;
@@ -108,6 +113,22 @@ pub(super) async fn append_after(
         rows.push(event);
     }
     Ok(batch::insert(connection, &rows, IfExists::Fail).await?)
+}
+
+/// Returns a statement of SQLite together with those that append events; `head` as for [`append_after`].
+pub(super) async fn with_events(
+    connection: &impl ConnectionTrait,
+    head: Option<Head>,
+    statement: Statement,
+    events: Vec<audit_event::Model>,
+) -> Result<Statement, Error> {
+    let (mut head, mut all) = (Head::known_or_locked(connection, head).await?, statement);
+    for event in events {
+        let event = chained_event(event, head)?;
+        all = rows::both(all, rows::insertion(connection.get_database_backend(), &event));
+        head = Head { seq: event.seq, hash: event.hash };
+    }
+    Ok(all)
 }
 
 /// Returns an event with its place after the head of the chain.

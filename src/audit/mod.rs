@@ -12,8 +12,8 @@ use std::sync::LazyLock;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter,
-    QuerySelect, Value as Stored,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter,
+    QuerySelect, Statement, Value as Stored,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -186,6 +186,29 @@ pub async fn commit(mut transaction: Transaction, entries: impl IntoIterator<Ite
         chain::append_after(&transaction, head, events).await?;
     }
     finish(transaction, &changed).await
+}
+
+/// Commits a transaction with one more write, and its event, as [`commit`]. SQLite gets both as one statement. The inner error is that
+/// of the write.
+pub async fn commit_write(
+    mut transaction: Transaction,
+    write: Statement,
+    entry: Entry,
+) -> Result<Result<(), DbErr>, Error> {
+    let PreparedEvents { events, changed } = prepare([entry])?;
+    if transaction.get_database_backend() == DatabaseBackend::Postgres {
+        if let Err(error) = transaction.execute_raw(write).await {
+            return Ok(Err(error));
+        }
+        inbox::add(&transaction, events).await?;
+    } else {
+        let head = transaction.take_end_of_trail().map(|(seq, hash)| Head { seq, hash });
+        let write = chain::with_events(&transaction, head, write, events).await?;
+        if let Err(error) = transaction.execute_raw(write).await {
+            return Ok(Err(error));
+        }
+    }
+    finish(transaction, &changed).await.map(Ok)
 }
 
 /// Commits a transaction that wrote many rows together with its events, as [`commit`]. On PostgreSQL, it seals the events itself,

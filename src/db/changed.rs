@@ -80,6 +80,7 @@ impl PendingRows {
     }
 
     /// Forgets an event. Returns whether it is one of this process whose changes are dealt with.
+    #[must_use]
     pub fn forget_event(&self, id: Id) -> bool {
         let mut pending = lock(&self.0);
         let finished = pending.finished;

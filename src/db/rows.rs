@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use sea_orm::sea_query::{Condition, SimpleExpr};
+use sea_orm::sea_query::{Condition, Expr, Query, SimpleExpr};
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityName,
-    EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
+    EntityTrait, IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Statement,
 };
 
 /// The active model of a row.
@@ -35,7 +36,8 @@ where
 }
 
 /// Returns the statement that inserts a row. Its text is the same for each row of a table, and is built only once.
-fn insertion<M>(backend: DatabaseBackend, row: &M) -> Statement
+#[must_use]
+pub fn insertion<M>(backend: DatabaseBackend, row: &M) -> Statement
 where
     M: ModelTrait + IntoActiveModel<Active<M>>,
 {
@@ -70,6 +72,33 @@ where
     }
     row.update_without_returning(connection).await?;
     Ok(())
+}
+
+/// Returns the statement that updates a row as [`update`] does. The row must be locked: nothing tells whether it exists.
+#[must_use]
+pub fn change<M: ModelTrait>(backend: DatabaseBackend, old: &M, new: &M) -> Statement {
+    let mut update = Query::update();
+    update.table(M::Entity::default().table_ref());
+    for column in <M::Entity as EntityTrait>::Column::iter() {
+        let value = new.get(column);
+        if old.get(column) != value {
+            update.value(column, column.save_as(Expr::val(value)));
+        }
+    }
+    for key in <M::Entity as EntityTrait>::PrimaryKey::iter() {
+        let column = key.into_column();
+        update.and_where(column.eq(old.get(column)));
+    }
+    backend.build(&update)
+}
+
+/// Returns one statement of SQLite that runs two: a visit to its thread takes as long as a small statement. The second one does not
+/// run if the first one fails.
+#[must_use]
+pub fn both(first: Statement, second: Statement) -> Statement {
+    let sql = format!("{}; {}", first.sql, second.sql);
+    let values = [first.values, second.values].into_iter().flatten().flat_map(|values| values.0);
+    Statement::from_sql_and_values(first.db_backend, sql, values)
 }
 
 /// Returns the condition for the oldest of the rows that meet a condition: those beyond the `keep` latest by `time`, at most `keep`

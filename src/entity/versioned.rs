@@ -1,6 +1,8 @@
 //! Rows with a version, by which a client recognizes that an object has changed since it was read.
 
-use sea_orm::{ActiveModelBehavior, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, ModelTrait};
+use sea_orm::{
+    ActiveModelBehavior, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, IntoActiveModel, ModelTrait, Statement,
+};
 
 use super::{group, institution, user};
 use crate::db::rows;
@@ -44,4 +46,11 @@ where
     row.advance();
     rows::update(connection, old, row.clone()).await?;
     Ok(row)
+}
+
+/// Returns the statement that saves a changed row, which is locked, as its next version, and the row as it is saved.
+#[must_use]
+pub fn saving<M: Versioned>(backend: DatabaseBackend, old: &M, mut row: M) -> (Statement, M) {
+    row.advance();
+    (rows::change(backend, old, &row), row)
 }

@@ -184,6 +184,13 @@ pub async fn insert(
     new: NewUser<'_>,
 ) -> Result<Option<String>, Error> {
     let NewUser { row, hashed_secrets, attributes, activation } = new;
+    if hashed_secrets.are_absent() && attributes.is_empty() && matches!(activation, ActivationMethod::Nothing) {
+        let write = rows::insertion(transaction.get_database_backend(), row);
+        return match audit::commit_write(transaction, write, creation(actor, row)).await? {
+            Ok(()) => Ok(None),
+            Err(error) => Err(map_unique_violation(db, None, row, error).await),
+        };
+    }
     // Uses the definitions as they are now; whether required attributes are present was checked before.
     let (mut values, mut validator) = (AttributeChanges::default(), Validator::creating());
     let names: Vec<String> = attributes.iter().map(|item| item.name.clone()).collect();
@@ -195,12 +202,7 @@ pub async fn insert(
         return Err(map_unique_violation(db, None, row, error).await);
     }
     let secrets = hashed_secrets.stored(&transaction, row.id).await?;
-    let changes = difference(&user::Model::empty(row.id, row.license_id), row);
-    let event = Entry::new(AuditAction::UserCreated, row).with(changes).with(secrets).with(values.changes());
-    let event = match actor {
-        Some(actor) => event.by(actor),
-        None => event,
-    };
+    let event = creation(actor, row).with(secrets).with(values.changes());
     attribute_values::store(&transaction, &[(row.id, values)]).await?;
     let token = match activation {
         ActivationMethod::Nothing => None,
@@ -212,4 +214,14 @@ pub async fn insert(
     };
     audit::commit(transaction, [event]).await?;
     Ok(token)
+}
+
+/// Returns the event of the creation of a user, without secrets and attributes.
+fn creation(actor: Option<&Actor>, row: &user::Model) -> Entry {
+    let changes = difference(&user::Model::empty(row.id, row.license_id), row);
+    let event = Entry::new(AuditAction::UserCreated, row).with(changes);
+    match actor {
+        Some(actor) => event.by(actor),
+        None => event,
+    }
 }

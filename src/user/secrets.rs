@@ -82,6 +82,12 @@ impl Secrets {
 }
 
 impl Hashes {
+    /// Returns whether neither is given.
+    #[must_use]
+    pub fn are_absent(&self) -> bool {
+        self.password.is_undefined() && self.pin.is_undefined()
+    }
+
     /// Stores the hashes and returns the changes. Removing a secret that does not exist is no change.
     pub async fn stored(self, transaction: &Transaction, id: Id) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();

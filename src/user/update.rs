@@ -153,14 +153,10 @@ async fn save(
     if new.email_key != old.email_key {
         one_time_link::revoke(&transaction, &[old.id]).await?;
     }
-    let saved = match versioned::save(&transaction, &old, new.clone()).await {
-        Ok(saved) => saved,
-        Err(error) => {
-            drop(transaction);
-            return Err(map_unique_violation(db, Some(&old), &new, error).await);
-        }
-    };
     attribute_values::store(&transaction, &[(old.id, attributes)]).await?;
-    audit::commit(transaction, [event]).await?;
-    Ok(Updated::Saved(saved))
+    let (write, saved) = versioned::saving(transaction.get_database_backend(), &old, new);
+    match audit::commit_write(transaction, write, event).await? {
+        Ok(()) => Ok(Updated::Saved(saved)),
+        Err(error) => Err(map_unique_violation(db, Some(&old), &saved, error).await),
+    }
 }
