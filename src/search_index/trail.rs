@@ -68,7 +68,7 @@ pub(super) async fn changed_users(
         .all(db)
         .await?;
     let is_full = events.len() as u64 == EVENTS_AT_ONCE;
-    let last = events.last().map(|(seq, hash, _)| TrailPosition { seq: *seq, hash: hash.clone() });
+    let last = events.last().map(|(seq, hash, ..)| TrailPosition { seq: *seq, hash: hash.clone() });
     let mut events = events.into_iter().peekable();
     let known = events.next_if(|(seq, ..)| *seq == after.seq);
     if after.seq > 0 && known.is_none_or(|(_, hash, ..)| hash != after.hash) {
