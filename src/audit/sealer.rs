@@ -18,7 +18,6 @@
 mod log;
 mod metrics;
 mod task;
-mod vacuum;
 
 use std::collections::HashSet;
 use std::time::Duration;

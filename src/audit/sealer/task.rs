@@ -6,7 +6,6 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::log::Log;
-use super::vacuum::Vacuum;
 use super::{IfLocked, RETRY_DELAY, SealerMetrics, seal, seal_unsealed};
 use crate::background;
 use crate::db::Db;
@@ -45,7 +44,7 @@ const fn pause_after(events: u64) -> Duration {
 
 async fn seal_until_stopped(db: Db, metrics: SealerMetrics, mut stopped: watch::Receiver<bool>) {
     let (mut log, mut commits) = (Log::default(), db.committed());
-    let (mut vacuum, mut is_busy) = (Vacuum::default(), false);
+    let mut is_busy = false;
     loop {
         commits.mark_unchanged();
         let is_last = *stopped.borrow() || stopped.has_changed().is_err();
@@ -56,7 +55,6 @@ async fn seal_until_stopped(db: Db, metrics: SealerMetrics, mut stopped: watch::
             Ok(sealed) => {
                 metrics.sealed(&sealed);
                 log.rejected(sealed.rejected);
-                vacuum.count(&db, sealed.events).await;
                 (pause_after(sealed.events), if sealed.was_locked { LOCKED_DELAY } else { POLL_INTERVAL })
             }
             Err(error) => {
