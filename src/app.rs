@@ -93,7 +93,7 @@ impl App {
             .data(avatar_links.clone())
             .finish();
         Ok(Self {
-            feed: Feed::new(db.clone()),
+            feed: Feed::new(db.clone(), search_index.clone()),
             documents: PublishedDocuments::new(db.clone()),
             introspection: IntrospectionPolicy::default(),
             search_index,

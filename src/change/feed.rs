@@ -16,6 +16,7 @@ use crate::entity::audit_event;
 use crate::error::Error;
 use crate::repeated::Repeated;
 use crate::scalar::Id;
+use crate::search_index::SearchIndex;
 
 /// The time between two looks at the head of the trail, unless this process commits something: other processes may.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -41,6 +42,7 @@ pub struct Head {
 #[derive(Clone)]
 pub struct Feed {
     db: Db,
+    search_index: SearchIndex,
     state: Arc<Mutex<State>>,
 }
 
@@ -57,10 +59,11 @@ struct State {
 }
 
 impl Feed {
-    /// Creates the feed of a database. It does nothing until somebody subscribes.
+    /// Creates the feed of a database. It does nothing until somebody subscribes. The search index has each change before the
+    /// feed tells of it: clients search again as soon as they hear of a change.
     #[must_use]
-    pub fn new(db: Db) -> Self {
-        Self { db, state: Arc::default() }
+    pub fn new(db: Db, search_index: SearchIndex) -> Self {
+        Self { db, search_index, state: Arc::default() }
     }
 
     /// Subscribes to the changes of a license, or of all licenses. The receiver is woken by each change that is committed from
@@ -116,6 +119,7 @@ impl Feed {
         if known == Some(head) {
             return Ok(());
         }
+        self.search_index.keep_up().await;
         if let Some(known) = known
             && !contains(self.db.read(), known).await?
         {

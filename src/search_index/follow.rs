@@ -143,6 +143,15 @@ impl SearchIndex {
         Ok(self.0.current())
     }
 
+    /// Applies every change in the trail, if the users are loaded. What fails is tried again later, as always.
+    pub async fn keep_up(&self) {
+        if self.0.has(0)
+            && let Err(error) = self.0.catch_up().await
+        {
+            tracing::debug!(?error, "the search index could not be brought up to date");
+        }
+    }
+
     /// Searches a snapshot for a caller. Long searches wait until the caller's share and a processor are free.
     ///
     /// # Errors

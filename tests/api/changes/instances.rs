@@ -32,6 +32,32 @@ in_every_sandbox! {
         }
     }
 
+    async fn a_search_after_a_change_finds_what_the_change_left(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let (one, two) = (sandbox.serve(&[]).await, sandbox.serve(&[]).await);
+        let root = one.sign_in(ADMIN).await;
+        let elsewhere = two.caller(root.token.as_deref());
+        let count = || async {
+            let found = elsewhere.data(r#"{ searchUsers(query: "Moreau") { totalCount nodes { id } } }"#, json!({})).await;
+            let found = &found["searchUsers"];
+            (found["totalCount"].clone(), found["nodes"].as_array().unwrap().len())
+        };
+        assert_eq!(count().await, (json!(0), 0));
+        let mut stream = stream(&two, &root, None).await;
+        stream.begin().await;
+        for n in 0..10 {
+            let input = json!({ "firstName": "Bela", "lastName": "Moreau", "username": format!("bela{n}") });
+            let query = "mutation ($input: CreateUserInput!) { createUser(input: $input) { user { id } } }";
+            let created = root.data(query, json!({ "input": input })).await;
+            stream.next().await;
+            assert_eq!(count().await, (json!(1), 1));
+            let query = "mutation ($input: SetActiveInput!) { setActive(input: $input) { success } }";
+            root.data(query, json!({ "input": { "id": created["createUser"]["user"]["id"], "active": false } })).await;
+            stream.next().await;
+            assert_eq!(count().await, (json!(0), 0));
+        }
+    }
+
     async fn nothing_is_lost_when_the_server_restarts(sandbox: Sandbox) {
         let sandbox = sandbox.with_admin().await;
         let (mut one, two) = (sandbox.serve(&[]).await, sandbox.serve(&[]).await);
