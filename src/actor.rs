@@ -237,12 +237,17 @@ async fn lock(
     }
     // A transaction of SQLite is the only one that writes, from its beginning to its end.
     let row = transaction.query_one(select.expr(statement::end_of_trail())).await?;
-    if let Some(row) = &row
-        && let EndOfTrail { trail_seq: Some(seq), trail_hash: Some(hash) } = EndOfTrail::from_query_result(row, "")?
-    {
-        transaction.note_end_of_trail(seq, hash);
+    if let Some(row) = &row {
+        note_end_of_trail(transaction, row)?;
     }
     Ok(row)
+}
+
+fn note_end_of_trail(transaction: &Transaction, row: &QueryResult) -> Result<(), Error> {
+    if let EndOfTrail { trail_seq: Some(seq), trail_hash: Some(hash) } = EndOfTrail::from_query_result(row, "")? {
+        transaction.note_end_of_trail(seq, hash);
+    }
+    Ok(())
 }
 
 /// Returns the actor that a row of [`lock`] describes.

@@ -84,10 +84,7 @@ impl Importer<'_> {
                 groups.remove(&row.group_id);
             }
         }
-        if groups.len() as u64 > MAX_GROUPS_OF_A_USER {
-            let message = format!("A user belongs to at most {MAX_GROUPS_OF_A_USER} groups.");
-            validator.add_error("groups", ErrorCode::NotAllowed, message);
-        }
+        check_number(&groups, validator);
         found
     }
 
@@ -145,4 +142,11 @@ impl Importer<'_> {
 fn find(index: &NameIndex, reference: &str, place: &str, validator: &mut Validator) -> Option<Id> {
     let found = index.find_by_any(reference);
     found.map_err(|message| validator.add_error(place, ErrorCode::NotFound, message)).ok()
+}
+
+fn check_number(groups: &HashSet<Id>, validator: &mut Validator) {
+    if groups.len() as u64 > MAX_GROUPS_OF_A_USER {
+        let message = format!("A user belongs to at most {MAX_GROUPS_OF_A_USER} groups.");
+        validator.add_error("groups", ErrorCode::NotAllowed, message);
+    }
 }

@@ -8,6 +8,7 @@
 //! the last search, and the events of these changes are skipped later. Commits of other processes are looked for ten times a
 //! second.
 
+mod status;
 mod task;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
+pub use self::status::SearchIndexStatus;
 use super::admission::Admission;
 use super::merge::MergeTask;
 use super::request::{Found, SearchRequest};
@@ -53,16 +55,6 @@ struct Shared {
     is_stopped: AtomicBool,
     /// The last moment at which the snapshot had every change in the trail; at first, that at which the index was created.
     caught_up_at: RwLock<Instant>,
-}
-
-/// The state of an index at one moment, for the metrics.
-#[derive(Clone, Copy, Debug)]
-pub struct SearchIndexStatus {
-    pub users: usize,
-    /// The size in bytes.
-    pub bytes: usize,
-    /// The time since the index had every change in the audit trail.
-    pub lag: Duration,
 }
 
 /// The state of following the trail.
@@ -108,14 +100,6 @@ impl SearchIndex {
         if timeout(LAST_LOOK_TIMEOUT, self.0.follower.lock()).await.is_err() {
             tracing::debug!("the search index was still being loaded when the server stopped");
         }
-    }
-
-    /// Returns the state at this moment. Asks no database.
-    #[must_use]
-    pub fn status(&self) -> SearchIndexStatus {
-        let snapshot = self.0.current();
-        let lag = self.0.caught_up_at.read().unwrap_or_else(PoisonError::into_inner).elapsed();
-        SearchIndexStatus { users: snapshot.len(), bytes: snapshot.bytes(), lag }
     }
 
     /// Returns the users with every change that this process has committed, and those that others had committed a moment ago.
