@@ -241,7 +241,7 @@ async fn print_keys_of(db: &Db, held: &HeldKeys) -> anyhow::Result<()> {
 
 /// Prints the standby that queries may read from, and its state.
 async fn print_standby(settings: &Settings, db: &Db) -> io::Result<()> {
-    let Some(url) = &settings.read_url else { return Ok(()) };
+    let Some(url) = settings.read_url() else { return Ok(()) };
     let state = match (settings.check_standby(DATA_DIR), db.describe_standby().await) {
         (Err(reason), _) => reason,
         (Ok(()), state) => state.unwrap_or_default(),

@@ -242,6 +242,8 @@ const INVALID_SETTINGS: &[(&str, &str, &str)] = &[
     ("--max-connections-per-address", "ROSTER_MAX_CONNECTIONS_PER_ADDRESS", "0"),
     ("--database-url-file", "DATABASE_URL_FILE", "no/such/file"),
     ("--database-url-file", "DATABASE_URL_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
+    ("--read-url-file", "ROSTER_READ_URL_FILE", "no/such/file"),
+    ("--read-url-file", "ROSTER_READ_URL_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
     ("--smtp-url-file", "ROSTER_SMTP_URL_FILE", "no/such/file"),
     ("--smtp-url-file", "ROSTER_SMTP_URL_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
     ("--playground", "ROSTER_PLAYGROUND", "2"),
@@ -486,7 +488,7 @@ async fn the_schema_command_prints_the_committed_schema() {
 }
 
 /// Every setting with its variable and its default, as in `--help`.
-const SETTINGS: [(&str, &str, &str); 40] = [
+const SETTINGS: [(&str, &str, &str); 41] = [
     ("--config", "ROSTER_CONFIG", "none"),
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
     ("--metrics-listen", "ROSTER_METRICS_LISTEN", "none, metrics are not served"),
@@ -495,6 +497,7 @@ const SETTINGS: [(&str, &str, &str); 40] = [
     ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
     ("--database-url-file", "DATABASE_URL_FILE", "none"),
     ("--read-url", "ROSTER_READ_URL", "none"),
+    ("--read-url-file", "ROSTER_READ_URL_FILE", "none"),
     ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "4"),
     ("--max-connections", "ROSTER_MAX_CONNECTIONS", "1000"),
     ("--max-connections-per-address", "ROSTER_MAX_CONNECTIONS_PER_ADDRESS", "half of --max-connections"),
@@ -614,6 +617,7 @@ async fn secrets_can_come_from_files_and_secrets_in_flags_cause_a_warning() {
     let key = "A".repeat(43);
     for (name, secret) in [
         ("database", "sqlite://elsewhere/roster.db\n"),
+        ("standby", "postgres://roster:hunter-2@127.0.0.1:1/roster\n"),
         ("relay", " smtps://ann:hunter-2@mail.example.org\r\n"),
         ("wrong", "mysql://roster:hunter-2@127.0.0.1/roster"),
         ("key", &key),
@@ -632,13 +636,28 @@ async fn secrets_can_come_from_files_and_secrets_in_flags_cause_a_warning() {
     let both =
         sandbox.run(&["doctor", "--database-url-file", "database", "--database-url", "sqlite://x/roster.db"]).await;
     assert!(both.code == 2 && both.err.contains("--database-url-file"), "{both:?}");
-    for flag in ["--database-url-file", "--smtp-url-file"] {
+    let url = "postgres://roster@127.0.0.1:1/roster";
+    let both = sandbox.run(&["doctor", "--read-url-file", "standby", "--read-url", url]).await;
+    assert!(both.code == 2 && both.err.contains("--read-url-file"), "{both:?}");
+    let arguments = ["doctor", "--database-url-file", "database", "--read-url-file", "standby"];
+    let standby = sandbox.run(&arguments).await;
+    assert_eq!((standby.code, standby.err.as_str()), (0, ""));
+    let reason = "--read-url-file (ROSTER_READ_URL_FILE): SQLite has no standby";
+    for printed in ["roster:***@127.0.0.1:1/roster; ", reason] {
+        assert!(standby.out.contains(printed), "{printed}: {standby:?}");
+    }
+    for flag in ["--database-url-file", "--read-url-file", "--smtp-url-file"] {
         let wrong = sandbox.run(&["doctor", flag, "wrong"]).await;
         assert!(wrong.code == 2 && wrong.err.contains(flag) && wrong.err.contains("wrong: expected "), "{wrong:?}");
         assert!(!wrong.err.contains("hunter"), "{wrong:?}");
     }
 
-    for (flag, name) in [("--database-url-file", "database"), ("--smtp-url-file", "relay"), ("--key-file", "key")] {
+    for (flag, name) in [
+        ("--database-url-file", "database"),
+        ("--read-url-file", "standby"),
+        ("--smtp-url-file", "relay"),
+        ("--key-file", "key"),
+    ] {
         for (mode, is_open) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
             set_mode(&sandbox.path(name), mode);
             let doctor = sandbox.run(&["doctor", flag, name]).await;
@@ -651,6 +670,7 @@ async fn secrets_can_come_from_files_and_secrets_in_flags_cause_a_warning() {
         ["--key", &key],
         ["--smtp-url", "smtps://ann:hunter-2@mail.example.org"],
         ["--database-url", "postgres://roster:hunter-2@127.0.0.1:1/roster"],
+        ["--read-url", "postgres://roster:hunter-2@127.0.0.1:1/roster"],
     ];
     for [flag, value] in shown {
         for arguments in [["doctor", flag, value], [flag, value, "doctor"]] {

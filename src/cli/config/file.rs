@@ -16,8 +16,12 @@ use crate::{db, private_file};
 /// The flag that names the file.
 const CONFIG: &str = "config";
 /// The flags that say the same in two ways: if one is given as a flag or a variable, the file does not set the other.
-const ALTERNATIVES: [[&str; 2]; 3] =
-    [["database-url", "database-url-file"], ["smtp-url", "smtp-url-file"], ["key", "key-file"]];
+const ALTERNATIVES: [[&str; 2]; 4] = [
+    ["database-url", "database-url-file"],
+    ["read-url", "read-url-file"],
+    ["smtp-url", "smtp-url-file"],
+    ["key", "key-file"],
+];
 
 /// The values of a settings file by the names of the flags.
 type Values = BTreeMap<String, Vec<String>>;

@@ -81,7 +81,7 @@ pub fn exposure_warnings(matches: &ArgMatches) -> Vec<String> {
         (
             is_flag("read_url") && value("read_url").is_some_and(has_password),
             "the password in --read-url",
-            "ROSTER_READ_URL",
+            "ROSTER_READ_URL or --read-url-file",
         ),
         (
             is_flag("smtp_url") && smtp_url.is_some_and(|url| url.login.is_some()),
@@ -103,6 +103,7 @@ fn open_file_warnings(matches: &ArgMatches) -> impl Iterator<Item = String> {
         ("key_file", "--key-file"),
         ("passphrase_in_file", "--passphrase-file"),
         ("database_url_in_file", "--database-url-file"),
+        ("read_url_in_file", "--read-url-file"),
         ("smtp_url_in_file", "--smtp-url-file"),
         ("tls_key", "--tls-key"),
     ];

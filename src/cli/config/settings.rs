@@ -71,8 +71,12 @@ pub struct Settings {
     /// URL of a standby of the PostgreSQL database. Queries of users, groups and institutions are read there whenever it has
     /// everything that the primary has. [default: none]
     #[arg(long, env = "ROSTER_READ_URL", global = true, value_name = "URL",
-          value_parser = Secret::value(read_url), hide_env_values = true)]
+          value_parser = Secret::value(db::check_read_url), hide_env_values = true)]
     pub read_url: Option<String>,
+    /// File that holds the URL of the standby, instead of --read-url. [default: none]
+    #[arg(long = "read-url-file", env = "ROSTER_READ_URL_FILE", global = true, value_name = "FILE",
+          value_parser = Secret::in_file(db::check_read_url), conflicts_with = "read_url")]
+    pub read_url_in_file: Option<String>,
     /// Number of database connections for reading. PostgreSQL: as many again for writing, and half as many for expensive
     /// requests. SQLite: one for writing, and one per two processors for expensive requests.
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
@@ -181,7 +185,7 @@ impl Settings {
     /// Returns the settings of the database of a server, with the standby that queries may read from.
     #[must_use]
     pub fn database_with_standby(&self, default_dir: &str) -> db::DatabaseSettings {
-        db::DatabaseSettings { read_url: self.read_url.clone(), ..self.database(default_dir) }
+        db::DatabaseSettings { read_url: self.read_url().map(str::to_owned), ..self.database(default_dir) }
     }
 
     /// Checks that a standby is set only for PostgreSQL.
@@ -189,16 +193,24 @@ impl Settings {
     /// # Errors
     /// The setting that is wrong, and why.
     pub fn check_standby(&self, default_dir: &str) -> Result<(), String> {
-        if self.read_url.is_none() || db::is_postgres(&self.database(default_dir).url) {
+        if self.read_url().is_none() || db::is_postgres(&self.database(default_dir).url) {
             return Ok(());
         }
-        Err("--read-url (ROSTER_READ_URL): SQLite has no standby; the database must be PostgreSQL".to_owned())
+        let by_file = self.read_url_in_file.is_some();
+        let setting = if by_file { "--read-url-file (ROSTER_READ_URL_FILE)" } else { "--read-url (ROSTER_READ_URL)" };
+        Err(format!("{setting}: SQLite has no standby; the database must be PostgreSQL"))
     }
 
     /// Returns the URL of the database, if it is set.
     #[must_use]
     pub fn database_url(&self) -> Option<&str> {
         self.database_url.as_deref().or(self.database_url_in_file.as_deref())
+    }
+
+    /// Returns the URL of the standby, if it is set.
+    #[must_use]
+    pub fn read_url(&self) -> Option<&str> {
+        self.read_url.as_deref().or(self.read_url_in_file.as_deref())
     }
 
     /// Returns the source of the server keys: the setting, the file that is set, or the file in the data directory.
@@ -267,10 +279,6 @@ impl Settings {
 
 fn database_url(text: &str) -> Result<String, String> {
     db::check_url(text)
-}
-
-fn read_url(text: &str) -> Result<String, String> {
-    db::check_read_url(text)
 }
 
 fn key_text(text: &str) -> Result<HeldKeys, String> {
