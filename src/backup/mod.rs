@@ -10,6 +10,7 @@ pub mod directory;
 mod encryption;
 pub mod last_served;
 pub mod manifest;
+pub mod metrics;
 mod postgres;
 mod postgres_programs;
 pub mod read;

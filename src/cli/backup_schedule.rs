@@ -14,6 +14,7 @@ use super::config::Settings;
 use super::open::WrongSetting;
 use crate::backup::SecretString;
 use crate::backup::directory::{BackupDir, Rotation};
+use crate::backup::metrics::BackupMetrics;
 use crate::db::DatabaseSettings;
 use crate::scalar::now;
 use crate::{background, private_file};
@@ -51,6 +52,7 @@ pub(super) struct Schedule {
     pub(super) dir: BackupDir,
     pub(super) every: Duration,
     pub(super) keep: u32,
+    pub(super) metrics: BackupMetrics,
     database: DatabaseSettings,
     passphrase: Option<SecretString>,
     data_dir: PathBuf,
@@ -69,6 +71,7 @@ impl Schedule {
             dir: BackupDir::new(dir),
             every,
             keep: settings.backups.backup_keep,
+            metrics: BackupMetrics::new(every),
             database: settings.database(default_dir),
             passphrase: settings.passphrase().map_err(WrongSetting)?,
             data_dir: settings.data_dir(default_dir),
@@ -87,12 +90,14 @@ impl Schedule {
                 Ok(Some(rotation)) => {
                     let (file, size) = (rotation.created.file.display(), rotation.created.size);
                     tracing::info!(%file, size, removed = rotation.removed.len(), "created a backup");
+                    self.metrics.count_success();
                     self.note_success();
                     self.until_due()
                 }
                 Ok(None) => BUSY_DELAY,
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "failed to create a backup");
+                    self.metrics.count_failure();
                     self.note_failure(format!("{error:#}"));
                     RETRY_DELAY.min(self.every)
                 }
@@ -110,6 +115,7 @@ impl Schedule {
     fn until_due(&self) -> Duration {
         let newest = self.dir.list().ok().and_then(|backups| backups.last().map(|backup| backup.at));
         let Some(newest) = newest else { return Duration::ZERO };
+        self.metrics.set_last_success(newest);
         // A time in the future is that of a clock that was set back.
         let age = (now() - newest).to_std().unwrap_or_default();
         self.every.saturating_sub(age)

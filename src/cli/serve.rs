@@ -75,13 +75,15 @@ pub(super) async fn run(
     let (http, sign_ins, search_index) = (server_settings.metrics.clone(), app.sign_ins().clone(), index.clone());
     let (source, ring) = (settings.key_source(default_dir), hasher.key_ring().clone());
     let key_watch = KeyWatch::start(db.clone(), source, ring, stopping.clone());
-    let sources = Sources { db: db.clone(), hasher, http, mails, sealer: sealer.clone(), search_index, sign_ins };
+    let schedule = Schedule::of(settings, default_dir)?;
+    let (backups, sealer_metrics) = (schedule.as_ref().map(|schedule| schedule.metrics.clone()), sealer.clone());
+    let sources = Sources { backups, db: db.clone(), hasher, http, mails, sealer, search_index, sign_ins };
     serve_metrics(settings, ports.metrics, sources, stopping.clone())?;
     let position_task = PositionTask::start(db.clone(), settings.data_dir(default_dir)).await;
     announce_start(settings, default_dir, &listen);
     let mail_task = tokio::spawn(mail_worker.run(stopping.clone()));
-    let sealer_task = SealerTask::start(db.clone(), sealer);
-    start_backups(settings, default_dir, stopping.clone())?;
+    let sealer_task = SealerTask::start(db.clone(), sealer_metrics);
+    start_backups(schedule, stopping.clone());
     let server = http::serve(app, listener, server_settings, announce_stop(stopped, stop));
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
     tokio::join!(sealer_task.finish(), index.stop(), key_watch.finish(), trace_task.finish());
@@ -108,11 +110,10 @@ async fn application(settings: &Settings, public_url: &str, db: &Db, hasher: &Ha
 }
 
 /// Starts to back up by the schedule, if there is one, until the server stops.
-fn start_backups(settings: &Settings, default_dir: &str, stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
-    if let Some(schedule) = Schedule::of(settings, default_dir)? {
+fn start_backups(schedule: Option<Schedule>, stopping: watch::Receiver<bool>) {
+    if let Some(schedule) = schedule {
         tokio::spawn(schedule.run(stopping));
     }
-    Ok(())
 }
 
 /// Serves the metrics on a socket, if there is one, in a task of its own until the server stops.

@@ -13,6 +13,7 @@ use self::gauges::Gauges;
 use self::process::ProcessMetrics;
 use crate::audit::sealer::SealerMetrics;
 use crate::auth::password::Hasher;
+use crate::backup::metrics::BackupMetrics;
 use crate::db::Db;
 use crate::http::HttpMetrics;
 use crate::mail::MailMetrics;
@@ -24,6 +25,8 @@ const PREFIX: &str = "roster";
 
 /// The parts of a server that are measured.
 pub struct Sources {
+    /// The metrics of the schedule of backups, if there is one.
+    pub backups: Option<BackupMetrics>,
     pub db: Db,
     pub hasher: Hasher,
     pub http: HttpMetrics,
@@ -55,6 +58,9 @@ impl Metrics {
         sources.mails.register(ours);
         sources.sealer.register(ours);
         sources.db.standby_metrics().register(ours);
+        if let Some(backups) = &sources.backups {
+            backups.register(ours);
+        }
         registry.register("process_start_time_seconds", "Time of the start, since 1970", gauges.started_at.clone());
         #[cfg(target_os = "linux")]
         let process = ProcessMetrics::default();

@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use roster::audit::sealer::SealerMetrics;
+use roster::backup::metrics::BackupMetrics;
 use roster::http::HttpMetrics;
 use roster::mail::MailMetrics;
 use roster::metrics::{Metrics, Sources};
@@ -50,9 +52,10 @@ async fn until_value(server: &Process, name: &str, value: f64) {
     assert!(reached.is_some(), "{name} is not {value}: {}", scrape(server).await.sum(name));
 }
 
-/// The metrics of a server that does nothing.
+/// The metrics of a server that does nothing, with a schedule of backups.
 fn idle(db: roster::db::Db) -> Metrics {
     Metrics::new(Sources {
+        backups: Some(BackupMetrics::new(Duration::from_hours(6))),
         search_index: SearchIndex::new(&db),
         db,
         hasher: hasher(),

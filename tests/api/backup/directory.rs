@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::left_over;
+use crate::metrics::{MEASURED, scrape};
 use crate::process::{Sandbox, mode, until};
 
 /// The names of the backups in a directory.
@@ -96,23 +97,50 @@ in_every_sandbox! {
         assert_eq!(server.code().await, 0, "{}", server.err());
         assert_eq!(backups(&sandbox.path("backups")).len(), 1);
     }
+
+    async fn the_backups_of_a_schedule_are_measured(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let measured = [&MEASURED[..], &["--backup-every", "6h", "--backup-dir", "backups"]].concat();
+        for made in [1.0, 0.0] {
+            // The second server finds the backup of the first one.
+            let mut server = sandbox.serve(&measured).await;
+            let found = until(|| async {
+                let found = scrape(&server).await;
+                (found.value("roster_backup_last_success_timestamp_seconds", &[]) > 1.7e9).then_some(found)
+            });
+            let found = found.await.expect("the time of a backup");
+            let counted = |outcome| found.value("roster_backups_total", &[("outcome", outcome)]);
+            assert!((counted("success") - made).abs() < f64::EPSILON, "{found:?}");
+            assert!(counted("failure").abs() < f64::EPSILON, "{found:?}");
+            assert!((found.value("roster_backup_interval_seconds", &[]) - 21_600.0).abs() < f64::EPSILON, "{found:?}");
+            server.signal("TERM");
+            assert_eq!(server.code().await, 0, "{}", server.err());
+        }
+        let server = sandbox.serve(&MEASURED).await;
+        let found = scrape(&server).await;
+        assert!(!found.types.keys().any(|name| name.contains("backup")), "{found:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_failed_backup_of_the_schedule_is_logged_and_shown() {
     let sandbox = Sandbox::on_sqlite().with_admin().await;
     fs::write(sandbox.path("backups"), "a file where the directory should be").unwrap();
-    let mut server = sandbox.serve(&["--backup-every", "1m", "--backup-dir", "backups/below"]).await;
+    let scheduled = ["--backup-every", "1m", "--backup-dir", "backups/below"];
+    let mut server = sandbox.serve(&[&MEASURED[..], &scheduled].concat()).await;
     until(|| async { server.err().contains("failed to create a backup").then_some(()) }).await.expect("a failure");
     let noted = sandbox.path("roster-data/roster.failed-backup");
     until(|| async { noted.exists().then_some(()) }).await.expect("a note");
+    let found = scrape(&server).await;
+    assert!(found.value("roster_backups_total", &[("outcome", "failure")]) > 0.0, "{found:?}");
+    assert!(found.value("roster_backup_last_success_timestamp_seconds", &[]).abs() < f64::EPSILON, "{found:?}");
     assert_eq!(server.status_of("/health/ready").await, 200);
     server.signal("TERM");
     assert_eq!(server.code().await, 0, "{}", server.err());
     let doctor = sandbox.run(&["doctor"]).await;
     assert!(doctor.code == 0 && doctor.out.contains("failed backup "), "{doctor:?}");
     fs::remove_file(sandbox.path("backups")).unwrap();
-    let server = sandbox.serve(&["--backup-every", "1m", "--backup-dir", "backups/below"]).await;
+    let server = sandbox.serve(&scheduled).await;
     until(|| async { server.err().contains("created a backup").then_some(()) }).await.expect("a backup");
     until(|| async { (!noted.exists()).then_some(()) }).await.expect("no note");
 }
