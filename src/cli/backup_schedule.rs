@@ -82,6 +82,11 @@ impl Schedule {
     pub(super) async fn run(self, mut stopping: watch::Receiver<bool>) {
         let mut delay = self.until_due();
         while !has_stopped(&mut stopping, delay).await {
+            // Another process may have made one meanwhile.
+            delay = self.until_due();
+            if !delay.is_zero() {
+                continue;
+            }
             let made = tokio::select! {
                 made = self.back_up() => made,
                 _ = stopping.wait_for(|stopping| *stopping) => return,
