@@ -28,24 +28,15 @@ async fn behind_pooler(mode: &str, connections: usize) -> Option<(Pooler, String
     Some((pooler, url))
 }
 
-async fn mutate(caller: &Caller, mutation: &str, selection: &str, input: Value) -> Value {
-    let mut input_type = format!("{mutation}Input!");
-    input_type.get_mut(..1).unwrap().make_ascii_uppercase();
-    let query = format!("mutation ($input: {input_type}) {{ {mutation}(input: $input) {{ success {selection} }} }}");
-    let data = caller.data(&query, json!({ "input": input })).await;
-    assert_eq!(data[mutation]["success"], json!(true), "{mutation}: {data:#}");
-    data[mutation].clone()
-}
-
 /// Creates users on two servers at once, each of whom joins a group and is renamed.
 async fn create_users(callers: [&Caller; 2], group: &Value) {
     let all = (0..USERS).map(|n| async move {
         let (one, other) = (callers[n % 2], callers[(n + 1) % 2]);
         let input = json!({ "firstName": "Ann", "lastName": format!("Quill{n}"), "username": format!("ann{n}") });
-        let user = mutate(one, "createUser", "user { id }", input).await["user"]["id"].clone();
+        let user = one.mutate("createUser", "user { id }", input).await["user"]["id"].clone();
         let member = json!({ "groupId": group, "userId": user, "role": "MEMBER" });
-        mutate(other, "setGroupMember", "", member).await;
-        mutate(one, "updateUser", "", json!({ "id": user, "nickname": format!("Annie {n}") })).await;
+        other.mutate("setGroupMember", "", member).await;
+        one.mutate("updateUser", "", json!({ "id": user, "nickname": format!("Annie {n}") })).await;
     });
     join_all(all).await;
 }
@@ -59,7 +50,7 @@ async fn use_every_day(sandbox: Sandbox) {
     let follow = json!({ "query": "subscription { changes(types: [GROUP]) { nodeId kind } }" });
     let mut stream = EventStream::open(&two.url("/graphql"), root.token.as_deref(), &follow, None).await;
     stream.begin().await;
-    let group = mutate(&root, "createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
+    let group = root.mutate("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
     assert_eq!(stream.next().await.1, json!({ "changes": { "nodeId": group, "kind": "CREATED" } }));
 
     create_users([&root, &other], &group).await;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use roster::db::Db;
 use serde_json::{Value, json};
 
-use crate::app::{HANGS, PASSWORD, database};
+use crate::app::{HANGS, PASSWORD, database, input_of};
 use crate::postgres;
 
 /// The address of the administrator that [`Sandbox::with_admin`] creates.
@@ -299,6 +299,16 @@ impl Caller {
         let response = self.try_execute(query, &variables).await.expect("a response");
         assert!(response.get("errors").is_none(), "{query}\n{response:#}\n{}", read(&self.log));
         response["data"].clone()
+    }
+
+    /// The payload of a mutation, which must succeed.
+    pub async fn mutate(&self, mutation: &str, selection: &str, input: Value) -> Value {
+        let kind = input_of(mutation);
+        let query =
+            format!("mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ success message {selection} }} }}");
+        let payload = self.data(&query, json!({ "input": input })).await[mutation].clone();
+        assert_eq!(payload["success"], json!(true), "{mutation}: {payload:#}");
+        payload
     }
 }
 

@@ -105,20 +105,11 @@ async fn on_standby(handle: impl Fn() -> Db) -> Db {
     admitted.await.expect("a request that reads from the standby")
 }
 
-async fn mutate(caller: &Caller, mutation: &str, selection: &str, input: Value) -> Value {
-    let mut input_type = format!("{mutation}Input!");
-    input_type.get_mut(..1).unwrap().make_ascii_uppercase();
-    let query = format!("mutation ($input: {input_type}) {{ {mutation}(input: $input) {{ success {selection} }} }}");
-    let data = caller.data(&query, json!({ "input": input })).await;
-    assert_eq!(data[mutation]["success"], json!(true), "{mutation}: {data:#}");
-    data[mutation].clone()
-}
-
 /// Creates a user, and returns their ID.
 async fn create(caller: &Caller, username: &str, role: &str) -> Value {
     let input =
         json!({ "firstName": "Ann", "lastName": "Lee", "username": username, "role": role, "password": PASSWORD });
-    mutate(caller, "createUser", "user { id }", input).await["user"]["id"].clone()
+    caller.mutate("createUser", "user { id }", input).await["user"]["id"].clone()
 }
 
 /// The usernames that a list shows.
@@ -188,7 +179,7 @@ async fn a_session_that_has_ended_is_refused_while_the_standby_is_behind() {
     assert!(usernames(&ann).await.contains(&"ann".to_owned()));
     ann.data("mutation { logout { success } }", json!({})).await;
     assert_eq!(code(&ann, LIST).await, json!("UNAUTHENTICATED"));
-    mutate(&replicated.root, "setActive", "", json!({ "id": id, "active": false })).await;
+    replicated.root.mutate("setActive", "", json!({ "id": id, "active": false })).await;
     assert_eq!(code(&again, LIST).await, json!("UNAUTHENTICATED"));
     assert!(!usernames(&replicated.root).await.contains(&"ann".to_owned()));
 }
@@ -198,11 +189,11 @@ async fn a_right_that_was_withdrawn_is_gone_while_the_standby_is_behind() {
     let Some(replicated) = Replicated::start().await else { return };
     let root = &replicated.root;
     let definition = json!({ "name": "badge", "label": "Badge", "kind": "STRING" });
-    mutate(root, "defineAttribute", "", definition).await;
+    root.mutate("defineAttribute", "", definition).await;
     let ann = create(root, "ann", "ADMIN").await;
     let bob = create(root, "bob", "USER").await;
     let attributes = json!([{ "name": "badge", "value": "7" }]);
-    mutate(root, "updateUser", "", json!({ "id": ann, "attributes": attributes })).await;
+    root.mutate("updateUser", "", json!({ "id": ann, "attributes": attributes })).await;
     let (ann_signed_in, bob_signed_in) =
         (replicated.server.sign_in("ann").await, replicated.server.sign_in("bob").await);
     replicated.until_counted("read").await;
@@ -211,9 +202,9 @@ async fn a_right_that_was_withdrawn_is_gone_while_the_standby_is_behind() {
     assert!(shown.contains("badge"), "{shown} for {bob}");
 
     replicated.pause().await;
-    mutate(root, "updateUser", "", json!({ "id": ann, "role": "USER" })).await;
+    root.mutate("updateUser", "", json!({ "id": ann, "role": "USER" })).await;
     assert_eq!(code(&ann_signed_in, WITH_INACTIVE).await, json!("FORBIDDEN"));
-    mutate(root, "defineAttribute", "", json!({ "name": "badge", "userVisible": false })).await;
+    root.mutate("defineAttribute", "", json!({ "name": "badge", "userVisible": false })).await;
     let shown = bob_signed_in.data(ATTRIBUTES, json!({})).await.to_string();
     assert!(!shown.contains("badge"), "{shown}");
 }

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::ANOTHER;
-use crate::app::{PASSWORD, input_of};
+use crate::app::PASSWORD;
 use crate::browser::Browser;
-use crate::process::{Caller, Process, Sandbox};
+use crate::process::{Process, Sandbox};
 use crate::smtp::{Options, Received, Smtp};
 
 const OUTCOME: &str = "#outcome";
@@ -21,14 +21,6 @@ async fn mail_to(smtp: &Smtp, count: usize, address: &str) -> Received {
     let mails = smtp.until(count).await;
     assert_eq!(mails.len(), count, "{mails:#?}");
     mails.into_iter().rev().find(|mail| mail.recipients == [address]).unwrap()
-}
-
-async fn mutate(caller: &Caller, mutation: &str, selection: &str, input: Value) -> Value {
-    let kind = input_of(mutation);
-    let query = format!("mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ success message {selection} }} }}");
-    let payload = caller.data(&query, json!({ "input": input })).await[mutation].clone();
-    assert_eq!(payload["success"], json!(true), "{mutation}: {payload:#}");
-    payload
 }
 
 /// Opens a link as mail scanners do.
@@ -62,7 +54,7 @@ in_every_sandbox! {
         // The invitation leads on to the URL that the administrator set.
         let playground = server.url("/");
         let ada = json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example", "registrationEmailNextUrl": playground });
-        let id = mutate(&admin, "createUser", "user { id }", ada).await["user"]["id"].clone();
+        let id = admin.mutate("createUser", "user { id }", ada).await["user"]["id"].clone();
         let mail = mail_to(&smtp, 1, "ada@x.example").await;
         let invited = link(&mail);
         assert!(invited.starts_with(&server.url("/activate?lang=en#rol_")), "{invited}");
@@ -84,7 +76,7 @@ in_every_sandbox! {
 
         // The user resets their password.
         let session = server.sign_in("ada@x.example").await;
-        mutate(&server.caller(None), "requestPasswordReset", "", json!({ "email": "ADA@x.example" })).await;
+        server.caller(None).mutate("requestPasswordReset", "", json!({ "email": "ADA@x.example" })).await;
         let lost = link(&mail_to(&smtp, 2, "ada@x.example").await);
         scan(&server, &lost).await;
         browser.open(&lost).await;
@@ -97,7 +89,7 @@ in_every_sandbox! {
 
         // The user changes their email address.
         let me = server.caller(opened["token"].as_str());
-        mutate(&me, "requestEmailChange", "", json!({ "newEmail": "ada@y.example", "currentPassword": ANOTHER })).await;
+        me.mutate("requestEmailChange", "", json!({ "newEmail": "ada@y.example", "currentPassword": ANOTHER })).await;
         let new = link(&mail_to(&smtp, 5, "ada@y.example").await);
         mail_to(&smtp, 5, "ada@x.example").await;
         scan(&server, &new).await;
@@ -135,8 +127,8 @@ in_every_sandbox! {
         let server = sandbox.serve(&["--smtp-url", &smtp.url(), "--log", "trace"]).await;
         let admin = server.sign_in(crate::process::ADMIN).await;
         smtp.behave(crate::smtp::Behaviour::Hang);
-        mutate(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
-        mutate(&server.caller(None), "requestPasswordReset", "", json!({ "email": crate::process::ADMIN })).await;
+        admin.mutate("createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
+        server.caller(None).mutate("requestPasswordReset", "", json!({ "email": crate::process::ADMIN })).await;
         smtp.behave(crate::smtp::Behaviour::Ok);
         let links = smtp.until(2).await;
         let tokens: Vec<String> = links.iter().map(|mail| link(mail).split_once('#').unwrap().1.to_owned()).collect();
@@ -155,8 +147,7 @@ async fn by_default_emails_are_files_and_registration_is_disabled() {
     let sandbox = Sandbox::on_sqlite().with_admin().await;
     let server = sandbox.serve(&[]).await;
     let admin = server.sign_in(crate::process::ADMIN).await;
-    mutate(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" }))
-        .await;
+    admin.mutate("createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
     let file = crate::process::until(|| async {
         let entries = std::fs::read_dir(sandbox.path("roster-data/mail")).ok()?;
         entries.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "eml"))
@@ -176,8 +167,7 @@ async fn the_demo_logs_links() {
     let server = sandbox.serve(&["demo", "--users", "20", "--tokens", "tokens.json"]).await;
     let tokens: Value = serde_json::from_slice(&std::fs::read(sandbox.path("tokens.json")).unwrap()).unwrap();
     let admin = server.caller(tokens["license_admin"].as_str());
-    mutate(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" }))
-        .await;
+    admin.mutate("createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
     let shown = crate::process::until(|| async { server.err().contains("/activate?lang=en#rol_").then_some(()) });
     shown.await.unwrap_or_else(|| panic!("{}", server.err()));
 }
