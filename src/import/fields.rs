@@ -1,6 +1,11 @@
 //! The fields of each kind of record, and the types of their values.
 
+use std::sync::LazyLock;
+
+use sea_orm::{ColumnTrait, ColumnType, Iterable};
+
 use super::record::RecordKind;
+use crate::entity::user::{Column, Privacy, RIGHTS};
 
 /// The type of a field's values in an import file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,34 +84,17 @@ const GROUP: &[(&str, FieldType)] = &[
     ("version", Integer),
 ];
 
-const USER: &[(&str, FieldType)] = &[
-    ("id", Text),
-    ("username", Text),
-    ("email", Text),
-    ("emailVerified", Boolean),
-    ("firstName", Text),
-    ("lastName", Text),
-    ("nickname", Text),
-    ("certifiedEmail", Text),
-    ("phone", Text),
-    ("mobile", Text),
-    ("website", Text),
-    ("birthDate", Date),
-    ("gender", GENDERS),
-    ("userType", USER_TYPES),
-    ("position", Text),
-    ("googleScholar", Text),
-    ("orcidId", Text),
-    ("atlasPreference", Text),
-    ("externalId", Text),
-    ("externalReferences", Json),
+/// The fields of a user that are columns, in the order of the columns.
+static USER_COLUMNS: LazyLock<Vec<(String, FieldType)>> = LazyLock::new(|| {
+    let is_field = |column: &Column| {
+        matches!(column.privacy(), Privacy::Open | Privacy::Private) && !matches!(column, Column::HasPin)
+    };
+    Column::iter().filter(is_field).map(|column| (column.field(), type_of_column(column))).collect()
+});
+
+/// The fields of a user that are no columns, or not under this name.
+const USER_OTHERS: &[(&str, FieldType)] = &[
     ("institution", Text),
-    ("institutionId", Text),
-    ("role", ROLES),
-    ("isStaff", Boolean),
-    ("isActive", Boolean),
-    ("hasActivated", Boolean),
-    ("fullSiteAccess", Boolean),
     ("adminRights", Json),
     ("groups", Json),
     ("sites", Json),
@@ -114,24 +102,32 @@ const USER: &[(&str, FieldType)] = &[
     ("passwordHash", AnyText),
     ("pin", Text),
     ("pinHash", Text),
-    ("avatar", Json),
-    ("dateJoined", Instant),
-    ("modifiedAt", Instant),
-    ("lastLogin", Instant),
-    ("version", Integer),
 ];
 
-/// The rights in `adminRights`, all of which are booleans.
-const RIGHTS: [&str; 8] = [
-    "isSuperuser",
-    "isAdmin",
-    "isProjectAdmin",
-    "isGroupAdmin",
-    "isTaxonomiesAdmin",
-    "isResourcesAdmin",
-    "isAttributesAdmin",
-    "isContactFormEmailReceiver",
-];
+/// The fields of a user.
+static USER: LazyLock<Vec<(&str, FieldType)>> = LazyLock::new(|| {
+    let columns = USER_COLUMNS.iter().map(|(name, field_type)| (name.as_str(), *field_type));
+    columns.chain(USER_OTHERS.iter().copied()).collect()
+});
+
+/// Returns the type of a column of users. An enum is named here, with the codes that other systems use. The values of one that is
+/// not are accepted only as the API writes them.
+fn type_of_column(column: Column) -> FieldType {
+    match column {
+        Column::Gender => GENDERS,
+        Column::UserType => USER_TYPES,
+        Column::Role => ROLES,
+        Column::Avatar | Column::ExternalReferences => Json,
+        _ => match column.def().get_column_type() {
+            ColumnType::Boolean => Boolean,
+            ColumnType::Integer | ColumnType::BigInteger => Integer,
+            ColumnType::Date => Date,
+            ColumnType::TimestampWithTimeZone => Instant,
+            _ => Text,
+        },
+    }
+}
+
 /// The prefix of a right's name, and that of the name of a custom attribute.
 pub(super) const RIGHT_PREFIX: &str = "adminRights.";
 pub(super) const ATTRIBUTE_PREFIX: &str = "attributes.";
@@ -146,16 +142,19 @@ pub(super) fn of_kind(kind: RecordKind) -> &'static [(&'static str, FieldType)] 
         RecordKind::Attribute => ATTRIBUTE,
         RecordKind::Institution => INSTITUTION,
         RecordKind::Group => GROUP,
-        RecordKind::User => USER,
+        RecordKind::User => USER.as_slice(),
     }
 }
 
 /// Returns the type of a field, which may be one right or one custom attribute; `None` if there is no such field.
 pub(super) fn type_of(kind: RecordKind, field: &str) -> Option<FieldType> {
     let known = of_kind(kind).iter().find(|(name, _)| *name == field).map(|(_, kind)| *kind);
-    let of_user = || match field.strip_prefix(RIGHT_PREFIX) {
-        Some(right) => RIGHTS.contains(&right).then_some(Boolean),
-        None => field.starts_with(ATTRIBUTE_PREFIX).then_some(Json),
+    let of_user = || {
+        if Column::of_field(field).is_some_and(|column| column.privacy() == Privacy::Right) {
+            Some(Boolean)
+        } else {
+            field.starts_with(ATTRIBUTE_PREFIX).then_some(Json)
+        }
     };
     known.or_else(|| of_user().filter(|_| kind == RecordKind::User))
 }
@@ -175,8 +174,8 @@ pub(super) fn named_like(column: &str) -> Option<String> {
     }
     let wanted = plain(column.strip_prefix(RIGHT_PREFIX).unwrap_or(column));
     let field = USER.iter().map(|(name, _)| *name).find(|name| plain(name) == wanted).map(str::to_owned);
-    let right = || RIGHTS.iter().find(|right| plain(right) == wanted).map(|right| format!("{RIGHT_PREFIX}{right}"));
-    field.or_else(right)
+    let is_wanted = |right: &String| right.strip_prefix(RIGHT_PREFIX).is_some_and(|name| plain(name) == wanted);
+    field.or_else(|| RIGHTS.into_iter().map(Column::field).find(is_wanted))
 }
 
 /// Returns whether the values of a field or column must not be shown.

@@ -8,10 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use image::{ImageFormat, RgbImage};
 use roster::entity::audit_event::{self, AuditAction};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::app::PASSWORD;
 use crate::process::{ADMIN, Sandbox, mode};
+use crate::user_fields::{USER_FIELDS, UserField};
 
 const ANN: &str = "0192a000-0000-7000-8000-000000000011";
 const BO: &str = "0192a000-0000-7000-8000-000000000012";
@@ -109,6 +110,28 @@ async fn hashes_of_another_server_key_are_left_out_and_told() {
 }
 
 in_every_sandbox! {
+    async fn every_field_of_a_user_is_imported_and_exported(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        // Rights and institutions are in `directory`.
+        let is_plain = |field: &&UserField| !field.grants_rights && !field.accepted.is_empty();
+        let fields: Vec<&UserField> = USER_FIELDS.iter().filter(is_plain).collect();
+        let user: Map<String, Value> = fields.iter().map(|field| (field.name.to_owned(), field.accepted[0].value.clone())).collect();
+        std::fs::write(sandbox.path("user.ndjson"), json!({ "user": user }).to_string() + "\n").unwrap();
+        let output = sandbox.run(&["import", "user.ndjson"]).await;
+        assert_eq!((output.code, output.err.as_str()), (0, ""), "{output:?}");
+        for format in ["ndjson", "csv"] {
+            let file = export(&sandbox, &["--format", format]).await;
+            std::fs::write(sandbox.path("all"), &file).unwrap();
+            let again = sandbox.run(&["import", "all", "--format", format]).await;
+            assert!(again.out.starts_with("0 were created, 0 changed"), "{again:?}");
+        }
+        let lines: Vec<Value> = export(&sandbox, &[]).await.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let exported = lines.iter().map(|line| &line["user"]).find(|exported| exported["username"] == user["username"]).unwrap();
+        for field in fields {
+            assert_eq!(exported[field.name], field.accepted[0].stored, "{}", field.name);
+        }
+    }
+
     async fn secrets_are_exported_only_on_request(sandbox: Sandbox) {
         let sandbox = filled(sandbox).await;
         let all: Vec<Value> = export(&sandbox, &[]).await.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
