@@ -1,7 +1,9 @@
 //! The codes of top-level errors.
 
+use sea_orm::{EnumIter, Iterable};
+
 /// The code of a top-level error, sent as `extensions.code`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter)]
 pub enum TopLevelCode {
     AnswerTooLarge,
     BadRequest,
@@ -27,34 +29,10 @@ pub enum TopLevelCode {
 }
 
 impl TopLevelCode {
-    const ALL: [Self; 21] = [
-        Self::AnswerTooLarge,
-        Self::BadRequest,
-        Self::BadUserInput,
-        Self::DeadlineExceeded,
-        Self::DocumentNotTrusted,
-        Self::DocumentTooLarge,
-        Self::Forbidden,
-        Self::GraphqlParseFailed,
-        Self::GraphqlValidationFailed,
-        Self::Internal,
-        Self::MethodNotAllowed,
-        Self::NotAcceptable,
-        Self::NotFound,
-        Self::OperationResolutionFailure,
-        Self::PayloadTooLarge,
-        Self::PersistedQueryNotFound,
-        Self::RateLimited,
-        Self::SnapshotRequired,
-        Self::Unauthenticated,
-        Self::Unavailable,
-        Self::UnsupportedMediaType,
-    ];
-
     /// Returns the code that is sent as this text; `None` if there is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|code| code.as_str() == text)
+        Self::iter().find(|code| code.as_str() == text)
     }
 
     /// Returns the code as it is sent.
@@ -92,7 +70,7 @@ mod tests {
 
     #[test]
     fn every_code_is_found_by_its_text() {
-        for code in TopLevelCode::ALL {
+        for code in TopLevelCode::iter() {
             assert_eq!(TopLevelCode::parse(code.as_str()), Some(code));
         }
         assert_eq!(TopLevelCode::parse("OK"), None);
