@@ -1,5 +1,5 @@
 //! Users: the columns, the privacy of each, the input fields and their rules. `docs/adding-a-field.md` says what else a new
-//! field needs: if it is private, an enum, unique, a reference, or an administrator right.
+//! field needs: if it is private, an enum, unique, a reference, searched, or an administrator right.
 
 mod derived;
 mod kinds;
@@ -145,6 +145,7 @@ pub enum Relation {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Column {
+    /// Returns who can see the column.
     #[must_use]
     pub const fn privacy(self) -> Privacy {
         match self {

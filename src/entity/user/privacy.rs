@@ -1,4 +1,4 @@
-//! The privacy of columns, and the GraphQL fields that show them.
+//! The levels of privacy, and the GraphQL fields that show columns. `Column::privacy` beside has the level of each column.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
