@@ -62,8 +62,8 @@ pub const MAX_DEFINITIONS: u64 = 100;
 /// The maximum length of a name, in characters.
 const MAX_NAME_LENGTH: usize = 50;
 
-/// Input of `defineAttribute`. Changes the attribute with the given name, or defines a new one. When an attribute is
-/// changed, absent fields stay unchanged. Null is an error (`NULL_NOT_ALLOWED`).
+/// Input of `defineAttribute`, which changes the attribute with the given `name` or, if there is none, defines a
+/// new one. When an attribute is changed, omitted fields stay unchanged. Null is an error (`NULL_NOT_ALLOWED`).
 #[derive(Clone, Debug, InputObject)]
 pub struct DefineAttributeInput {
     /// The attribute's name, used to set values. A lowercase letter, followed by letters, digits and `_`, all ASCII. At

@@ -82,7 +82,7 @@ pub async fn taken<E: ReferenceTable>(
 pub struct ExternalReferenceInput {
     /// The name of the other system. At most 50 characters, without `:` and `;`. Case counts.
     pub source: String,
-    /// The object's ID in that system. At most 250 characters. Null removes the reference. Must not be absent.
+    /// The object's ID in that system. At most 250 characters. Null removes the reference. Cannot be omitted.
     #[serde(default, deserialize_with = "text_or_number")]
     pub id: MaybeUndefined<String>,
 }

@@ -4,8 +4,8 @@ use crate::entity::external_reference::ExternalReferenceInput;
 use crate::entity::membership::GroupRole;
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createGroup`. `description` and `externalReferences` can be absent or blank, but not null
-/// (`NULL_NOT_ALLOWED`).
+/// Input of `createGroup`. Optional fields can be omitted, but not null (`NULL_NOT_ALLOWED`). A blank `description`
+/// counts as omitted.
 #[derive(InputObject)]
 pub struct CreateGroupInput {
     /// The group's name. At most 100 characters. Must not be blank.
@@ -17,8 +17,8 @@ pub struct CreateGroupInput {
     pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
 }
 
-/// Input of `updateGroup`. Absent fields stay unchanged. Null and blank text clear `description`, and null removes all
-/// `externalReferences`. For `name`, null is an error (`NULL_NOT_ALLOWED`), as is blank text (`REQUIRED`).
+/// Input of `updateGroup`. Omitted fields stay unchanged. Null and blank text clear `description`, and null removes
+/// all `externalReferences`. For `name`, null is an error (`NULL_NOT_ALLOWED`), as is blank text (`REQUIRED`).
 #[derive(InputObject)]
 pub struct UpdateGroupInput {
     /// The ID of the group to update.

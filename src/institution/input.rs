@@ -3,8 +3,8 @@
 use crate::entity::institution::{InstitutionFields, InstitutionKind};
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createInstitution`. Optional fields can be absent, but not null (`NULL_NOT_ALLOWED`). Blank text counts as
-/// absent.
+/// Input of `createInstitution`. Optional fields can be omitted, but not null (`NULL_NOT_ALLOWED`). Blank text
+/// counts as omitted.
 #[derive(InputObject)]
 pub struct CreateInstitutionInput {
     /// The institution's name. At most 200 characters. Must not be blank.
@@ -17,8 +17,8 @@ pub struct CreateInstitutionInput {
     pub fields: InstitutionFields,
 }
 
-/// Input of `updateInstitution`. Absent fields stay unchanged. Null and blank text clear a value. For `name`, `kind`
-/// and `country`, null is an error (`NULL_NOT_ALLOWED`), as is blank text (`REQUIRED`).
+/// Input of `updateInstitution`. Omitted fields stay unchanged. Null and blank text clear a value. For `name`,
+/// `kind` and `country`, null is an error (`NULL_NOT_ALLOWED`), as is blank text (`REQUIRED`).
 #[derive(InputObject)]
 pub struct UpdateInstitutionInput {
     /// The ID of the institution to update.

@@ -64,7 +64,7 @@ pub struct ActivateAccountInput {
 /// Input of `setPin`.
 #[derive(InputObject)]
 pub struct SetPinInput {
-    /// The PIN. Exactly four digits. Null removes the PIN. Must not be absent.
+    /// The PIN. Exactly four digits. Null removes the PIN. Cannot be omitted.
     pub pin: MaybeUndefined<String>,
 }
 

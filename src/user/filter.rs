@@ -94,8 +94,8 @@ pub struct ExternalReferenceFilter {
 pub struct AttributeFilter {
     /// The name of the attribute, as listed by `attributeDefinitions`.
     pub name: String,
-    /// The value to match, of the attribute's kind. Strings are compared ignoring case and accents. Null matches users without
-    /// a value. Must not be absent.
+    /// The value to match, of the attribute's kind. Strings are compared ignoring case and accents. Null matches users
+    /// without a value. Cannot be omitted.
     pub value: MaybeUndefined<Json>,
 }
 

@@ -5,8 +5,8 @@ use crate::entity::user::UserFields;
 use crate::scalar::Upload;
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createUser`. Optional fields can be absent, but not null (`NULL_NOT_ALLOWED`). Blank text counts as
-/// absent, except in `password` and `pin`.
+/// Input of `createUser`. Optional fields can be omitted, but not null (`NULL_NOT_ALLOWED`). Blank text counts as
+/// omitted, except in `password` and `pin`.
 #[derive(Clone, InputObject)]
 pub struct CreateUserInput {
     /// The user's first name or names. At most 50 characters. Must not be blank.
@@ -39,10 +39,10 @@ pub struct CreateUserInput {
     pub dry_run: bool,
 }
 
-/// Input of `updateUser`. Absent fields stay unchanged, except that `fullSiteAccess` becomes `true` when a user becomes
-/// a license administrator, and `false` when a user ceases to be one. Null clears a value, as does blank text except in
-/// `password` and `pin`. For `firstName`, `lastName`, `adminRights`, `attributes`, enums and booleans, null is an error
-/// (`NULL_NOT_ALLOWED`).
+/// Input of `updateUser`. Omitted fields stay unchanged, except that `fullSiteAccess` becomes `true` when a user
+/// becomes a license administrator, and `false` when a user ceases to be one. Null clears a value, as does blank
+/// text except in `password` and `pin`. For `firstName`, `lastName`, `adminRights`, `attributes`, enums and
+/// booleans, null is an error (`NULL_NOT_ALLOWED`).
 #[derive(Clone, InputObject)]
 pub struct UpdateUserInput {
     /// The ID of the user to update.
@@ -82,7 +82,7 @@ pub struct ResendActivationInput {
     pub next_url: MaybeUndefined<String>,
 }
 
-/// Input of `registerUser`. `nextUrl` can be absent or blank, but not null (`NULL_NOT_ALLOWED`).
+/// Input of `registerUser`. `nextUrl` can be omitted or blank, but not null (`NULL_NOT_ALLOWED`).
 #[derive(InputObject)]
 pub struct RegisterUserInput {
     /// The user's first name or names. At most 50 characters. Must not be blank.
@@ -101,8 +101,8 @@ pub struct RegisterUserInput {
 pub struct SetUserAvatarInput {
     /// The ID of the user whose picture is set.
     pub id: ID,
-    /// The picture, a PNG or JPEG file of at most 2 MB (2,097,152 bytes). At most 10,000 pixels on each side and 40 million
-    /// pixels in total. Null removes the picture. Must not be absent.
+    /// The picture, a PNG or JPEG file of at most 2 MB (2,097,152 bytes). At most 10,000 pixels on each side and 40
+    /// million pixels in total. Null removes the picture. Cannot be omitted.
     pub avatar: MaybeUndefined<Upload>,
 }
 

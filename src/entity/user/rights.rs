@@ -62,8 +62,8 @@ impl AdminRights {
     }
 }
 
-/// Administrator rights to grant (`true`) or revoke (`false`). Absent rights stay unchanged; a new user does not get
-/// them. Null is an error (`NULL_NOT_ALLOWED`).
+/// Administrator rights to grant (`true`) or revoke (`false`). Omitted rights stay unchanged; a new user does not
+/// get them. Null is an error (`NULL_NOT_ALLOWED`).
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminRightsInput {

@@ -22,11 +22,11 @@ pub struct ImportUsersInput {
     pub dry_run: bool,
 }
 
-/// A row of `importUsers`: a user. It identifies an existing user of the license by `externalId`, then by
-/// `externalReferences`, and otherwise by `email` or `username`. With IDs in other systems, it is the user with the same
-/// `email` or `username` only if that user has no IDs in these systems yet. A row that identifies no user creates one.
-/// Absent fields of an existing user stay unchanged. Null clears an optional value of an existing user, and counts as
-/// absent otherwise. Blank text clears a value, too.
+/// A row of `importUsers`: a user to create or change. It identifies an existing user of the license by
+/// `externalId`, then by `externalReferences`, and otherwise by `email` or `username`. If the row has IDs in other
+/// systems, a user with the same `email` or `username` is identified only if they have no IDs in these systems yet.
+/// A row that identifies no user creates one. Omitted fields of an existing user stay unchanged. Null clears an
+/// optional value of an existing user, and otherwise counts as omitted. Blank text also clears a value.
 #[derive(Clone, InputObject)]
 pub struct ImportUserInput {
     /// The user's first name or names. At most 50 characters. Required for a new user. Must not be blank.
@@ -41,14 +41,15 @@ pub struct ImportUserInput {
     /// The values of custom attributes. At most 100, each attribute at most once. Other attributes of an existing user
     /// stay unchanged. For a new user, required attributes must be included.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
-    /// The groups that the user belongs to. At most 200. The user leaves all other groups, except those that they own. An
-    /// empty list means no groups, and null counts as absent. If a group is listed twice, the last role counts. The
+    /// The groups that the user belongs to. At most 200. The user leaves all other groups, except those that they own.
+    /// An empty list means no groups, and null counts as omitted. If a group is listed twice, the last role counts. The
     /// viewer's rights are those of `setGroupMember` and `removeGroupMember`. `NOT_ALLOWED` if a group would lose its
     /// last owner.
     pub groups: MaybeUndefined<Vec<ImportGroupInput>>,
-    /// The institutions that the user was granted access to, each by its ID, name or external ID, or by a reference such
-    /// as `hr:7` (`NOT_FOUND` otherwise). At most 200. Access to all others is revoked. An empty list means no
-    /// institutions, and null counts as absent. The viewer's rights are those of `grantSiteAccess` and `revokeSiteAccess`.
+    /// The institutions that the user was granted access to, each by its ID, name or external ID, or by a reference
+    /// such as `hr:7` (`NOT_FOUND` otherwise). At most 200. Access to all others is revoked. An empty list means no
+    /// institutions, and null counts as omitted. The viewer's rights are those of `grantSiteAccess` and
+    /// `revokeSiteAccess`.
     pub sites: MaybeUndefined<Vec<String>>,
 }
 

@@ -7,8 +7,8 @@ import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { Json } from '../json.js';
 
 /**
- * Administrator rights to grant (`true`) or revoke (`false`). Absent rights stay unchanged; a new user does not get
- * them. Null is an error (`NULL_NOT_ALLOWED`).
+ * Administrator rights to grant (`true`) or revoke (`false`). Omitted rights stay unchanged; a new user does not
+ * get them. Null is an error (`NULL_NOT_ALLOWED`).
  */
 export type AdminRightsInput = {
   /** Whether this right gives the user the rank of an administrator. `role` and `isStaff` can give it too. */
@@ -37,8 +37,8 @@ export type AttributeFilter = {
   /** The name of the attribute, as listed by `attributeDefinitions`. */
   name: string;
   /**
-   * The value to match, of the attribute's kind. Strings are compared ignoring case and accents. Null matches users without
-   * a value. Must not be absent.
+   * The value to match, of the attribute's kind. Strings are compared ignoring case and accents. Null matches users
+   * without a value. Cannot be omitted.
    */
   value?: Json | null | undefined;
 };
@@ -50,7 +50,7 @@ export type AttributeInput = {
   /**
    * The value: a string, a boolean, a date as a `YYYY-MM-DD` string, or a whole number, depending on the attribute's
    * kind. Null clears the value. For a new user, or if the attribute is required, null is an error
-   * (`NULL_NOT_ALLOWED`). Must not be absent.
+   * (`NULL_NOT_ALLOWED`). Cannot be omitted.
    */
   value?: Json | null | undefined;
 };
@@ -87,8 +87,8 @@ export type ChangePasswordInput = {
 };
 
 /**
- * Input of `createUser`. Optional fields can be absent, but not null (`NULL_NOT_ALLOWED`). Blank text counts as
- * absent, except in `password` and `pin`.
+ * Input of `createUser`. Optional fields can be omitted, but not null (`NULL_NOT_ALLOWED`). Blank text counts as
+ * omitted, except in `password` and `pin`.
  */
 export type CreateUserInput = {
   /**
@@ -270,7 +270,7 @@ export type ExternalReferenceFilter = {
 
 /** The ID of an object in another system, to set or to remove. */
 export type ExternalReferenceInput = {
-  /** The object's ID in that system. At most 250 characters. Null removes the reference. Must not be absent. */
+  /** The object's ID in that system. At most 250 characters. Null removes the reference. Cannot be omitted. */
   id?: string | null | undefined;
   /** The name of the other system. At most 50 characters, without `:` and `;`. Case counts. */
   source: string;
@@ -425,8 +425,8 @@ export type SetGroupMemberInput = {
 /** Input of `setUserAvatar`. */
 export type SetUserAvatarInput = {
   /**
-   * The picture, a PNG or JPEG file of at most 2 MB (2,097,152 bytes). At most 10,000 pixels on each side and 40 million
-   * pixels in total. Null removes the picture. Must not be absent.
+   * The picture, a PNG or JPEG file of at most 2 MB (2,097,152 bytes). At most 10,000 pixels on each side and 40
+   * million pixels in total. Null removes the picture. Cannot be omitted.
    */
   avatar?: Blob | null | undefined;
   /** The ID of the user whose picture is set. */
@@ -464,10 +464,10 @@ export type StringFilter = {
 };
 
 /**
- * Input of `updateUser`. Absent fields stay unchanged, except that `fullSiteAccess` becomes `true` when a user becomes
- * a license administrator, and `false` when a user ceases to be one. Null clears a value, as does blank text except in
- * `password` and `pin`. For `firstName`, `lastName`, `adminRights`, `attributes`, enums and booleans, null is an error
- * (`NULL_NOT_ALLOWED`).
+ * Input of `updateUser`. Omitted fields stay unchanged, except that `fullSiteAccess` becomes `true` when a user
+ * becomes a license administrator, and `false` when a user ceases to be one. Null clears a value, as does blank
+ * text except in `password` and `pin`. For `firstName`, `lastName`, `adminRights`, `attributes`, enums and
+ * booleans, null is an error (`NULL_NOT_ALLOWED`).
  */
 export type UpdateUserInput = {
   /**
