@@ -67,7 +67,7 @@ enum Conversion {
     Rdn,
     /// A path without the first slash.
     Path,
-    /// Whether there is no value.
+    /// Whether the value must be missing (`true`) or present (`false`).
     IsBlank,
     /// The first of several values.
     First,

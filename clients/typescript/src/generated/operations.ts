@@ -198,33 +198,33 @@ export type CreateUserInput = {
 
 /** A filter for dates. A date must match every field that is set. Null is an error; use `isNull`. */
 export type DateFilter = {
-  /** The date is equal to this date. */
+  /** Matches dates equal to this date. */
   eq?: string | null | undefined;
-  /** The date is after this date. */
+  /** Matches dates after this date. */
   gt?: string | null | undefined;
-  /** The date is on or after this date. */
+  /** Matches dates on or after this date. */
   gte?: string | null | undefined;
-  /** Whether there is no value. */
+  /** Whether the value must be missing (`true`) or present (`false`). */
   isNull?: boolean | null | undefined;
-  /** The date is before this date. */
+  /** Matches dates before this date. */
   lt?: string | null | undefined;
-  /** The date is on or before this date. */
+  /** Matches dates on or before this date. */
   lte?: string | null | undefined;
 };
 
 /** A filter for dates and times. A time must match every field that is set. Null is an error; use `isNull`. */
 export type DateTimeFilter = {
-  /** The time is equal to this time. */
+  /** Matches times equal to this time. */
   eq?: string | Date | null | undefined;
-  /** The time is after this time. */
+  /** Matches times after this time. */
   gt?: string | Date | null | undefined;
-  /** The time is at or after this time. */
+  /** Matches times at or after this time. */
   gte?: string | Date | null | undefined;
-  /** Whether there is no value. */
+  /** Whether the value must be missing (`true`) or present (`false`). */
   isNull?: boolean | null | undefined;
-  /** The time is before this time. */
+  /** Matches times before this time. */
   lt?: string | Date | null | undefined;
-  /** The time is at or before this time. */
+  /** Matches times at or before this time. */
   lte?: string | Date | null | undefined;
 };
 
@@ -307,11 +307,11 @@ export type GroupRole =
 
 /** A filter for IDs. An ID must match every field that is set. Null is an error; use `isNull`. */
 export type IdFilter = {
-  /** The ID is equal to this ID. */
+  /** Matches this ID. */
   eq?: string | null | undefined;
-  /** The ID is one of these IDs. At most 100. An empty list matches nothing. */
+  /** Matches any of these IDs. At most 100. An empty list matches nothing. */
   in?: Array<string> | null | undefined;
-  /** Whether there is no value. */
+  /** Whether the value must be missing (`true`) or present (`false`). */
   isNull?: boolean | null | undefined;
 };
 
@@ -434,32 +434,32 @@ export type SetUserAvatarInput = {
 };
 
 /**
- * A filter for strings. A string must match every field that is set. Null is an error; use `isNull`. Each string has
- * at most 250 characters. By default, case is ignored; in `firstName`, `lastName`, `nickname` and `position`, so are
- * accents and other forms of a letter, as in `searchUsers`.
+ * A filter for strings. A string must match every field that is set. Null is an error; use `isNull`. The strings
+ * of a filter can have at most 250 characters each. By default, case is ignored; in `firstName`, `lastName`,
+ * `nickname` and `position`, so are accents and other forms of a letter, as in `searchUsers`.
  */
 export type StringFilter = {
   /** Whether the comparison is exact: case, accents and forms of a letter matter. Defaults to `false`. */
   caseSensitive?: boolean | null | undefined;
-  /** The string contains this string. `%` and `_` are plain characters. */
+  /** Matches strings that contain this string. `%` and `_` are plain characters. */
   contains?: string | null | undefined;
-  /** The string ends with this string. */
+  /** Matches strings that end with this string. */
   endsWith?: string | null | undefined;
-  /** The string is equal to this string. */
+  /** Matches strings equal to this string. */
   eq?: string | null | undefined;
-  /** The string comes after this string, in the order of Unicode code points. */
+  /** Matches strings after this string, in the order of Unicode code points. */
   gt?: string | null | undefined;
-  /** The string comes after this string, in the order of Unicode code points, or is equal to it. */
+  /** Matches strings equal to or after this string, in the order of Unicode code points. */
   gte?: string | null | undefined;
-  /** The string is one of these strings. At most 100. An empty list matches nothing. */
+  /** Matches any of these strings. At most 100. An empty list matches nothing. */
   in?: Array<string> | null | undefined;
-  /** Whether there is no value. */
+  /** Whether the value must be missing (`true`) or present (`false`). */
   isNull?: boolean | null | undefined;
-  /** The string comes before this string, in the order of Unicode code points. */
+  /** Matches strings before this string, in the order of Unicode code points. */
   lt?: string | null | undefined;
-  /** The string comes before this string, in the order of Unicode code points, or is equal to it. */
+  /** Matches strings equal to or before this string, in the order of Unicode code points. */
   lte?: string | null | undefined;
-  /** The string begins with this string. */
+  /** Matches strings that start with this string. */
   startsWith?: string | null | undefined;
 };
 
