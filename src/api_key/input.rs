@@ -15,9 +15,10 @@ pub struct CreateApiKeyInput {
     pub role: Role,
     /// The date and time when the API key expires. Must be in the future. By default, it never expires.
     pub expires_at: Option<Instant>,
-    /// The set of trusted documents to which the API key is bound, as `roster documents publish --set` names it. At
-    /// most 100 characters: ASCII letters, digits, `.`, `_` and `-`. The API key can execute only its documents
-    /// (`DOCUMENT_NOT_TRUSTED` otherwise). By default, it is bound to none.
+    /// The name of the set of trusted documents to which the API key is bound, as given to
+    /// `roster documents publish --set`. The API key can execute only the documents of the set (`DOCUMENT_NOT_TRUSTED`
+    /// otherwise). At most 100 characters: ASCII letters, digits, `.`, `_` and `-`. By default, the API key is not
+    /// bound to a set.
     pub document_set: Option<String>,
 }
 

@@ -38,8 +38,8 @@ pub struct Model {
     pub last_used_at: Option<DateTime<Utc>>,
     /// The date and time when the API key expires. Null if it never expires.
     pub expires_at: Option<DateTime<Utc>>,
-    /// The set of trusted documents to which the API key is bound: it can execute nothing else. Null if it is bound to
-    /// none.
+    /// The name of the set of trusted documents to which the API key is bound: it can execute only the documents of the
+    /// set. Null if it is not bound to a set.
     pub document_set: Option<String>,
 }
 

@@ -32,13 +32,13 @@ pub struct Model {
     pub id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// The name by which values are set, such as `birthplace`. Unique within the license.
+    /// The name that identifies the attribute in inputs and filters, such as `birthplace`. Unique within the license.
     pub name: String,
-    /// The label that is displayed instead of the name, such as `Place of birth`.
+    /// The label to display instead of the name, such as `Place of birth`.
     pub label: String,
     /// The kind of value that the attribute has.
     pub kind: AttributeKind,
-    /// Whether a new user must have a value, and an existing value cannot be cleared.
+    /// Whether a value is required: a new user must have one, and an existing one cannot be cleared.
     pub required: bool,
     /// Whether users may change their own value.
     pub user_editable: bool,
@@ -66,15 +66,16 @@ const MAX_NAME_LENGTH: usize = 50;
 /// new one. When an attribute is changed, omitted fields stay unchanged. Null is an error (`NULL_NOT_ALLOWED`).
 #[derive(Clone, Debug, InputObject)]
 pub struct DefineAttributeInput {
-    /// The attribute's name, used to set values. A lowercase letter, followed by letters, digits and `_`, all ASCII. At
+    /// The name that identifies the attribute. A lowercase letter, followed by letters, digits and `_`, all ASCII. At
     /// most 50 characters.
     pub name: String,
-    /// The label that is displayed instead of the name. At most 100 characters. Must not be blank. Required for a new
+    /// The label to display instead of the name. At most 100 characters. Must not be blank. Required for a new
     /// attribute.
     pub label: MaybeUndefined<String>,
     /// The kind of value. Required for a new attribute. Cannot change while any user has a value (`NOT_ALLOWED`).
     pub kind: MaybeUndefined<AttributeKind>,
-    /// Whether a new user must have a value, and an existing value cannot be cleared. Defaults to `false` for a new attribute.
+    /// Whether a value is required: a new user must have one, and an existing one cannot be cleared. Defaults to
+    /// `false` for a new attribute.
     pub required: MaybeUndefined<bool>,
     /// Whether users may change their own value. Defaults to `false` for a new attribute.
     pub user_editable: MaybeUndefined<bool>,

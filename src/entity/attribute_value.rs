@@ -40,7 +40,7 @@ impl ActiveModelBehavior for ActiveModel {}
 pub struct Attribute {
     /// The name of the attribute.
     pub name: String,
-    /// The label that is displayed instead of the name.
+    /// The label to display instead of the name.
     pub label: String,
     /// The value: a string, a boolean, a date as a `YYYY-MM-DD` string, or a whole number, depending on the attribute's kind.
     pub value: Json,

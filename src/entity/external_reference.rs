@@ -80,7 +80,7 @@ pub async fn taken<E: ReferenceTable>(
 #[derive(Clone, Debug, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExternalReferenceInput {
-    /// The name of the other system. At most 50 characters, without `:` and `;`. Case counts.
+    /// The name of the other system. At most 50 characters, without `:` and `;`. Case-sensitive.
     pub source: String,
     /// The object's ID in that system. At most 250 characters. Null removes the reference. Cannot be omitted.
     #[serde(default, deserialize_with = "text_or_number")]

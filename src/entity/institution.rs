@@ -51,7 +51,7 @@ pub struct Model {
     pub city: Option<String>,
     /// The institution's street address.
     pub address: Option<String>,
-    /// The postal code.
+    /// The institution's postal code.
     pub postcode: Option<String>,
     /// The institution's phone number.
     pub phone: Option<String>,
@@ -86,19 +86,19 @@ pub struct InstitutionFields {
     pub city: MaybeUndefined<String>,
     /// The institution's street address. At most 200 characters.
     pub address: MaybeUndefined<String>,
-    /// The postal code. At most 20 characters.
+    /// The institution's postal code. At most 20 characters.
     pub postcode: MaybeUndefined<String>,
     /// The institution's phone number. At most 20 characters, at least one of which is a digit.
     pub phone: MaybeUndefined<String>,
     /// The institution's email address. At most 250 characters.
     pub email: MaybeUndefined<String>,
-    /// The number of beds, from 0 to 100,000.
+    /// The number of beds in the institution, from 0 to 100,000.
     pub num_beds: MaybeUndefined<i32>,
     /// The institution's ID in another system. At most 250 characters. Unique within the license (`TAKEN` otherwise).
     pub external_id: MaybeUndefined<String>,
-    /// The institution's IDs in other systems, each with its source. At most 20, one for each source. Each is unique among
-    /// the institutions of the license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list
-    /// removes all.
+    /// The institution's IDs in other systems, each with its source. At most 20, one for each source. Each is unique
+    /// among the institutions of the license (`TAKEN` otherwise). For an existing institution, sources that are not
+    /// listed keep their IDs, and an empty list removes all.
     pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
 }
 

@@ -29,8 +29,8 @@ pub struct ResetPasswordInput {
 pub struct RequestEmailChangeInput {
     /// The new email address. At most 250 characters. `INVALID` if it is the current one.
     pub new_email: String,
-    /// The viewer's current password. `INVALID_CREDENTIALS` if it is wrong. After ten wrong ones within 15 minutes,
-    /// `LOCKED` for 15 minutes.
+    /// The viewer's current password. `INVALID_CREDENTIALS` if it is wrong. After ten wrong passwords within 15
+    /// minutes, `LOCKED` for 15 minutes.
     pub current_password: String,
 }
 

@@ -7,11 +7,11 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 /// in with the password before.
 #[derive(InputObject)]
 pub struct LoginInput {
-    /// The username or email address, ignoring case.
+    /// The user's username or email address, ignoring case.
     pub login: String,
-    /// The password.
+    /// The user's password.
     pub password: Option<String>,
-    /// The PIN. Requires `deviceToken`.
+    /// The user's PIN. Requires `deviceToken`.
     pub pin: Option<String>,
     /// The `deviceToken` of an earlier sign-in on this device. Required with a PIN. Send it with a password too, so that wrong
     /// passwords from other devices do not lock this one out. It expires 30 days after its last use.
@@ -21,12 +21,13 @@ pub struct LoginInput {
 /// Input of `endSessions`.
 #[derive(InputObject)]
 pub struct EndSessionsInput {
-    /// The ID of the user whose sessions end. Only administrators can end the sessions of another user. Defaults to the viewer.
+    /// The ID of the user whose sessions to end. Only administrators can end the sessions of another user. Defaults to
+    /// the viewer.
     pub user_id: Option<ID>,
-    /// The IDs of the sessions to end. At most 100. By default, all of the user's sessions. IDs that do not belong to one
-    /// of the user's sessions are ignored. If none of the sessions ends, no device is forgotten.
+    /// The IDs of the sessions to end. At most 100. Defaults to all of the user's sessions. IDs that do not belong to
+    /// one of the user's sessions are ignored. If no session ends, no device is forgotten.
     pub session_ids: Option<Vec<Id>>,
-    /// Whether the viewer's current session ends too. If `false`, it continues, even if `sessionIds` contains it.
+    /// Whether to end the viewer's current session too. If `false`, it continues, even if `sessionIds` contains it.
     /// Defaults to `false`.
     #[graphql(default = false)]
     pub include_current: bool,
@@ -42,12 +43,12 @@ pub struct ForgetDeviceInput {
 /// Input of `changePassword`, which sets the viewer's own password.
 #[derive(InputObject)]
 pub struct ChangePasswordInput {
-    /// The viewer's current password. `INVALID_CREDENTIALS` if it is wrong. After ten wrong ones within 15 minutes,
-    /// `LOCKED` for 15 minutes.
+    /// The viewer's current password. `INVALID_CREDENTIALS` if it is wrong. After ten wrong passwords within 15
+    /// minutes, `LOCKED` for 15 minutes.
     pub current_password: String,
     /// The viewer's new password. At least 12 characters by default (a server setting), at most 128, and hard to guess.
     pub new_password: String,
-    /// Whether the viewer's API keys are revoked too. Defaults to `false`.
+    /// Whether to revoke the viewer's API keys too. Defaults to `false`.
     #[graphql(default = false)]
     pub revoke_api_keys: bool,
 }
@@ -64,7 +65,7 @@ pub struct ActivateAccountInput {
 /// Input of `setPin`.
 #[derive(InputObject)]
 pub struct SetPinInput {
-    /// The PIN. Exactly four digits. Null removes the PIN. Cannot be omitted.
+    /// The viewer's new PIN. Exactly four digits. Null removes the PIN. Cannot be omitted.
     pub pin: MaybeUndefined<String>,
 }
 

@@ -109,7 +109,7 @@ pub struct SetUserAvatarInput {
 /// Input of `exportUser`.
 #[derive(InputObject)]
 pub struct ExportUserInput {
-    /// The ID of the user.
+    /// The ID of the user to export.
     pub id: ID,
 }
 

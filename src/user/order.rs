@@ -41,7 +41,7 @@ pub enum OrderDirection {
     Desc,
 }
 
-/// The position of missing values in a sorted list, in either sort direction.
+/// The position of missing values in a sorted list, regardless of the sort direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum NullsOrder {
     /// Before all other values.

@@ -240,9 +240,9 @@ pub struct UserFields {
     /// The user's ID in another system. At most 250 characters. Unique within the license (`TAKEN` otherwise). Visible
     /// only to the user and administrators.
     pub external_id: MaybeUndefined<String>,
-    /// The user's IDs in other systems, each with its source. At most 20, one for each source. Each is unique within the
-    /// license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list removes all. Visible only to
-    /// the user and administrators.
+    /// The user's IDs in other systems, each with its source. At most 20, one for each source. Each is unique within
+    /// the license (`TAKEN` otherwise). For an existing user, sources that are not listed keep their IDs, and an empty
+    /// list removes all. Visible only to the user and administrators.
     pub external_references: MaybeUndefined<Vec<ExternalReferenceInput>>,
     /// The ID of the user's institution. The institution must belong to the same license as the user (`NOT_FOUND`
     /// otherwise).

@@ -28,7 +28,7 @@ pub const RANK_COLUMNS: [Column; 4] = [Column::Role, Column::IsStaff, Column::Is
 pub struct AdminRights {
     /// Whether the user may do everything, in every license.
     pub is_superuser: bool,
-    /// Whether this right gives the user the rank of an administrator. `role` and `isStaff` can give it too.
+    /// Whether this right gives the user the rank of an administrator. `role` and `isStaff` can also give it.
     pub is_admin: bool,
     /// Whether the user administers projects.
     pub is_project_admin: bool,
@@ -38,8 +38,8 @@ pub struct AdminRights {
     pub is_taxonomies_admin: bool,
     /// Whether the user administers resources.
     pub is_resources_admin: bool,
-    /// Whether the user, if an administrator, may define custom attributes. License administrators and superusers
-    /// always may.
+    /// Whether the user may define custom attributes, provided that they are an administrator. License administrators
+    /// and superusers always may.
     pub is_attributes_admin: bool,
     /// Whether the user receives the messages that visitors send through the contact form.
     pub is_contact_form_email_receiver: bool,
@@ -69,7 +69,7 @@ impl AdminRights {
 pub struct AdminRightsInput {
     /// Whether the user may do everything, in every license. Only superusers can grant or revoke it.
     pub is_superuser: MaybeUndefined<bool>,
-    /// Whether this right gives the user the rank of an administrator. `role` and `isStaff` can give it too.
+    /// Whether this right gives the user the rank of an administrator. `role` and `isStaff` can also give it.
     pub is_admin: MaybeUndefined<bool>,
     /// Whether the user administers projects.
     pub is_project_admin: MaybeUndefined<bool>,
@@ -79,8 +79,8 @@ pub struct AdminRightsInput {
     pub is_taxonomies_admin: MaybeUndefined<bool>,
     /// Whether the user administers resources.
     pub is_resources_admin: MaybeUndefined<bool>,
-    /// Whether the user, if an administrator, may define custom attributes. License administrators and superusers
-    /// always may.
+    /// Whether the user may define custom attributes, provided that they are an administrator. License administrators
+    /// and superusers always may.
     pub is_attributes_admin: MaybeUndefined<bool>,
     /// Whether the user receives the messages that visitors send through the contact form.
     pub is_contact_form_email_receiver: MaybeUndefined<bool>,

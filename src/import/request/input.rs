@@ -13,7 +13,7 @@ pub struct ImportUsersInput {
     /// The rows, one for each user. At most 1,000. Together they can name at most 5,000 different groups and 5,000
     /// different sites.
     pub rows: Vec<ImportUserInput>,
-    /// The treatment of all other rows if some are refused. Defaults to `STOP`.
+    /// The treatment of the valid rows if other rows are refused. Defaults to `STOP`.
     #[graphql(default_with = "ImportOnError::Stop")]
     pub on_error: ImportOnError,
     /// Whether this is a dry run: the rows and the viewer's rights are checked, but nothing is saved. `success` then
@@ -33,8 +33,8 @@ pub struct ImportUserInput {
     pub first_name: MaybeUndefined<String>,
     /// The user's last name or names. At most 50 characters. Required for a new user. Must not be blank.
     pub last_name: MaybeUndefined<String>,
-    /// Whether a new user can sign in. Defaults to `true`. An existing user who is inactive stays so, and one who is
-    /// active cannot be deactivated (`NOT_ALLOWED`); see `setActive`.
+    /// Whether a new user can sign in. Defaults to `true`. An existing user who is inactive stays inactive, and one who
+    /// is active cannot be deactivated (`NOT_ALLOWED`); see `setActive`.
     pub is_active: MaybeUndefined<bool>,
     #[graphql(flatten)]
     pub fields: UserFields,
@@ -42,33 +42,34 @@ pub struct ImportUserInput {
     /// stay unchanged. For a new user, required attributes must be included.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
     /// The groups that the user belongs to. At most 200. The user leaves all other groups, except those that they own.
-    /// An empty list means no groups, and null counts as omitted. If a group is listed twice, the last role counts. The
-    /// viewer's rights are those of `setGroupMember` and `removeGroupMember`. `NOT_ALLOWED` if a group would lose its
-    /// last owner.
+    /// An empty list means no groups, and null counts as omitted. If a group is listed twice, the last role counts.
+    /// Requires the rights of `setGroupMember` and `removeGroupMember`. `NOT_ALLOWED` if a group would lose its last
+    /// owner.
     pub groups: MaybeUndefined<Vec<ImportGroupInput>>,
-    /// The institutions that the user was granted access to, each by its ID, name or external ID, or by a reference
-    /// such as `hr:7` (`NOT_FOUND` otherwise). At most 200. Access to all others is revoked. An empty list means no
-    /// institutions, and null counts as omitted. The viewer's rights are those of `grantSiteAccess` and
+    /// The institutions to whose data the user is granted access, each identified by its ID, name, external ID or an
+    /// external reference such as `hr:7` (`NOT_FOUND` otherwise). At most 200. Access to all others is revoked. An
+    /// empty list means no institutions, and null counts as omitted. Requires the rights of `grantSiteAccess` and
     /// `revokeSiteAccess`.
     pub sites: MaybeUndefined<Vec<String>>,
 }
 
-/// A group of the user whom a row of `importUsers` describes.
+/// A group that the user of a row of `importUsers` belongs to.
 #[derive(Clone, InputObject)]
 pub struct ImportGroupInput {
-    /// A group of the license, by its ID or name, or by a reference such as `hr:7` (`NOT_FOUND` otherwise).
+    /// A group of the license, identified by its ID, its name or an external reference such as `hr:7` (`NOT_FOUND`
+    /// otherwise).
     pub group: String,
     /// The user's role in the group. Defaults to `MEMBER`.
     #[graphql(default_with = "GroupRole::Member")]
     pub role: GroupRole,
 }
 
-/// The treatment of all other rows if some rows of `importUsers` are refused.
+/// The treatment of the valid rows of `importUsers` if other rows are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum ImportOnError {
     /// Nothing is saved.
     Stop,
-    /// All other rows are saved.
+    /// The valid rows are saved.
     Skip,
 }
 

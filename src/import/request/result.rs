@@ -21,7 +21,7 @@ pub enum ImportOutcome {
     Created,
     /// A user was changed.
     Updated,
-    /// The user already is as the row describes them.
+    /// The user already matches the row.
     Unchanged,
     /// The row is valid but was not saved, because another row was refused and `onError` is `STOP`.
     Skipped,
@@ -36,7 +36,7 @@ pub struct ImportedRow {
     index: i32,
     /// The outcome of the row.
     outcome: ImportOutcome,
-    /// The current state of the user. Null if the row was refused, and if it would create a user but was not saved.
+    /// The current state of the user. Null if the row was refused, or if it would create a user but was not saved.
     user: Option<user::Model>,
     /// The errors in the row, at most 100, each with its path. Empty unless the row was refused.
     errors: Vec<MutationError>,

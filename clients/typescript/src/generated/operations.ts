@@ -11,11 +11,11 @@ import type { Json } from '../json.js';
  * get them. Null is an error (`NULL_NOT_ALLOWED`).
  */
 export type AdminRightsInput = {
-  /** Whether this right gives the user the rank of an administrator. `role` and `isStaff` can give it too. */
+  /** Whether this right gives the user the rank of an administrator. `role` and `isStaff` can also give it. */
   isAdmin?: boolean | null | undefined;
   /**
-   * Whether the user, if an administrator, may define custom attributes. License administrators and superusers
-   * always may.
+   * Whether the user may define custom attributes, provided that they are an administrator. License administrators
+   * and superusers always may.
    */
   isAttributesAdmin?: boolean | null | undefined;
   /** Whether the user receives the messages that visitors send through the contact form. */
@@ -76,13 +76,13 @@ export type ChangeKind =
 /** Input of `changePassword`, which sets the viewer's own password. */
 export type ChangePasswordInput = {
   /**
-   * The viewer's current password. `INVALID_CREDENTIALS` if it is wrong. After ten wrong ones within 15 minutes,
-   * `LOCKED` for 15 minutes.
+   * The viewer's current password. `INVALID_CREDENTIALS` if it is wrong. After ten wrong passwords within 15
+   * minutes, `LOCKED` for 15 minutes.
    */
   currentPassword: string;
   /** The viewer's new password. At least 12 characters by default (a server setting), at most 128, and hard to guess. */
   newPassword: string;
-  /** Whether the viewer's API keys are revoked too. Defaults to `false`. */
+  /** Whether to revoke the viewer's API keys too. Defaults to `false`. */
   revokeApiKeys?: boolean;
 };
 
@@ -120,9 +120,9 @@ export type CreateUserInput = {
    */
   externalId?: string | null | undefined;
   /**
-   * The user's IDs in other systems, each with its source. At most 20, one for each source. Each is unique within the
-   * license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list removes all. Visible only to
-   * the user and administrators.
+   * The user's IDs in other systems, each with its source. At most 20, one for each source. Each is unique within
+   * the license (`TAKEN` otherwise). For an existing user, sources that are not listed keep their IDs, and an empty
+   * list removes all. Visible only to the user and administrators.
    */
   externalReferences?: Array<ExternalReferenceInput> | null | undefined;
   /** The user's first name or names. At most 50 characters. Must not be blank. */
@@ -272,7 +272,7 @@ export type ExternalReferenceFilter = {
 export type ExternalReferenceInput = {
   /** The object's ID in that system. At most 250 characters. Null removes the reference. Cannot be omitted. */
   id?: string | null | undefined;
-  /** The name of the other system. At most 50 characters, without `:` and `;`. Case counts. */
+  /** The name of the other system. At most 50 characters, without `:` and `;`. Case-sensitive. */
   source: string;
 };
 
@@ -356,11 +356,11 @@ export type LoginInput = {
    * passwords from other devices do not lock this one out. It expires 30 days after its last use.
    */
   deviceToken?: string | null | undefined;
-  /** The username or email address, ignoring case. */
+  /** The user's username or email address, ignoring case. */
   login: string;
-  /** The password. */
+  /** The user's password. */
   password?: string | null | undefined;
-  /** The PIN. Requires `deviceToken`. */
+  /** The user's PIN. Requires `deviceToken`. */
   pin?: string | null | undefined;
 };
 
@@ -375,7 +375,7 @@ export type NodeType =
   /** A user. */
   | 'USER';
 
-/** The position of missing values in a sorted list, in either sort direction. */
+/** The position of missing values in a sorted list, regardless of the sort direction. */
 export type NullsOrder =
   /** Before all other values. */
   | 'FIRST'
@@ -504,9 +504,9 @@ export type UpdateUserInput = {
    */
   externalId?: string | null | undefined;
   /**
-   * The user's IDs in other systems, each with its source. At most 20, one for each source. Each is unique within the
-   * license (`TAKEN` otherwise). Sources that are not listed keep their IDs; an empty list removes all. Visible only to
-   * the user and administrators.
+   * The user's IDs in other systems, each with its source. At most 20, one for each source. Each is unique within
+   * the license (`TAKEN` otherwise). For an existing user, sources that are not listed keep their IDs, and an empty
+   * list removes all. Visible only to the user and administrators.
    */
   externalReferences?: Array<ExternalReferenceInput> | null | undefined;
   /** The user's first name or names. At most 50 characters. Must not be blank. */
