@@ -21,7 +21,7 @@ payload! {
 payload! {
     /// Payload of `revokeApiKey`.
     ApiKeyPayload {
-        /// The API key as it was before it was revoked. Null if the mutation failed.
+        /// The API key in its last state before it was revoked. Null if the mutation failed.
         api_key: Option<api_key::Model>,
     }
 }

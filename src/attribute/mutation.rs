@@ -10,7 +10,7 @@ use crate::graphql::payload::payload;
 payload! {
     /// Payload of `defineAttribute` and `removeAttribute`.
     AttributeDefinitionPayload {
-        /// The definition as it is now, or as it was before it was removed. Null if the mutation failed.
+        /// The current state of the definition, or its last state before it was removed. Null if the mutation failed.
         definition: Option<attribute_definition::Model>,
     }
 }

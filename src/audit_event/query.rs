@@ -48,9 +48,9 @@ pub struct AuditFilter {
 pub struct FieldChange {
     /// The name of the field, such as `birthDate`, `adminRights.isAdmin` or `attributes.birthplace`.
     field: String,
-    /// The previous value. Null if it was empty, is a secret, or is not visible to the viewer.
+    /// The previous value. Null if it was empty, or is secret or not visible to the viewer.
     before: Option<Json>,
-    /// The new value. Null if it is empty, is a secret, or is not visible to the viewer.
+    /// The new value. Null if it is empty, secret or not visible to the viewer.
     after: Option<Json>,
 }
 
@@ -236,8 +236,8 @@ impl audit_event::Model {
         .await
     }
 
-    /// The ID of the request that performed the action: the `X-Request-Id` header of its response. Null if no request did, such
-    /// as on the command line.
+    /// The ID of the request that performed the action: the `X-Request-Id` header of its response. Null if the action
+    /// was not performed by a request, such as on the command line.
     async fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }

@@ -18,8 +18,8 @@ pub enum ChangeKind {
     Deactivated,
     /// The object was deleted.
     Deleted,
-    /// The viewer can no longer see the object, such as a user who was deactivated or an object that was deleted later.
-    /// The object itself is null, and `changedFields` is empty.
+    /// The object is no longer visible to the viewer, such as a user who was deactivated or an object that was deleted
+    /// later. The object itself is null, and `changedFields` is empty.
     Removed,
 }
 

@@ -79,13 +79,13 @@ impl ChangePage {
         ListItem::list(&self.changes)
     }
 
-    /// The position to pass as `after` for the next page. It follows everything that was examined for this page, even if
+    /// The position to pass as `after` for the next page. It advances past changes that the viewer cannot see, even if
     /// `changes` is empty.
     async fn position(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(self.position.encode(&ctx.cursor_key()?))
     }
 
-    /// Whether there may already be more changes after `position`.
+    /// Whether more changes may already follow `position`. If `true`, request the next page immediately.
     async fn has_more(&self) -> bool {
         self.has_more
     }
@@ -116,7 +116,7 @@ impl Change {
     }
 
     /// The names of the changed fields that the viewer can see, such as `position`, `adminRights.isAdmin` or
-    /// `attributes.birthplace`, at most 200. Empty if the object was deleted or removed.
+    /// `attributes.birthplace`, at most 200. Empty if `kind` is `DELETED` or `REMOVED`.
     async fn changed_fields(&self) -> &[String] {
         &self.changed_fields
     }
@@ -126,7 +126,7 @@ impl Change {
         self.at
     }
 
-    /// The object as it is now. Null if it no longer exists or the viewer cannot see it.
+    /// The current state of the object. Null if it no longer exists or the viewer cannot see it.
     async fn node(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
         located(ctx, async {
             if self.kind.is_gone() {

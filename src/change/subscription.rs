@@ -109,7 +109,7 @@ impl UserChange {
         self.0.kind
     }
 
-    /// The user as they are now. Null if the user no longer exists or the viewer cannot see them.
+    /// The current state of the user. Null if the user no longer exists or the viewer cannot see them.
     async fn user(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         located(ctx, async {
             if self.0.kind.is_gone() {
@@ -126,7 +126,7 @@ impl UserChange {
     }
 
     /// The names of the changed fields that the viewer can see, such as `position`, `adminRights.isAdmin` or
-    /// `attributes.birthplace`, at most 200. Empty if the user was deleted or removed.
+    /// `attributes.birthplace`, at most 200. Empty if `kind` is `DELETED` or `REMOVED`.
     async fn changed_fields(&self) -> &[String] {
         &self.0.changed_fields
     }

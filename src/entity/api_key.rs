@@ -8,7 +8,7 @@ use sea_orm::entity::prelude::*;
 use super::user::Role;
 use crate::scalar::{Id, now};
 
-/// An API key, with which a program acts on behalf of the user who created it. The program has the rank of the key's
+/// An API key with which a program acts on behalf of the user who created it. The program has the rank of the key's
 /// role, but never a higher rank than that user, and none of the user's `adminRights`. It cannot set passwords or
 /// PINs, change email addresses, end sessions, forget devices, send invitations, export users or manage API keys.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]

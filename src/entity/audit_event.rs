@@ -16,11 +16,11 @@ pub enum AuditAction {
     LicenseExtended,
     /// The number or the holder of a license was changed.
     LicenseRenamed,
-    /// A license was exported with all its users. The changes state whether the hashes of secrets and the audit trail
+    /// A license was exported with all its users. `changes` states whether the hashes of secrets and the audit trail
     /// were included.
     LicenseExported,
-    /// The directory was restored from a backup. All sessions were ended, all devices forgotten and all links invalidated, and what
-    /// was done after the backup is gone.
+    /// The directory was restored from a backup. All sessions were ended, all devices forgotten and all links
+    /// invalidated. Changes made after the backup were lost.
     DirectoryRestored,
     /// A user was created.
     UserCreated,
@@ -32,7 +32,7 @@ pub enum AuditAction {
     UserDeactivated,
     /// A user was erased.
     UserDeleted,
-    /// Everything that the directory has about a user was exported, for a request by the user.
+    /// All data that the directory holds about a user was exported.
     UserExported,
     /// A user who was locked out was unlocked.
     UserUnlocked,
@@ -105,8 +105,8 @@ pub enum AuditAction {
     DocumentsWithdrawn,
     /// The server key was replaced on the command line by another one. Recorded in each license.
     ServerKeyRotated,
-    /// The former server key was retired on the command line. The changes state how many passwords, PINs, emailed links, queued emails
-    /// and external IDs of erased users the license lost with it. Recorded in each license.
+    /// The former server key was retired on the command line. `changes` states how many passwords, PINs, emailed links,
+    /// queued emails and external IDs of erased users the license lost with it. Recorded in each license.
     ServerKeyRetired,
 }
 

@@ -24,8 +24,8 @@ pub enum InvitationState {
     Expired,
     /// The user has set a password with this link or another one.
     Accepted,
-    /// No invitation was ever requested, and the user has no password, no activation link that is valid, and has never signed
-    /// in. Only for filters: `User.invitation` is null then.
+    /// No invitation was ever requested, and the user has no password and no valid activation link and has never signed
+    /// in. Used only in filters: `User.invitation` of these users is null.
     NotInvited,
 }
 
@@ -42,7 +42,7 @@ pub struct Model {
     pub mail_id: Id,
     /// The date and time when the email was handed over to the mail server. Null if it has not been handed over.
     pub sent_at: Option<DateTime<Utc>>,
-    /// The reason why the email could not be sent, as of the last attempt. Null if it was sent or not attempted yet.
+    /// The error of the last attempt to send the email. Null if the email was sent, or no attempt was made yet.
     pub last_error: Option<String>,
     #[graphql(skip)]
     pub failed_at: Option<DateTime<Utc>>,

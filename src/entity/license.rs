@@ -30,7 +30,7 @@ pub struct Model {
     pub kind: LicenseKind,
     /// The holder of the license.
     pub holder: String,
-    /// The first day on which the license is valid (UTC). Users of the license cannot sign in before it.
+    /// The first day on which the license is valid (UTC). Users of the license cannot sign in before that day.
     pub starts_on: Date,
     /// The last day on which the license is valid (UTC). Null if it does not expire.
     pub expires_on: Option<Date>,
@@ -43,8 +43,8 @@ impl ActiveModelBehavior for ActiveModel {}
 
 #[ComplexObject]
 impl Model {
-    /// The number, holder and last day of the license, such as `L-2/Birch Institute/2027-12-31`. Ends with `/` if there is no
-    /// last day.
+    /// The number, holder and last day of the license, such as `L-2/Birch Institute/2027-12-31`. Ends with `/` if the
+    /// license does not expire.
     pub async fn name(&self) -> String {
         let end = self.expires_on.map(|date| date.0.to_string()).unwrap_or_default();
         format!("{}/{}/{end}", self.number, self.holder)

@@ -21,7 +21,7 @@ const MAX_IDS: usize = 100;
 /// The number of object types with an ID of their own: the variants of [`Node`]. Each is looked up in a statement of its own.
 pub const NODE_TYPES: usize = 8;
 
-/// An object with its own ID. IDs are unique across all types.
+/// An object with an ID. IDs are unique across all types.
 #[derive(Clone, Interface)]
 #[expect(clippy::large_enum_variant, reason = "each value is moved into the response right away")]
 #[graphql(field(name = "id", ty = "Id", desc = "The object's ID, a UUID."))]

@@ -94,7 +94,7 @@ impl GroupQuery {
 
 #[ComplexObject]
 impl group::Model {
-    /// The group's IDs in other systems, each with its source, and sorted by it. At most 20.
+    /// The group's IDs in other systems, sorted by source. At most 20.
     async fn external_references(&self) -> Vec<ListItem<ExternalReference>> {
         ListItem::list(external_reference::list(self.external_references.as_ref()))
     }

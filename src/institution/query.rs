@@ -66,8 +66,8 @@ impl InstitutionQuery {
 
 #[ComplexObject]
 impl institution::Model {
-    /// The name with the city, which tells sites apart, such as `St George Hospital / Kogarah`. The name alone if there
-    /// is no city.
+    /// The institution's name and city, such as `St George Hospital / Kogarah`, which distinguish it from others. Only
+    /// the name if it has no city.
     async fn display_name(&self) -> String {
         match &self.city {
             Some(city) => format!("{} / {city}", self.name),
@@ -75,7 +75,7 @@ impl institution::Model {
         }
     }
 
-    /// The institution's IDs in other systems, each with its source, and sorted by it. At most 20.
+    /// The institution's IDs in other systems, sorted by source. At most 20.
     async fn external_references(&self) -> Vec<ListItem<ExternalReference>> {
         ListItem::list(external_reference::list(self.external_references.as_ref()))
     }

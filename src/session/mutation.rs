@@ -29,8 +29,8 @@ payload! {
         /// The bearer token of the new session, to be sent as `Authorization: Bearer ...`. Shown only once. Null if the
         /// mutation failed.
         token: Option<String>,
-        /// The token with which this device can sign in with a PIN: the one that was sent, if it is still valid, or
-        /// else a new one. Null after a sign-in with a PIN, or if the mutation failed.
+        /// The token with which this device can sign in with a PIN: the one that was sent if it is still valid, otherwise a
+        /// new one. Null after a sign-in with a PIN, or if the mutation failed.
         device_token: Option<String>,
         /// The date and time when the session ends at the latest: 30 days after the sign-in by default (a server
         /// setting). Null if the mutation failed.

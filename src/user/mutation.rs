@@ -22,7 +22,8 @@ use crate::scalar::{Id, Json};
 payload! {
     /// Payload of `exportUser`.
     ExportUserPayload {
-        /// Everything that the directory has about the user, as the viewer sees it. Null if the mutation failed.
+        /// All data that the directory holds about the user and that the viewer can see, as a JSON object. Null if the
+        /// mutation failed.
         export: Option<Json>,
     }
 }

@@ -126,8 +126,8 @@ impl user::Model {
         Ok(private(self, ctx, self.external_id.as_deref())?)
     }
 
-    /// The user's IDs in other systems, each with its source, and sorted by it. At most 20. Private: null unless the viewer
-    /// is the user or an administrator.
+    /// The user's IDs in other systems, sorted by source. At most 20. Private: null unless the viewer is the user or an
+    /// administrator.
     async fn external_references(&self, ctx: &Context<'_>) -> Result<Option<Vec<ListItem<ExternalReference>>>> {
         let references = ListItem::list(external_reference::list(self.external_references.as_ref()));
         Ok(private(self, ctx, Some(references))?)
@@ -222,8 +222,8 @@ impl user::Model {
         .await
     }
 
-    /// The user's administrator rights. Viewers who are not administrators see only their own `isSuperuser`, and the
-    /// other rights as `false`. Null if the viewer can see none.
+    /// The user's administrator rights. Viewers who are not administrators see only their own `isSuperuser`, and all
+    /// other rights as `false`. Null if the viewer can see none of the rights.
     async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
         Ok(ctx.viewer()?.visible_rights(self))
     }

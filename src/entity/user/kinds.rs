@@ -34,9 +34,9 @@ pub enum UserType {
     Student,
 }
 
-/// A role, which determines what a user may do in the directory of the license. The ranks are, from the lowest to the
-/// highest: user, administrator, license administrator, superuser. Each has the rights of the lower ones. `isStaff` and
-/// `adminRights` can give a higher rank than the role.
+/// A role, which determines what a user may do in the directory of the license. The ranks are, from the lowest to
+/// the highest: user, administrator, license administrator, superuser. Each rank has the rights of all lower ranks.
+/// `isStaff` and `adminRights` can give a higher rank than the role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

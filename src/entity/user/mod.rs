@@ -41,7 +41,7 @@ pub struct Model {
     pub email: Option<String>,
     #[graphql(skip)]
     pub email_key: Option<String>,
-    /// Whether the user has used a link that was sent to their current email address.
+    /// Whether the user has verified their current email address by using a link that was sent to it.
     pub email_verified: bool,
     /// The user's first name or names.
     pub first_name: String,
@@ -103,7 +103,7 @@ pub struct Model {
     pub is_active: bool,
     /// Whether the user's account has been activated: a password was set with a link or when the account was created.
     pub has_activated: bool,
-    /// Whether a PIN is set.
+    /// Whether the user has a PIN.
     pub has_pin: bool,
     /// Whether the user can access the data of every institution of the license. Always `true` for license
     /// administrators.

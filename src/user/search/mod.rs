@@ -80,7 +80,7 @@ impl Match {
         *self.score.get_or_init(|| self.hit.score(&self.words))
     }
 
-    /// The fields in which at least one of the words is found.
+    /// The fields that match at least one word of the query.
     async fn matched_fields(&self) -> &[UserSearchField] {
         self.matched_fields.get_or_init(|| score::matched(&self.hit.search_key, &self.words))
     }

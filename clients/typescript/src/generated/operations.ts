@@ -66,8 +66,8 @@ export type ChangeKind =
   /** The object was deleted. */
   | 'DELETED'
   /**
-   * The viewer can no longer see the object, such as a user who was deactivated or an object that was deleted later.
-   * The object itself is null, and `changedFields` is empty.
+   * The object is no longer visible to the viewer, such as a user who was deactivated or an object that was deleted
+   * later. The object itself is null, and `changedFields` is empty.
    */
   | 'REMOVED'
   /** The object was updated. */
@@ -337,8 +337,8 @@ export type InvitationState =
   /** The mail server refused the email permanently, or it could not be sent within a day. It is not retried. */
   | 'FAILED'
   /**
-   * No invitation was ever requested, and the user has no password, no activation link that is valid, and has never signed
-   * in. Only for filters: `User.invitation` is null then.
+   * No invitation was ever requested, and the user has no password and no valid activation link and has never signed
+   * in. Used only in filters: `User.invitation` of these users is null.
    */
   | 'NOT_INVITED'
   /** The email is waiting to be sent for the first time or, after an error, to be retried. */
@@ -390,9 +390,9 @@ export type OrderDirection =
   | 'DESC';
 
 /**
- * A role, which determines what a user may do in the directory of the license. The ranks are, from the lowest to the
- * highest: user, administrator, license administrator, superuser. Each has the rights of the lower ones. `isStaff` and
- * `adminRights` can give a higher rank than the role.
+ * A role, which determines what a user may do in the directory of the license. The ranks are, from the lowest to
+ * the highest: user, administrator, license administrator, superuser. Each rank has the rights of all lower ranks.
+ * `isStaff` and `adminRights` can give a higher rank than the role.
  */
 export type Role =
   /** An administrator of groups, sites, and users of no higher rank. */
