@@ -25,7 +25,7 @@ pub struct ChangeSubscription;
 impl ChangeSubscription {
     /// The committed changes to users, groups, institutions and licenses that the viewer can see, in the order of the
     /// commits. Changes after the position `after` that are already committed are sent first, further ones as soon as
-    /// they are committed. Each change is sent exactly once, as far as the viewer can see it at that moment. An invalid
+    /// they are committed. Each change is sent exactly once, if the viewer can see it at that moment. An invalid
     /// argument is `BAD_USER_INPUT`, a selection with a cost of 10,000 or more is `DOCUMENT_TOO_LARGE`, and more than
     /// 20 subscriptions of one user at a time are `RATE_LIMITED`.
     #[graphql(guard = "RequiresAction")]

@@ -20,13 +20,14 @@ pub struct ImportMutation;
 
 #[Object]
 impl ImportMutation {
-    /// Creates and changes users of the viewer's license, each described by a row. All rows are checked and saved in one
-    /// transaction, and repeating the mutation changes nothing. A row is refused if it is invalid, or if a value is taken
-    /// by another user or row. Rows have no passwords and PINs, and no emails are sent to new users; see
-    /// `resendActivation`. A user whose email address changes is notified at the old one. `FORBIDDEN`, naming the first
-    /// such row, if `createUser`, `updateUser` or the mutations of the user's groups and sites would be: nothing is saved
-    /// then. Usernames and email addresses of other licenses count as in `createUser`, each once, and are `RATE_LIMITED`
-    /// before any row is saved. Administrators only.
+    /// Creates and changes users of the viewer's license, each described by a row. All rows are checked and saved in
+    /// one transaction, and repeating the mutation changes nothing. A row is refused if it is invalid, or if a value is
+    /// taken by another user or row. Rows have no passwords or PINs, and no emails are sent to new users; see
+    /// `resendActivation`. A user whose email address changes is notified at the old address. If a row needs a right
+    /// that the viewer lacks for `createUser`, `updateUser` or the mutations of groups and sites, nothing is saved. The
+    /// error is then `FORBIDDEN` and names the first such row. Usernames and email addresses that are taken in another
+    /// license count as in `createUser`, each once, and are `RATE_LIMITED` before any row is saved. Administrators
+    /// only.
     async fn import_users(
         &self,
         ctx: &Context<'_>,

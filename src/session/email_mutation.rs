@@ -66,7 +66,7 @@ impl EmailMutation {
     /// Sets a new password with the link from `requestPasswordReset`. A link works once, within one hour. A newer link,
     /// a deactivation, or a change of password or email address invalidates it (`EXPIRED`). Every session of the user
     /// ends, and no device can sign in with a PIN until it has signed in with the new password. Sign-in is unlocked,
-    /// and the user is not signed in. After 20 passwords for one link within 15 minutes, further ones are
+    /// but the user is not signed in. After 20 attempts with one link within 15 minutes, further attempts are
     /// `RATE_LIMITED`. Open to everyone.
     async fn reset_password(
         &self,
@@ -107,8 +107,8 @@ impl EmailMutation {
 
     /// Confirms a new email address with the link that was sent to it. A link works once, within two hours. A newer
     /// link, a deactivation, or a change of password or email address invalidates it (`EXPIRED`). The old address is
-    /// notified. Sessions continue. `TAKEN` if the address has become another user's email address or username. The
-    /// payload contains the user only if the viewer is signed in and can see the user. Open to everyone.
+    /// notified. Sessions continue. `TAKEN` if the address has since become another user's email address or username.
+    /// The payload contains the user only if the viewer is signed in and can see the user. Open to everyone.
     async fn confirm_email_change(
         &self,
         ctx: &Context<'_>,

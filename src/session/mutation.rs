@@ -62,13 +62,13 @@ pub struct SessionMutation;
 #[Object]
 impl SessionMutation {
     /// Signs a user in with a username or email address, and a password or a PIN. An unknown login and a wrong password
-    /// or PIN have the same error (`INVALID_CREDENTIALS`). `INACTIVE` if the password or PIN is right, but the account is
-    /// deactivated or its license is not valid. Ten wrong passwords for one login within 15 minutes lock sign-in with it
-    /// for 15 minutes (`LOCKED`). Ten wrong passwords for one user with different logins do the same, but the error stays
-    /// `INVALID_CREDENTIALS`, even for the right password. Devices with a valid `deviceToken` are counted separately.
-    /// Five wrong PINs lock the PIN until the next sign-in with the password (`LOCKED`). After 100 wrong passwords or
-    /// PINs from one network address within 15 minutes (a server setting), further attempts are `RATE_LIMITED`. Open to
-    /// everyone.
+    /// or PIN result in the same error (`INVALID_CREDENTIALS`). `INACTIVE` if the password or PIN is right, but the
+    /// account is deactivated or its license is not valid. Ten wrong passwords for one login within 15 minutes lock
+    /// sign-in with it for 15 minutes (`LOCKED`). Ten wrong passwords for one user with different logins do the same,
+    /// but the error stays `INVALID_CREDENTIALS`, even for the right password. Devices with a valid `deviceToken` are
+    /// counted separately. Five wrong PINs lock the PIN until the next sign-in with the password (`LOCKED`). After 100
+    /// wrong passwords or PINs from one network address within 15 minutes (a server setting), further attempts are
+    /// `RATE_LIMITED`. Open to everyone.
     async fn login(
         &self,
         ctx: &Context<'_>,
@@ -93,11 +93,11 @@ impl SessionMutation {
         .await
     }
 
-    /// Sets the password of the user that the link was issued for, and signs the user in. For a visitor who registered,
-    /// it creates the user first; `TAKEN` if the address has become another user's email address or username. A link
-    /// works once, within 14 days. A newer link, a deactivation, or a change of password or email address invalidates
-    /// it (`EXPIRED`). After 20 passwords for one link within 15 minutes, further ones are `RATE_LIMITED`. Open to
-    /// everyone.
+    /// Sets the password of the user for whom the link was issued, and signs the user in. For a visitor who registered,
+    /// it creates the user first; `TAKEN` if the address has since become another user's email address or username. A
+    /// link works once, within 14 days. A newer link, a deactivation, or a change of password or email address
+    /// invalidates it (`EXPIRED`). After 20 attempts with one link within 15 minutes, further attempts are
+    /// `RATE_LIMITED`. Open to everyone.
     async fn activate_account(
         &self,
         ctx: &Context<'_>,

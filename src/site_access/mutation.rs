@@ -12,7 +12,7 @@ pub struct SiteAccessMutation;
 #[Object]
 impl SiteAccessMutation {
     /// Grants a user access to the data of an institution. Idempotent. For a user with access to every site, the grant
-    /// takes effect once that access ends. License administrators, superusers, and administrators with access to the
+    /// takes effect when that access ends. License administrators, superusers, and administrators with access to the
     /// institution only. Administrators may do this only for users of no higher rank.
     async fn grant_site_access(
         &self,

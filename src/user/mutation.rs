@@ -60,9 +60,9 @@ pub struct UserMutation;
 #[Object]
 impl UserMutation {
     /// Creates a user in the viewer's license. After 20 attempts within 15 minutes to use a username or email address
-    /// that is taken in another license, further inputs with a username or email address are `RATE_LIMITED`. Attempts by
-    /// `updateUser` and dry runs count too. Administrators only, for users of no higher rank than their own. An API key
-    /// cannot set a password or a PIN.
+    /// that is taken in another license, further inputs with a username or email address are `RATE_LIMITED`. Attempts
+    /// in `updateUser` and in dry runs count too. Administrators only, for users of no higher rank than their own. An
+    /// API key cannot set a password or a PIN.
     async fn create_user(
         &self,
         ctx: &Context<'_>,
@@ -84,10 +84,10 @@ impl UserMutation {
         .await
     }
 
-    /// Sends a user a new link to set a password and activate the account. The link is valid for 14 days; older links
-    /// stop working. `INACTIVE` if the user is inactive, and `NOT_ALLOWED` if the user has no email address or has
-    /// already activated the account. Administrators only, for users whose rights, including access to sites, they hold
-    /// too. Not available to API keys.
+    /// Sends a user an email with a new link to set a password and activate the account. The link is valid for 14 days;
+    /// older links stop working. `INACTIVE` if the user is inactive, and `NOT_ALLOWED` if the user has no email address
+    /// or has already activated the account. Administrators only, for users whose rights, including access to sites, do
+    /// not exceed their own. Not available to API keys.
     async fn resend_activation(
         &self,
         ctx: &Context<'_>,
@@ -128,13 +128,14 @@ impl UserMutation {
     }
 
     /// Updates a user. Users may update these fields of their own profile: `firstName`, `lastName`, `nickname`,
-    /// `position`, `phone`, `mobile`, `birthDate`, `gender`, `website`, `googleScholar`, `orcidId`, `atlasPreference` and
-    /// `certifiedEmail`. They may also update custom attributes that are `userEditable`. Only administrators may update
-    /// anything else, for users of no higher rank. Only license administrators and superusers may change their own rank.
-    /// `NOT_ALLOWED` when demoting the last active superuser, or the last active license administrator of a license. The
-    /// password, PIN and email address can be changed only for other users whose rights, including access to sites, the
-    /// administrator holds too. An API key cannot change them. For the viewer's own, see `changePassword`, `setPin` and
-    /// `requestEmailChange`. Usernames and email addresses are `RATE_LIMITED` as in `createUser`.
+    /// `position`, `phone`, `mobile`, `birthDate`, `gender`, `website`, `googleScholar`, `orcidId`, `atlasPreference`
+    /// and `certifiedEmail`. They may also update custom attributes that are `userEditable`. Only administrators may
+    /// update anything else, for users of no higher rank. Only license administrators and superusers may change their
+    /// own rank. `NOT_ALLOWED` when demoting the last active superuser, or the last active license administrator of a
+    /// license. The password, PIN and email address can be changed only for other users whose rights, including access
+    /// to sites, do not exceed the administrator's. An API key cannot change them. For the viewer's own, see
+    /// `changePassword`, `setPin` and `requestEmailChange`. Usernames and email addresses are `RATE_LIMITED` as in
+    /// `createUser`.
     async fn update_user(
         &self,
         ctx: &Context<'_>,
@@ -180,11 +181,12 @@ impl UserMutation {
         .await
     }
 
-    /// Exports everything that the directory has about a user, for a request by the user: fields, custom attributes, groups,
-    /// sites, the picture, sessions, devices, API keys, queued emails, and the latest 1,000 audit events about the user and by
-    /// the user (fewer if their changes are long; `isComplete` is `false` then). Passwords, PINs, tokens and their hashes are
-    /// never part of it, nor are values of other users. Recorded in the audit trail. Users may export themselves.
-    /// Administrators may also export users of no higher rank. Not available to API keys.
+    /// Exports all data that the directory holds about a user, for example to answer a data access request: fields,
+    /// custom attributes, groups, sites, the picture, sessions, devices, API keys, queued emails, and the latest 1,000
+    /// audit events about the user and by the user (fewer if their changes are long). If there are more events,
+    /// `isComplete` in the JSON is `false`. Passwords, PINs, tokens and their hashes are never included, nor are values
+    /// of other users. Recorded in the audit trail. Users may export themselves. Administrators may also export users
+    /// of no higher rank. Not available to API keys.
     async fn export_user(
         &self,
         ctx: &Context<'_>,

@@ -54,7 +54,7 @@ impl UserQuery {
         authorized(ctx, async { Ok(by.find(ctx).await?) }).await
     }
 
-    /// The users that match a filter. Sorted by last name, first name and ID by default.
+    /// The users that the viewer can see, filtered by `filter` and sorted by `orderBy`.
     #[graphql(guard = "RequiresAction")]
     #[expect(clippy::too_many_arguments, reason = "each is an argument of the field")]
     async fn users(

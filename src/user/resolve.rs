@@ -50,8 +50,8 @@ pub struct ResolveQuery;
 #[Object]
 impl ResolveQuery {
     /// Resolves each key to a user, in the order of the input. A key is an ID, a username, an email address or, for
-    /// administrators, an `externalId` of the viewer's license; keys of different kinds can be mixed. With `source`, every
-    /// key is an ID in that system. At most 1,000 keys. Administrators also find inactive users.
+    /// administrators, an `externalId` in the viewer's license. Keys of different kinds can be mixed. With `source`,
+    /// every key is an ID in that system. At most 1,000 keys. Administrators also find inactive users.
     #[graphql(guard = "RequiresAction")]
     async fn resolve_users(
         &self,

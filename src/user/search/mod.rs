@@ -91,17 +91,17 @@ pub struct SearchQuery;
 
 #[Object]
 impl SearchQuery {
-    /// The users that match every word of the query, in any order. A word matches any part of the username, first name,
-    /// last name, email address or certified email address. A word of four or more letters may have one typo, and a
-    /// word of eight or more letters two. A typo is an added, missing or different letter, or two letters swapped.
-    /// Sorted by `score`, the highest first, then by last name, first name and ID. Case, accents and optional vowel
-    /// points are ignored; vowel signs and other marks that are letters are not. These are treated as equal: the forms
-    /// of an Arabic or Persian letter, apostrophes, dashes, a digit in different scripts, hiragana and katakana, and
-    /// the simplified, traditional and Japanese forms of a Chinese character. Names are also found by their usual
-    /// spellings in Latin letters, and with umlauts spelled out. If 100 or more users match without typos, users who
-    /// match only with typos are left out, unless there is a `filter`. With a `filter`, if more than 5,000 users match
-    /// the words and more than 20,000 match the filter, only the 5,000 with the highest scores are compared with the
-    /// filter.
+    /// The users who match every word of the query; the order of the words does not matter. A word matches any part of
+    /// the username, first name, last name, email address or certified email address. A word of four or more letters
+    /// may have one typo, and a word of eight or more letters two. A typo is an added, missing or different letter, or
+    /// two letters swapped. Sorted by `score`, the highest first, then by last name, first name and ID. Case, accents
+    /// and optional vowel points are ignored; vowel signs and other marks that are letters are not. These are treated
+    /// as equal: the forms of an Arabic or Persian letter, apostrophes, dashes, a digit in different scripts, hiragana
+    /// and katakana, and the simplified, traditional and Japanese forms of a Chinese character. Names are also found by
+    /// their usual spellings in Latin letters, and with umlauts spelled out. If 100 or more users match without typos,
+    /// users who match only with typos are left out, unless there is a `filter`. With a `filter`, if more than 5,000
+    /// users match the words and more than 20,000 match the filter, only the 5,000 with the highest scores are compared
+    /// with the filter.
     #[graphql(guard = "RequiresAction")]
     async fn search_users(
         &self,
