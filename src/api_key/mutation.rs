@@ -37,7 +37,7 @@ impl ApiKeyMutation {
     async fn create_api_key(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The API key.")] input: CreateApiKeyInput,
+        #[graphql(desc = "The API key to create.")] input: CreateApiKeyInput,
     ) -> NullableField<CreateApiKeyPayload> {
         authorized(ctx, async {
             CreateApiKeyPayload::of(
@@ -56,7 +56,7 @@ impl ApiKeyMutation {
     async fn revoke_api_key(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The API key.")] input: RevokeApiKeyInput,
+        #[graphql(desc = "The API key to revoke.")] input: RevokeApiKeyInput,
     ) -> NullableField<ApiKeyPayload> {
         authorized(ctx, async {
             ApiKeyPayload::of(super::revoke(ctx.db()?, ctx.viewer()?, &input.id).await, |key| {

@@ -26,7 +26,7 @@ impl AttributeMutation {
     async fn define_attribute(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The attribute.")] input: DefineAttributeInput,
+        #[graphql(desc = "The attribute to define or change.")] input: DefineAttributeInput,
     ) -> NullableField<AttributeDefinitionPayload> {
         authorized(ctx, async {
             let outcome = super::define(ctx.db()?, ctx.viewer()?, input).await;
@@ -43,7 +43,7 @@ impl AttributeMutation {
     async fn remove_attribute(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The attribute.")] input: RemoveAttributeInput,
+        #[graphql(desc = "The attribute to remove.")] input: RemoveAttributeInput,
     ) -> NullableField<AttributeDefinitionPayload> {
         authorized(ctx, async {
             let outcome = super::remove(ctx.db()?, ctx.viewer()?, &input.name).await;

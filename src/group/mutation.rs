@@ -34,7 +34,7 @@ impl GroupMutation {
     async fn create_group(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The group.")] input: CreateGroupInput,
+        #[graphql(desc = "The group to create.")] input: CreateGroupInput,
     ) -> NullableField<GroupPayload> {
         authorized(ctx, async {
             let CreateGroupInput { name, description, external_references } = input;
@@ -76,7 +76,7 @@ impl GroupMutation {
     async fn delete_group(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The group.")] input: DeleteGroupInput,
+        #[graphql(desc = "The group to delete.")] input: DeleteGroupInput,
     ) -> NullableField<DeleteGroupPayload> {
         authorized(ctx, async {
             let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
@@ -114,7 +114,7 @@ impl GroupMutation {
     async fn remove_group_member(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The user and the group.")] input: RemoveGroupMemberInput,
+        #[graphql(desc = "The group, and the user to remove from it.")] input: RemoveGroupMemberInput,
     ) -> NullableField<GroupPayload> {
         authorized(ctx, async {
             let outcome = super::remove_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id).await;

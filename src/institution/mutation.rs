@@ -34,7 +34,7 @@ impl InstitutionMutation {
     async fn create_institution(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The institution.")] input: CreateInstitutionInput,
+        #[graphql(desc = "The institution to create.")] input: CreateInstitutionInput,
     ) -> NullableField<InstitutionPayload> {
         authorized(ctx, async {
             let core = InstitutionCore {
@@ -79,7 +79,7 @@ impl InstitutionMutation {
     async fn delete_institution(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The institution.")] input: DeleteInstitutionInput,
+        #[graphql(desc = "The institution to delete.")] input: DeleteInstitutionInput,
     ) -> NullableField<DeleteInstitutionPayload> {
         authorized(ctx, async {
             let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;

@@ -147,7 +147,7 @@ impl SessionMutation {
     async fn forget_device(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The device.")] input: ForgetDeviceInput,
+        #[graphql(desc = "The device to forget.")] input: ForgetDeviceInput,
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
             ReceiptPayload::of(super::forget_device(ctx.db()?, ctx.viewer()?, &input.id).await, |()| {
@@ -182,7 +182,7 @@ impl SessionMutation {
     async fn set_pin(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The PIN.")] input: SetPinInput,
+        #[graphql(desc = "The viewer's new PIN.")] input: SetPinInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = credentials::change_pin(&authenticator(ctx)?, ctx.viewer()?, input.pin).await;
@@ -199,7 +199,7 @@ impl SessionMutation {
     async fn unlock_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The user.")] input: UnlockUserInput,
+        #[graphql(desc = "The user to unlock.")] input: UnlockUserInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = credentials::unlock(&authenticator(ctx)?, ctx.viewer()?, &input.id).await;

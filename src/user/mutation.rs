@@ -66,7 +66,7 @@ impl UserMutation {
     async fn create_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The user.")] input: CreateUserInput,
+        #[graphql(desc = "The user to create.")] input: CreateUserInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = {
@@ -113,7 +113,7 @@ impl UserMutation {
     async fn register_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The user.")] input: RegisterUserInput,
+        #[graphql(desc = "The user to register.")] input: RegisterUserInput,
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
             let outcome = {
@@ -190,7 +190,7 @@ impl UserMutation {
     async fn export_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The user.")] input: ExportUserInput,
+        #[graphql(desc = "The user to export.")] input: ExportUserInput,
     ) -> NullableField<ExportUserPayload> {
         authorized(ctx, async {
             let outcome = export::export(ctx.db()?, ctx.viewer()?, &input.id).await;
@@ -232,7 +232,7 @@ impl UserMutation {
     async fn delete_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The user.")] input: DeleteUserInput,
+        #[graphql(desc = "The user to erase.")] input: DeleteUserInput,
     ) -> NullableField<DeleteUserPayload> {
         authorized(ctx, async {
             let outcome = lifecycle::delete(ctx.db()?, ctx.hasher()?, ctx.viewer()?, &input.id).await;

@@ -68,7 +68,7 @@ impl UserQuery {
         order_by: Option<Vec<UserOrder>>,
         #[graphql(
             default = false,
-            desc = "Whether inactive users are listed too. Administrators only. Defaults to `false`."
+            desc = "Whether to include inactive users. Administrators only. Defaults to `false`."
         )]
         include_inactive: bool,
         #[graphql(

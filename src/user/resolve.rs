@@ -58,7 +58,7 @@ impl ResolveQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The keys to resolve. At most 1,000 keys of at most 250 characters each.")] keys: Vec<String>,
         #[graphql(
-            desc = "The name of the other system whose IDs the keys are: those in `externalReferences`. Private: administrators only."
+            desc = "The name of the other system if the keys are IDs in one: the `source` of `externalReferences`. Private: administrators only."
         )]
         source: Option<String>,
     ) -> Result<Vec<ListItem<ResolvedUser>>> {

@@ -114,7 +114,7 @@ impl SearchQuery {
         filter: Option<Box<UserFilter>>,
         #[graphql(
             default = false,
-            desc = "Whether inactive users are found too. Administrators only. Defaults to `false`."
+            desc = "Whether to include inactive users. Administrators only. Defaults to `false`."
         )]
         include_inactive: bool,
         #[graphql(
