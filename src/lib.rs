@@ -1,7 +1,7 @@
 //! Roster, a user directory served as a GraphQL API.
 //!
-//! Each module uses only those of the lines below its own; `tests/api/layout.rs` checks that. The SQL of the tables is in the crate
-//! `migration`, and the guides in `docs/adding-a-*.md` and `docs/adding-more.md` name the files of each kind of change.
+//! Each module uses only modules of the lines below its own; `tests/api/layout.rs` checks this. The SQL of the tables is in the
+//! crate `migration`, and the guides in `docs/adding-a-*.md` and `docs/adding-more.md` name the files of each kind of change.
 //!
 //! - [`cli`]: the commands of the binary and their settings
 //! - [`metrics`]: gathers the metrics of the parts of the server, for Prometheus
@@ -11,25 +11,25 @@
 //!   [`audit_event`], [`change`] and [`document`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/`
 //!   and `session/`, a file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API (in `user/`, also `filter.rs`
 //!   and `order.rs`). No feature imports another
-//! - [`graphql`]: what every resolver stands on, from the request context to pagination and costs; [`web`]: the pages that
-//!   links lead to, the playground, and the reference of the schema; [`startup`]: opens and migrates the database
+//! - [`graphql`]: what all resolvers share, from the request context to pagination and costs; [`web`]: the pages that links in
+//!   emails open, the playground, and the schema reference; [`startup`]: opens and migrates the database
 //! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one; [`export`]: rows as
-//!   JSON, and the file with everything about a user
+//!   JSON, and the file with all data about a user
 //! - [`attribute_values`]: the values of custom attributes; [`search_index`]: users by their names and addresses, in memory
 //! - [`auth`]: passwords and the formats of their hashes, tokens, one-time links, throttling, redirects, the server keys
-//! - [`audit`]: the ledger that every change is committed with, a verifiable hash chain
+//! - [`audit`]: the audit trail: each change is committed together with its events, in a verifiable hash chain
 //! - [`actor`]: begins each mutation's transaction with the viewer locked and read again; [`avatar`]: processes and stores images
 //! - [`access`]: every decision on who may see and change what, and the action of each root field; [`login`]: usernames and email
 //!   addresses, one namespace
 //! - [`entity`]: a file for each table: the row, which is also the GraphQL object, the input fields with their rules, the enums, and
 //!   which columns of a user are private
-//! - [`http`]: the server, its limits, deadlines and responses; it knows no feature
-//! - [`validation`]: checks of input; [`db`]: SQLite or PostgreSQL behind the same few calls
-//! - [`budget`], [`share`], [`background`]: what a request may use, what one caller may have under way, threads for what takes long
+//! - [`http`]: the server, its limits, deadlines and responses, independent of the features
+//! - [`validation`]: checks of input; [`db`]: SQLite or PostgreSQL behind one interface
+//! - [`budget`]: limits of one request; [`share`]: limits of one caller; [`background`]: low-priority threads for long work
 //! - [`client`]: the sender of a request; [`i18n`]: languages and messages; [`private_file`]: files that only their owner can read
 //! - [`scalar`], [`text`]: IDs, dates and other scalars; the forms in which text is compared
 //! - [`error`]: errors and their codes
-//! - [`measure`], [`repeated`], [`trace`]: what metrics are made of; messages of the log that recur; traces of requests
+//! - [`measure`]: gauges and histograms for metrics; [`repeated`]: recurring log messages; [`trace`]: traces of requests
 
 pub mod access;
 pub mod actor;

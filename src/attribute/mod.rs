@@ -1,4 +1,4 @@
-//! Custom attributes: the definitions of a license. The values belong to the users, see [`attribute_values`].
+//! Custom attributes: the definitions of a license. The values belong to users; see [`attribute_values`].
 
 pub mod input;
 pub mod mutation;

@@ -1,7 +1,7 @@
 //! Audit trail: every write is committed together with its events, and each event contains the hash of the previous one.
 //!
 //! On SQLite, a write appends its events to the chain. On PostgreSQL it adds them to the inbox, and the [`sealer`] moves
-//! them into the chain right after the commit. A load of many rows seals its events itself ([`commit_sealed`]).
+//! them into the chain right after the commit. A bulk load seals its own events ([`commit_sealed`]).
 
 mod chain;
 mod inbox;

@@ -1,7 +1,7 @@
 //! Backups of the whole directory as one file, and how they are restored and verified.
 //!
-//! A backup is made beside a server that goes on serving: it is what was committed at one moment. It has no sessions, devices,
-//! links and pending registrations, so whoever restores one lets nobody in who was let in before.
+//! A backup is made while the server runs, and contains what was committed at one moment. It contains no sessions, devices, links
+//! or pending registrations, so none of them is valid after a backup is restored.
 
 mod archive;
 mod contents;

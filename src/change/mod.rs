@@ -1,8 +1,8 @@
 //! Changes: what was committed to users, groups, institutions and licenses, in the order of the commits.
 //!
 //! A change is an event of the audit trail. The numbers of the events have no gaps and follow the order of the commits,
-//! so a position in the trail is a position among the changes. The rights of the viewer are applied when a page is
-//! read, to each change anew.
+//! so a position in the trail is a position among the changes. The viewer's rights are applied to each change
+//! when a page is read.
 
 mod arguments;
 pub mod feed;

@@ -1,5 +1,5 @@
-//! Exports: rows as JSON objects with the names of the import format, and the file with everything about one user. The file is
-//! made of the same objects as the export of a license, so that a new column of a table is in both.
+//! Exports: rows as JSON objects with the names of the import format, and the file with all data about one user. The file
+//! consists of the same objects as the export of a license, so that a new column of a table is in both.
 
 mod events;
 mod object;

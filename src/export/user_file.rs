@@ -1,5 +1,5 @@
-//! The file with everything that the directory has about one user, for that user. Secrets are not in it, nor are their hashes, nor
-//! data of other users.
+//! The file with all data that the directory holds about one user, for that user. It contains no secrets, no hashes of secrets,
+//! and no data of other users.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
-//! Bulk import, of files and of the rows of a request (`request/`): every row is validated by the rules of the API and written in
+//! Bulk import of files and of the rows of a request (`request/`): every row is validated by the rules of the API and written in
 //! chunks. Existing records that do not differ are left unchanged, so that a file may be imported again.
 //!
-//! A chunk passes through three stages, each of which may be busy with another one: a thread reads it in the format of its file
-//! (`input/`), parses it (`parse.rs`, `mapping.rs`) and checks its fields (`draft.rs`), the importer compares it with the directory
-//! (`users.rs`, `organisation.rs`, `definitions.rs`), and a task writes it (`batch.rs`). No stage runs a statement for each row.
-//! A request is one chunk, and its transaction is that of a mutation.
+//! A chunk passes through three stages, which can process different chunks at the same time: a thread reads it in the format of
+//! its file (`input/`), parses it (`parse.rs`, `mapping.rs`) and checks its fields (`draft.rs`), the importer compares it with the
+//! directory (`users.rs`, `organisation.rs`, `definitions.rs`), and a task writes it (`batch.rs`). No stage runs a statement for
+//! each row. A request is one chunk, and its transaction is that of a mutation.
 
 mod batch;
 mod conflicts;

@@ -1,4 +1,4 @@
-//! Search index: the names and addresses of all users, in memory, so that a search asks no database.
+//! Search index: the names and addresses of all users, in memory, so that a search needs no database query.
 //!
 //! [`SearchIndex`] loads the users once and then follows the audit trail (`follow`). A search works on a [`Snapshot`], which never
 //! changes. A snapshot consists of segments (`segment`), which do not change either: users who change are marked as removed, and
@@ -6,10 +6,10 @@
 //!
 //! A segment has the words of its users (`words`), and for each word the users who have it, with the scores that follow from
 //! where they have it (`class`). The words of a directory are few, so a search looks for the query in each of them (`lookup`),
-//! compares those that may equal it but for typos (`prefix`, `typo`), and then adds up the scores of the users (`evaluate`). The
-//! results are those of [`score::score`] for each user, which a test compares.
+//! compares those that may match it with typos (`prefix`, `typo`), and then adds up the scores of the users (`evaluate`). The
+//! results are those of [`score::score`] for each user, as a test verifies.
 //!
-//! The index finds, and the database decides who is shown: the rows of a page are read with the conditions of `access`.
+//! The index only finds users. The database decides which of them are shown: a page is read with the conditions of `access`.
 
 mod admission;
 mod bits;

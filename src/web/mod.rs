@@ -1,4 +1,4 @@
-//! The HTML pages: those that links in emails lead to, the playground, and the reference of the schema.
+//! The HTML pages: those that links in emails open, the playground, and the schema reference.
 
 pub mod pages;
 pub mod playground;

@@ -1,5 +1,5 @@
-//! Export: everything of one license, read page by page from one snapshot of the database, so that it takes constant memory and
-//! running servers change nothing in between.
+//! Export: everything of one license, read page by page from one snapshot of the database, so that it uses constant memory and
+//! changes made by running servers do not affect it.
 
 mod ldif;
 mod ndjson;

@@ -1,7 +1,7 @@
 //! Loaders of related rows: a key type and a loader for each relation, so that a page of users costs one statement for each
 //! relation.
 //!
-//! Every loader returns only rows that the viewer sees; others are not found.
+//! Every loader returns only rows that the viewer can see. All other rows are treated as missing.
 
 mod group;
 mod institution;

@@ -1,6 +1,6 @@
 //! Imports of the rows of a request: each is a user of the viewer's license, by the rules of an import and with the rights of the
-//! viewer. All rows are checked and saved in one transaction. Rows have no passwords, PINs, hashes or times of their own: who
-//! sets these signs in as the user.
+//! viewer. All rows are checked and saved in one transaction. Rows have no passwords, PINs or hashes, because whoever sets these
+//! can sign in as the user, and no dates of their own.
 
 mod check;
 mod directory;

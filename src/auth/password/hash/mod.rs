@@ -1,4 +1,4 @@
-//! Stored hashes: Roster's own, and those imported from other systems, with one file for each family. Computing one takes long.
+//! Stored hashes: Roster's own, and those imported from other systems, with one file for each family. Computing a hash takes long.
 
 mod bcrypt;
 mod crypt;
