@@ -32,8 +32,8 @@ pub struct ApiKeyMutation;
 #[Object]
 impl ApiKeyMutation {
     /// Creates an API key with which a program acts on behalf of the viewer. The key is revoked when the viewer is
-    /// deactivated or erased. At most 100 per license, including expired ones (`NOT_ALLOWED` otherwise). Administrators
-    /// only. Not available to API keys.
+    /// deactivated or erased. A license can have at most 100 API keys, including expired ones (`NOT_ALLOWED`
+    /// otherwise). Administrators only. Not available to API keys.
     async fn create_api_key(
         &self,
         ctx: &Context<'_>,

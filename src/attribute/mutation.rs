@@ -21,8 +21,8 @@ pub struct AttributeMutation;
 #[Object]
 impl AttributeMutation {
     /// Defines a custom attribute for the users of the viewer's license, or changes the attribute with this name.
-    /// Idempotent. At most 100 per license (`NOT_ALLOWED` otherwise). License administrators, superusers, and
-    /// administrators with the right `isAttributesAdmin` only.
+    /// Idempotent. A license can have at most 100 attributes (`NOT_ALLOWED` otherwise). License administrators,
+    /// superusers, and administrators with the right `isAttributesAdmin` only.
     async fn define_attribute(
         &self,
         ctx: &Context<'_>,

@@ -171,8 +171,8 @@ impl audit_event::Model {
         self.action
     }
 
-    /// The user who performed the action. Null if no user did, such as on the command line, or if the user has been
-    /// erased or the viewer cannot see the user.
+    /// The user who performed the action. Null if the action was not performed by a user, such as on the command line,
+    /// if the user has been erased, or if the viewer cannot see the user.
     async fn actor(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         located(ctx, async {
             match self.actor_id {
@@ -183,8 +183,8 @@ impl audit_event::Model {
         .await
     }
 
-    /// The API key with which the actor performed the action. Null if none was used, it was revoked, or the viewer cannot see
-    /// it.
+    /// The API key with which the actor performed the action. Null if no API key was used, it was revoked, or the
+    /// viewer cannot see it.
     async fn api_key(&self, ctx: &Context<'_>) -> Result<Option<api_key::Model>> {
         located(ctx, async {
             match self.api_key_id {
@@ -195,7 +195,7 @@ impl audit_event::Model {
         .await
     }
 
-    /// The object on which the action was performed. Null if it no longer exists or the viewer cannot see it.
+    /// The object on which the action was performed. Null if the object no longer exists or the viewer cannot see it.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
         located(ctx, async {
             let (loaders, id) = (ctx.loaders()?, self.subject_id);

@@ -8,9 +8,9 @@ use crate::error::located;
 use crate::graphql::context::ContextExt;
 use crate::scalar::Id;
 
-/// A session of a signed-in user. Unless it is ended earlier, it ends at `expiresAt`, or after 12 hours without use by
-/// default (a server setting). An open subscription does not count as use. A user can have at most 20 sessions; another
-/// sign-in ends the oldest.
+/// A session of a signed-in user. Unless it is ended earlier, it ends at `expiresAt`, or after 12 hours without use
+/// by default (a server setting). An open subscription does not count as use. A user can have at most 20 sessions;
+/// a further sign-in ends the oldest session.
 #[Object(name = "Session")]
 impl session::Model {
     /// The session's ID, a UUID. It is not a token.
@@ -49,8 +49,8 @@ impl session::Model {
     }
 }
 
-/// A device that has signed in with a password and may sign in with a PIN. A user can have at most 20 devices; another
-/// one replaces the least recently used.
+/// A device that has signed in with a password and may sign in with a PIN. A user can have at most 20 devices; an
+/// additional device replaces the least recently used one.
 #[Object(name = "Device")]
 impl device::Model {
     /// The device's ID, a UUID. It is not a token.

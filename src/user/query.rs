@@ -41,8 +41,8 @@ impl UserQuery {
         }
     }
 
-    /// The user that `by` identifies. Null if there is no such user or the viewer cannot see them. Administrators also find
-    /// inactive users.
+    /// The user that `by` identifies. Null if the user does not exist or the viewer cannot see the user. Administrators
+    /// also find inactive users.
     async fn user(
         &self,
         ctx: &Context<'_>,

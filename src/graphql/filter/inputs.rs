@@ -4,9 +4,10 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 
 use crate::scalar::{Date, Instant};
 
-/// A filter for strings. A string must match every field that is set. Null is an error; use `isNull`. The strings
-/// of a filter can have at most 250 characters each. By default, case is ignored; in `firstName`, `lastName`,
-/// `nickname` and `position`, so are accents and other forms of a letter, as in `searchUsers`.
+/// A filter for strings. A string must match every field that is set. Null is an error; use `isNull` for missing
+/// values. The strings of a filter can have at most 250 characters each. By default, case is ignored; in
+/// `firstName`, `lastName`, `nickname` and `position`, so are accents and other forms of a letter, as in
+/// `searchUsers`.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct StringFilter {
     /// Matches strings equal to this string.
@@ -35,7 +36,7 @@ pub struct StringFilter {
     pub case_sensitive: Option<bool>,
 }
 
-/// A filter for IDs. An ID must match every field that is set. Null is an error; use `isNull`.
+/// A filter for IDs. An ID must match every field that is set. Null is an error; use `isNull` for missing values.
 #[derive(Clone, Debug, Default, InputObject)]
 #[graphql(name = "IDFilter")]
 pub struct IdFilter {
@@ -48,7 +49,8 @@ pub struct IdFilter {
     pub is_null: MaybeUndefined<bool>,
 }
 
-/// A filter for dates. A date must match every field that is set. Null is an error; use `isNull`.
+/// A filter for dates. A date must match every field that is set. Null is an error; use `isNull` for missing
+/// values.
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateFilter {
     /// Matches dates equal to this date.
@@ -65,7 +67,8 @@ pub struct DateFilter {
     pub is_null: MaybeUndefined<bool>,
 }
 
-/// A filter for dates and times. A time must match every field that is set. Null is an error; use `isNull`.
+/// A filter for dates and times. A time must match every field that is set. Null is an error; use `isNull` for
+/// missing values.
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateTimeFilter {
     /// Matches times equal to this time.

@@ -34,7 +34,7 @@ pub type SearchConnection = Connection<user::Model, Match, SearchName, SearchNam
 /// The number of users who were found.
 #[derive(SimpleObject)]
 pub struct SearchTotal {
-    /// The total number of items on all pages.
+    /// The total number of users on all pages.
     total_count: i32,
     /// Whether `totalCount` is exact. It may be too low if more than 5,000 users match the words and more than 20,000
     /// match the filter.

@@ -196,7 +196,10 @@ export type CreateUserInput = {
   website?: string | null | undefined;
 };
 
-/** A filter for dates. A date must match every field that is set. Null is an error; use `isNull`. */
+/**
+ * A filter for dates. A date must match every field that is set. Null is an error; use `isNull` for missing
+ * values.
+ */
 export type DateFilter = {
   /** Matches dates equal to this date. */
   eq?: string | null | undefined;
@@ -212,7 +215,10 @@ export type DateFilter = {
   lte?: string | null | undefined;
 };
 
-/** A filter for dates and times. A time must match every field that is set. Null is an error; use `isNull`. */
+/**
+ * A filter for dates and times. A time must match every field that is set. Null is an error; use `isNull` for
+ * missing values.
+ */
 export type DateTimeFilter = {
   /** Matches times equal to this time. */
   eq?: string | Date | null | undefined;
@@ -305,7 +311,7 @@ export type GroupRole =
    */
   | 'OWNER';
 
-/** A filter for IDs. An ID must match every field that is set. Null is an error; use `isNull`. */
+/** A filter for IDs. An ID must match every field that is set. Null is an error; use `isNull` for missing values. */
 export type IdFilter = {
   /** Matches this ID. */
   eq?: string | null | undefined;
@@ -434,9 +440,10 @@ export type SetUserAvatarInput = {
 };
 
 /**
- * A filter for strings. A string must match every field that is set. Null is an error; use `isNull`. The strings
- * of a filter can have at most 250 characters each. By default, case is ignored; in `firstName`, `lastName`,
- * `nickname` and `position`, so are accents and other forms of a letter, as in `searchUsers`.
+ * A filter for strings. A string must match every field that is set. Null is an error; use `isNull` for missing
+ * values. The strings of a filter can have at most 250 characters each. By default, case is ignored; in
+ * `firstName`, `lastName`, `nickname` and `position`, so are accents and other forms of a letter, as in
+ * `searchUsers`.
  */
 export type StringFilter = {
   /** Whether the comparison is exact: case, accents and forms of a letter matter. Defaults to `false`. */
