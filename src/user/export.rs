@@ -1,4 +1,4 @@
-//! The file with everything about a user, for a request by the user.
+//! The file with all data about a user, for that user.
 
 use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
