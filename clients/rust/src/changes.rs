@@ -1,5 +1,6 @@
 //! Follows the changes by server-sent events.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use cynic::{GraphQlResponse, StreamingOperation};
@@ -12,6 +13,7 @@ use crate::{Roster, data_of, media_type};
 
 /// The time before the first try after the connection has broken off, doubled for each further one.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The time before a try at most.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 /// The time without a sign of life, which the server shows every 12 seconds, after which a connection is given up.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -19,13 +21,16 @@ const SILENCE: Duration = Duration::from_secs(40);
 const PASSING: [&str; 3] = ["RATE_LIMITED", "UNAVAILABLE", "DEADLINE_EXCEEDED"];
 
 /// The changes of a directory, each exactly once and in the order of the commits. Resumes after the last one whenever the
-/// connection breaks off.
+/// connection breaks off: after a second, and after twice as long with each try that fails, up to half a minute. Each
+/// delay is up to a quarter shorter at random, so that not all clients come back at once.
 pub struct Changes {
     roster: Roster,
     response: reqwest::Response,
     /// What has been received of the next event.
     buffer: Vec<u8>,
     position: Option<String>,
+    /// The tries since a connection has worked: since an event or another sign of life, not only a beginning.
+    tries: u32,
 }
 
 /// A block of an event stream.
@@ -43,7 +48,7 @@ impl Changes {
 
     async fn begin(roster: Roster, position: Option<String>) -> Result<Self, Error> {
         let response = connect(&roster, position.as_deref()).await?;
-        let mut changes = Self { roster, response, buffer: Vec::new(), position };
+        let mut changes = Self { roster, response, buffer: Vec::new(), position, tries: 0 };
         // The first block is the position at which the stream begins: no later change is missed.
         while !changes.buffer.ends_with(b"\n\n") {
             let bytes = changes.response.chunk().await?.ok_or(Error::NoData)?;
@@ -68,11 +73,14 @@ impl Changes {
                         let response: GraphQlResponse<FollowChanges, Extensions> = serde_json::from_str(&event.data)?;
                         let change = data_of(response)?.changes;
                         self.note_position(event.id);
+                        self.tries = 0;
                         return Ok(Some(change));
                     }
                     Some("complete") => return Ok(None),
-                    // The position at which the stream begins, or a comment.
-                    _ => self.note_position(event.id),
+                    // The position at which the stream begins.
+                    _ if event.id.is_some() => self.note_position(event.id),
+                    // A comment: the connection works.
+                    _ => self.tries = 0,
                 }
             }
             match timeout(SILENCE, self.response.chunk()).await {
@@ -90,16 +98,16 @@ impl Changes {
 
     async fn reconnect(&mut self) -> Result<(), Error> {
         self.buffer.clear();
-        let mut delay = RETRY_DELAY;
         loop {
-            sleep(delay).await;
+            sleep(retry_delay(self.tries)).await;
+            self.tries = self.tries.saturating_add(1);
             match timeout(SILENCE, connect(&self.roster, self.position.as_deref())).await {
                 Ok(Ok(response)) => {
                     self.response = response;
                     return Ok(());
                 }
                 Ok(Err(error)) if !is_passing(&error) => return Err(error),
-                _ => delay = (2 * delay).min(MAX_RETRY_DELAY),
+                _ => {}
             }
         }
     }
@@ -119,6 +127,14 @@ impl Changes {
         }
         Some(event)
     }
+}
+
+/// Returns the time before a try, after this many since a connection has worked.
+fn retry_delay(tries: u32) -> Duration {
+    let longest = RETRY_DELAY.saturating_mul(2_u32.saturating_pow(tries)).min(MAX_RETRY_DELAY);
+    // The keys of each state are random.
+    let [random, ..] = RandomState::new().hash_one(()).to_le_bytes();
+    longest - longest * u32::from(random) / 1024
 }
 
 async fn connect(roster: &Roster, position: Option<&str>) -> Result<reqwest::Response, Error> {
@@ -149,5 +165,28 @@ fn is_passing(error: &Error) -> bool {
         Error::Unexpected { status, .. } => *status >= 500 || *status == 429,
         Error::Refused { code, .. } => PASSING.contains(&code.as_str()),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_half_a_minute_and_are_up_to_a_quarter_shorter() {
+        let longest = |tries: u32| match tries {
+            0..5 => Duration::from_secs(1 << tries),
+            _ => MAX_RETRY_DELAY,
+        };
+        for tries in (0..100).chain([u32::MAX]) {
+            let delay = retry_delay(tries);
+            assert!((longest(tries) * 3 / 4..=longest(tries)).contains(&delay), "{tries}: {delay:?}");
+        }
+    }
+
+    #[test]
+    fn delays_of_several_clients_differ() {
+        let first = retry_delay(0);
+        assert!((0..100).any(|_| retry_delay(0) != first));
     }
 }
