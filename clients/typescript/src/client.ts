@@ -12,8 +12,12 @@ import {
 } from './generated/operations.js';
 import { bodyOf, resultOf, textOf, type Document, type Result, type Source } from './request.js';
 import { memoryStorage, Session, UserSession, type Renew, type Tokens, type TokenStorage } from './session.js';
+import { PROTOCOL, Sockets } from './socket.js';
 import { follow, type Connect, type SubscriptionEvent, type SubscriptionOptions } from './subscription.js';
-import { overWebSocket, PROTOCOL } from './websocket.js';
+import { overWebSocket } from './websocket.js';
+
+/** A class of sockets, such as `WebSocket` of browsers. It gets the address of the server and the subprotocol. */
+export type WebSocketConstructor = new (url: string, protocol: string) => WebSocket;
 
 export interface RosterOptions {
   /** The address of the server, such as `https://roster.example.org`. */
@@ -32,10 +36,12 @@ export interface RosterOptions {
   /** Headers of every request, such as `Accept-Language`. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly fetch?: typeof globalThis.fetch | undefined;
-  /** How subscriptions are sent: as server-sent events, by default, or each over a WebSocket of its own. */
+  /** How subscriptions are sent: each as server-sent events, by default, or all over one WebSocket. */
   readonly transport?: 'event-stream' | 'websocket' | undefined;
-  /** The class of the sockets. Node.js before version 22 has none: the package `ws` has one. */
-  readonly webSocket?: typeof globalThis.WebSocket | undefined;
+  /**
+   * The class of the sockets. Node.js before version 22 has none: the package `ws` has one.
+   */
+  readonly webSocket?: WebSocketConstructor | undefined;
 }
 
 export interface RequestOptions {
@@ -66,6 +72,7 @@ export class Roster {
   readonly endpoint: string;
   readonly #options: RosterOptions;
   readonly #session: Session;
+  #sockets: Sockets | undefined;
 
   constructor(options: RosterOptions) {
     this.endpoint = `${options.url.replace(/\/+$/, '')}/graphql`;
@@ -163,7 +170,7 @@ export class Roster {
       this.#options.transport === 'websocket'
         ? this.#bySocket<Data>(source, variables, options)
         : this.#byStream<Data>(source, variables, options);
-    return follow(connect, options);
+    return follow(connect, options, this.#sockets?.waiting);
   }
 
   /** Follows the changes of the directory, in the order of the commits and each exactly once. */
@@ -191,7 +198,7 @@ export class Roster {
   }
 
   #bySocket<Data>(source: Source, variables: unknown, options: SubscriptionOptions): Connect<Data> {
-    const WebSocket = this.#options.webSocket ?? globalThis.WebSocket;
+    const WebSocket: WebSocketConstructor | undefined = this.#options.webSocket ?? globalThis.WebSocket;
     if (WebSocket === undefined) {
       throw new Error('The program has no WebSocket: give the option `webSocket`');
     }
@@ -202,9 +209,10 @@ export class Roster {
       user.advance();
       return changes.position;
     };
-    const open = () => new WebSocket(socketUrl(this.endpoint), PROTOCOL);
+    const authorization = (token: string | null) => (token === null ? null : `Bearer ${token}`);
+    const sockets = (this.#sockets ??= new Sockets(() => new WebSocket(socketUrl(this.endpoint), PROTOCOL)));
     const operation = { source, variables: { ...(variables as Record<string, unknown> | undefined) } };
-    return overWebSocket<Data>({ user, open, position }, operation, options);
+    return overWebSocket<Data>({ user, sockets, authorization, position }, operation, options);
   }
 
   async #login(input: LoginInput): Promise<SignInPayload> {

@@ -6,6 +6,7 @@ export {
   type RequestOptions,
   type RosterOptions,
   type SignInPayload,
+  type WebSocketConstructor,
 } from './client.js';
 export { RosterError, type GraphQLErrorBody, type ResponseInfo } from './errors.js';
 export { formErrors, PayloadError, succeeded, type FormErrors, type MutationError, type Payload } from './forms.js';

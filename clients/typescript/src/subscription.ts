@@ -84,11 +84,13 @@ function usualDelay(attempt: number): number {
 
 /**
  * Follows a subscription, and resumes after the last event whenever the connection breaks off. Ends when the
- * subscription is complete or the signal is aborted; throws an error that needs more than another try.
+ * subscription is complete or the signal is aborted; throws an error that needs more than another try. `waiting` gets a
+ * call that ends the delay before a try.
  */
 export async function* follow<Data>(
   connect: Connect<Data>,
   options: SubscriptionOptions,
+  waiting?: Set<() => void>,
 ): AsyncGenerator<SubscriptionEvent<Data>, void, void> {
   let position = options.after ?? null;
   let attempt = 0;
@@ -114,7 +116,8 @@ export async function* follow<Data>(
       options.onDisconnect?.(error);
       attempt += 1;
       const retryAfter = error instanceof RosterError ? error.response.retryAfter : null;
-      await sleep(Math.max((options.retryDelay ?? usualDelay)(attempt), 1000 * (retryAfter ?? 0)), options.signal);
+      const delay = Math.max((options.retryDelay ?? usualDelay)(attempt), 1000 * (retryAfter ?? 0));
+      await sleep(delay, options.signal, retryAfter === null ? waiting : undefined);
     }
   }
 }
@@ -134,15 +137,17 @@ function isPassing(error: unknown): boolean {
   return error instanceof Disconnected || error instanceof TypeError || error instanceof DOMException;
 }
 
-function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+function sleep(milliseconds: number, signal?: AbortSignal, waiting?: Set<() => void>): Promise<void> {
   return new Promise((resolve) => {
     const finish = () => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', finish);
+      waiting?.delete(finish);
       resolve();
     };
     const timer = setTimeout(finish, milliseconds);
     signal?.addEventListener('abort', finish);
+    waiting?.add(finish);
     if (signal?.aborted) {
       finish();
     }

@@ -8,6 +8,7 @@ import {
   succeeded,
   UpdateUserDocument,
   type Change,
+  type ChangesOptions,
 } from '@roster/client';
 import { Server } from './server.js';
 
@@ -21,14 +22,14 @@ before(async () => {
 after(() => server.stop());
 
 /** Follows the changes until it is told to stop. */
-function followed(roster: Roster, after?: string) {
+function followed(roster: Roster, { after, types = ['USER'] }: Pick<ChangesOptions, 'after' | 'types'> = {}) {
   const controller = new AbortController();
   const changes: Change[] = [];
   const positions: string[] = [];
   let broken = 0;
   let wake = () => {};
   const options = {
-    types: ['USER' as const],
+    types,
     after,
     signal: controller.signal,
     retryDelay: () => 20,
@@ -63,6 +64,12 @@ async function newUser(name: string): Promise<string> {
   const input = { firstName: 'Ann', lastName: 'Writer', email: `${name}@example.org`, sendRegistrationEmail: false };
   const { createUser } = await admin.request(CreateUserDocument, { input });
   return succeeded(createUser).user?.id ?? '';
+}
+
+async function newGroup(name: string): Promise<string> {
+  const document = 'mutation ($name: String!) { createGroup(input: { name: $name }) { group { id } } }';
+  const { data } = await admin.execute<{ createGroup: { group: { id: string } | null } }>(document, { name });
+  return data?.createGroup.group?.id ?? '';
 }
 
 for (const transport of ['event-stream', 'websocket'] as const) {
@@ -104,7 +111,7 @@ function follows(transport: 'event-stream' | 'websocket') {
     await first.until(() => first.changes.length === 1);
     await first.stop();
 
-    const again = followed(roster, first.positions[0]);
+    const again = followed(roster, { after: first.positions[0] });
     await again.until(() => again.changes.length === 1);
     await again.stop();
     const [change] = again.changes;
@@ -153,3 +160,50 @@ function follows(transport: 'event-stream' | 'websocket') {
     );
   });
 }
+
+test('the subscriptions of a client share a socket, and each resumes after its own last change', async () => {
+  const sockets: WebSocket[] = [];
+  class Counted extends WebSocket {
+    constructor(url: string, protocol: string) {
+      super(url, protocol);
+      sockets.push(this);
+    }
+  }
+  const roster = await server.client('license_admin', { transport: 'websocket', webSocket: Counted });
+  const users = followed(roster);
+  const groups = followed(roster, { types: ['GROUP'] });
+  const ended = followed(roster);
+  for (const { positions, until } of [users, groups, ended]) {
+    await until(() => positions.length === 1);
+  }
+  assert.equal(sockets.length, 1);
+  await ended.stop();
+
+  const created = ({ changes }: ReturnType<typeof followed>) =>
+    changes.filter(({ kind }) => kind === 'CREATED').map(({ nodeId }) => nodeId);
+  const expected: { user: string; group: string }[] = [];
+  const createBoth = async (name: string) =>
+    expected.push({ user: await newUser(`${name}-socket`), group: await newGroup(`${name} of a socket`) });
+  await createBoth('first');
+  await users.until(() => created(users).length === 1);
+  await groups.until(() => created(groups).length === 1);
+  // Acknowledged, but perhaps not sent yet.
+  await createBoth('second');
+  await server.kill();
+  for (const { broken, until } of [users, groups]) {
+    await until(() => broken() > 0);
+  }
+  await server.begin();
+  for (const { positions, until } of [users, groups]) {
+    await until(() => positions.length > 1);
+  }
+  await createBoth('third');
+  await users.until(() => created(users).length === expected.length);
+  await groups.until(() => created(groups).length === expected.length);
+  assert.deepEqual(created(users), expected.map(({ user }) => user));
+  assert.deepEqual(created(groups), expected.map(({ group }) => group));
+  assert.deepEqual(ended.changes, []);
+  assert.equal(sockets.filter(({ readyState }) => readyState === WebSocket.OPEN).length, 1);
+  await users.stop();
+  await groups.stop();
+});
