@@ -33,13 +33,17 @@ export interface RosterOptions {
   readonly renew?: Renew | undefined;
   /** Called when the user is signed out: by `signOut`, or because the session has ended and is not renewed. */
   readonly onSignedOut?: (() => void) | undefined;
-  /** Headers of every request, such as `Accept-Language`. */
+  /**
+   * Headers of every HTTP request, such as `Accept-Language`. A WebSocket gets none of them, because browsers let no page
+   * set headers of a handshake; only `Authorization` is sent in its `connection_init`, unless there is a token.
+   */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** How subscriptions are sent: each as server-sent events, by default, or all over one WebSocket. */
   readonly transport?: 'event-stream' | 'websocket' | undefined;
   /**
-   * The class of the sockets. Node.js before version 22 has none: the package `ws` has one.
+   * The class of the sockets. Node.js before version 22 has none: the package `ws` has one. A subclass can set headers of
+   * the handshake where the platform lets it.
    */
   readonly webSocket?: WebSocketConstructor | undefined;
 }
@@ -209,7 +213,8 @@ export class Roster {
       user.advance();
       return changes.position;
     };
-    const authorization = (token: string | null) => (token === null ? null : `Bearer ${token}`);
+    const authorization = (token: string | null) =>
+      token === null ? new Headers(this.#options.headers).get('Authorization') : `Bearer ${token}`;
     const sockets = (this.#sockets ??= new Sockets(() => new WebSocket(socketUrl(this.endpoint), PROTOCOL)));
     const operation = { source, variables: { ...(variables as Record<string, unknown> | undefined) } };
     return overWebSocket<Data>({ user, sockets, authorization, position }, operation, options);

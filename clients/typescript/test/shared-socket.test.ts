@@ -117,6 +117,18 @@ test('the subscriptions of a session that was renewed share its new socket', asy
   );
 });
 
+test('a socket gets no header of the client but `Authorization`, and that of a token first', async () => {
+  const headers = { 'Accept-Language': 'de', authorization: 'Bearer ros_c' };
+  for (const [token, expected] of [
+    [undefined, 'Bearer ros_c'],
+    ['ros_a', 'Bearer ros_a'],
+  ] as const) {
+    const { roster, sent } = scripted([[ACK, complete('1')]], { headers, token });
+    assert.deepEqual(await objectsOf(roster.changes({ after: '1' })), []);
+    assert.deepEqual(sent[0]?.[0], { type: 'connection_init', payload: { Authorization: expected } });
+  }
+});
+
 test('a subscription that would close the socket is refused, and leaves the others', async () => {
   const { roster, sent } = scripted([[ACK, next('12', 'b', '1'), complete('1')]]);
   const stays = roster.changes({ after: '11' });
