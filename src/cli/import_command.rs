@@ -132,6 +132,7 @@ impl<'a> Job<'a> {
             };
             summary.merge(if let Some(name) = name { imported.of_license(name) } else { imported });
         }
+        summary.ignored_end = self.targets.first().and_then(|target| target.ignored_end);
         Ok(summary)
     }
 }

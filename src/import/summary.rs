@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::origin::InvalidRow;
 use super::report::Outcome;
 use crate::auth::password::format_counts;
+use crate::scalar::Date;
 use crate::text::counted;
 
 /// The maximum number of rows whose errors are kept. The report of an import has all of them.
@@ -40,6 +41,8 @@ pub struct ImportSummary {
     pub leavers: u64,
     /// The number of rows in which columns had a value that was not imported, and of rows of other kinds.
     ignored: BTreeMap<String, u64>,
+    /// The last day of the license in the file, if it was not imported.
+    pub ignored_end: Option<Date>,
     /// The licenses that the file names, each with the numbers of records that were created, changed and unchanged.
     licenses: Vec<(String, [u64; 3])>,
 }
@@ -105,6 +108,7 @@ impl ImportSummary {
         self.leavers += other.leavers;
         self.licenses.extend(other.licenses);
         self.add_ignored(other.ignored);
+        self.ignored_end = self.ignored_end.or(other.ignored_end);
     }
 
     /// Sorts the rows by their lines.
@@ -156,6 +160,10 @@ impl ImportSummary {
         }
         let in_rows = |(name, count): (&String, &u64)| format!("{name} (in {})", counted(*count, "row", "rows"));
         summary.extend(self.ignored.iter().map(in_rows).map(|ignored| format!("Not imported: {ignored}.")));
+        let ignored_end = self.ignored_end.map(|last| {
+            format!("Not imported: the last day of the license, {}; `roster license extend` sets one.", last.0)
+        });
+        summary.extend(ignored_end);
         summary.join("\n")
     }
 

@@ -39,7 +39,7 @@ async fn import_again(sandbox: &Sandbox, name: &str, options: &[&str], records: 
 /// A user of PainChek.
 fn of_painchek(email: &str, license: &str) -> Value {
     json!({
-        "uuid": Id::new().0, "license": license, "license_name": "A89E0CC1/Alder Care/2028-08-25", "email": email,
+        "uuid": Id::new().0, "license": license, "license_name": "A89E0CC1/Alder Care/2100-08-25", "email": email,
         "first_name": "Ann", "last_name": "Oak", "role": "user", "is_active": true, "avatar": null,
     })
 }
@@ -68,7 +68,10 @@ in_every_sandbox! {
         assert!(refused.code == 1 && refused.err.contains("institution: Nothing has the id"), "{refused:?}");
         assert_eq!(import_valid(&sandbox, "painchek/institutions.ndjson", &[]).await, ["1 was created, 0 changed, 0 unchanged."]);
         let options = ["--from", "painchek"];
-        assert_eq!(import_valid(&sandbox, "painchek/users.json", &options).await, ["3 were created, 0 changed, 0 unchanged."]);
+        assert_eq!(import_valid(&sandbox, "painchek/users.json", &options).await, [
+            "3 were created, 0 changed, 0 unchanged.",
+            "Not imported: the last day of the license, 2028-08-25; `roster license extend` sets one.",
+        ]);
         let db = sandbox.db().await;
         let nora = find(&db, "nora.birch@example.org").await;
         assert_eq!(nora.id, Id::parse("c0d06995-87dd-4437-a92e-338f53b7dba5").unwrap());
@@ -88,8 +91,9 @@ in_every_sandbox! {
         assert!(both.code == 1 && both.err.contains("license: the rows before are of another license"), "{both:?}");
         let made = import_of_painchek(&sandbox, &[&ann], &[]).await;
         assert!(made.code == 0 && made.out.starts_with("1 was created"), "{made:?}");
+        assert!(!made.out.contains("Not imported"), "the license ends on the day of the file: {made:?}");
         let licenses = sandbox.run(&["license", "list"]).await.out;
-        assert!(licenses.contains("A89E0CC1 ") && licenses.contains("Alder Care"), "{licenses}");
+        assert!(licenses.contains("A89E0CC1 ") && licenses.contains("Alder Care") && licenses.contains("2100-08-25"), "{licenses}");
         assert_eq!(sandbox.run(&["license", "create", "--number", "L-2", "--holder", "Birch"]).await.code, 0);
         let matched = import_of_painchek(&sandbox, &[&ann], &[]).await;
         assert!(matched.code == 0 && matched.out.starts_with("0 were created, 0 changed, 1 unchanged."), "{matched:?}");
@@ -100,6 +104,20 @@ in_every_sandbox! {
         assert!(refused.code == 1 && refused.err.contains("--license"), "another system adds no license: {refused:?}");
         let chosen = import_of_painchek(&sandbox, &[&bo], &["--license", "L-2"]).await;
         assert!(chosen.code == 0 && chosen.out.starts_with("1 was created"), "{chosen:?}");
+        assert!(chosen.out.contains("Not imported: the last day of the license, 2028-08-25;"), "L-2 has no end: {chosen:?}");
+    }
+
+    async fn a_last_day_of_painchek_that_has_passed_is_reported(sandbox: Sandbox) {
+        let mut ann = of_painchek("ann@example.org", "a89e0cc1-fd90-4721-b09b-7f527f5ff626");
+        ann["license_name"] = json!("A89E0CC1/Alder / Care/2018-08-25");
+        let no_date = import_of_painchek(&sandbox, &[&ann], &["--dry-run"]).await;
+        assert!(no_date.code == 0 && no_date.out.trim() == "1 would be created, 0 changed, 0 unchanged.", "{no_date:?}");
+        ann["license_name"] = json!("A89E0CC1/Alder Care/2018-08-25");
+        let passed = import_of_painchek(&sandbox, &[&ann], &[]).await;
+        assert!(passed.code == 0 && passed.out.starts_with("1 was created"), "{passed:?}");
+        assert!(passed.out.contains("Not imported: the last day of the license, 2018-08-25;"), "{passed:?}");
+        let licenses = sandbox.run(&["license", "list"]).await.out;
+        assert!(licenses.contains("A89E0CC1 ") && !licenses.contains("2018-08-25"), "{licenses}");
     }
 
     async fn a_picture_at_a_url_is_not_fetched(sandbox: Sandbox) {

@@ -15,20 +15,39 @@ pub(super) struct Target {
     pub(super) id: Id,
     pub(super) number: String,
     holder: String,
+    expires_on: Option<Date>,
     new: Option<NewLicense>,
+    /// The last day of the license in the file of another system, if it is not taken.
+    pub(super) ignored_end: Option<Date>,
 }
 
 impl Target {
     /// Finds the license for the rows of a file, or of its first part.
     pub(super) async fn find(db: &Db, import: &Import, source: &Source) -> anyhow::Result<Self> {
+        let named = source.named_license()?;
+        let end = named.as_ref().and_then(|record| record.expires_on);
+        let target = Self::find_or_name(db, import, source, named).await?;
+        let ignored_end = end.filter(|end| target.expires_on != Some(*end));
+        Ok(Self { ignored_end, ..target })
+    }
+
+    /// Finds the license for the rows, which is the one that rows of another system name if that is possible.
+    async fn find_or_name(
+        db: &Db,
+        import: &Import,
+        source: &Source,
+        named: Option<LicenseRecord>,
+    ) -> anyhow::Result<Self> {
         if import.license.is_none() {
             if let Some(license) = source.license()? {
                 return Self::of_row(db, &license).await;
             }
             let is_empty = license::list(db).await?.is_empty();
-            if let Some(record) = source.named_license()? {
+            if let Some(record) = named {
+                // With a last day that has passed, nobody could sign in.
+                let expires_on = record.expires_on.filter(|last| *last >= Date::today());
                 // Another system does not decide that there is one more license.
-                let target = Self::of_record(db, record).await?;
+                let target = Self::of_record(db, LicenseRecord { expires_on, ..record }).await?;
                 if is_empty || target.new.is_none() {
                     return Ok(target);
                 }
@@ -42,11 +61,13 @@ impl Target {
     }
 
     fn existing(license: Model) -> Self {
-        Self { id: license.id, number: license.number, holder: license.holder, new: None }
+        let Model { id, number, holder, expires_on, .. } = license;
+        Self { id, number, holder, expires_on, new: None, ignored_end: None }
     }
 
     fn new(id: Id, terms: NewLicense) -> Self {
-        Self { id, number: terms.number.clone(), holder: terms.holder.clone(), new: Some(terms) }
+        let NewLicense { number, holder, expires_on, .. } = terms.clone();
+        Self { id, number, holder, expires_on, new: Some(terms), ignored_end: None }
     }
 
     /// Returns the license that a row describes.

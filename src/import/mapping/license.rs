@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Mapping, Section};
+use crate::import::fields;
 use crate::import::mapping_rule::Environment;
 use crate::import::record::RecordKind;
 use crate::import::values::Formats;
@@ -14,7 +15,7 @@ impl Mapping {
         Some((RecordKind::License, self.license.as_ref()?))
     }
 
-    /// Returns the fields of the license that a row names; `None` if it names none.
+    /// Returns the fields of the license that a row names; `None` if it names none. A value that cannot be read is left out.
     pub(in crate::import) fn license_of(
         &self,
         row: &Map<String, Value>,
@@ -26,10 +27,11 @@ impl Mapping {
         let mut object = Map::new();
         for (field, rule) in &section.fields {
             let (_, value) = rule.find(row);
-            if let Ok(value) = rule.value(field, value, &environment)
-                && !value.is_null()
-            {
-                object.insert(field.clone(), value);
+            let Some(field_type) = fields::type_of(RecordKind::License, field) else { continue };
+            let value = rule.value(field, value, &environment);
+            let converted = value.and_then(|value| formats.convert(value, field_type)).unwrap_or_default();
+            if !converted.is_null() {
+                object.insert(field.clone(), converted);
             }
         }
         object.contains_key("id").then_some(object)
