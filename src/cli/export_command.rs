@@ -60,7 +60,8 @@ async fn find_licenses(db: &Db, numbers: &[String]) -> Result<Vec<License>, Erro
 
 async fn write_license(db: &Db, license: License, options: &Export, output: &mut Output) -> Result<(), Error> {
     let has_avatars = matches!(options.format, ExportFormat::Ndjson | ExportFormat::Ldif) && !options.no_avatars;
-    let content = ExportContent { secrets: options.with_secrets, avatars: has_avatars };
+    let institution_names = matches!(options.format, ExportFormat::Scim | ExportFormat::Ldif);
+    let content = ExportContent { secrets: options.with_secrets, avatars: has_avatars, institution_names };
     let snapshot = Snapshot::of(db, license, content).await?;
     match options.format {
         ExportFormat::Ndjson => {

@@ -61,16 +61,14 @@ pub fn of_user(
         object.insert("institution".to_owned(), institution);
     }
     let rights = take_rights(&mut object);
-    let groups: Value = user.memberships.iter().map(membership).collect();
-    let sites: Value = user.grants.iter().map(grant).collect();
     let attribute = |(id, value): (&Id, &String)| {
         let definition = definitions.get(id)?;
         Some((definition.name.clone(), definition.kind.shown(value)))
     };
     let members = [
         ("adminRights", Value::Object(rights)),
-        ("groups", groups),
-        ("sites", sites),
+        ("groups", groups_of(user)),
+        ("sites", sites_of(user)),
         ("attributes", Value::Object(user.attributes.iter().filter_map(attribute).collect())),
         ("passwordHash", user.password_hash.clone().into()),
         ("pinHash", user.pin_hash.clone().into()),
@@ -79,6 +77,18 @@ pub fn of_user(
     let given = members.into_iter().filter(|(_, value)| has_content(value));
     object.extend(given.map(|(name, value)| (name.to_owned(), value)));
     object
+}
+
+/// Returns the groups of a user, with the role in each.
+#[must_use]
+pub fn groups_of(user: &ExportedUser) -> Value {
+    user.memberships.iter().map(membership).collect()
+}
+
+/// Returns the sites that a user was given access to.
+#[must_use]
+pub fn sites_of(user: &ExportedUser) -> Value {
+    user.grants.iter().map(grant).collect()
 }
 
 /// Takes the rights that a user holds out of the columns.

@@ -1,12 +1,12 @@
 //! The rows that belong to users, read for all users of a page at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::attribute_values::{self, Values};
 use crate::db::conditions::one_of;
-use crate::entity::{avatar, credential, membership, pin, site_access, user};
+use crate::entity::{avatar, credential, institution, membership, pin, site_access, user};
 use crate::error::Error;
 use crate::scalar::Id;
 
@@ -17,6 +17,8 @@ pub struct ExportContent {
     pub secrets: bool,
     /// The pictures.
     pub avatars: bool,
+    /// The names of the users' institutions.
+    pub institution_names: bool,
 }
 
 /// A user with the rows that belong to it.
@@ -28,6 +30,7 @@ pub struct ExportedUser {
     pub password_hash: Option<String>,
     pub pin_hash: Option<String>,
     pub avatar: Option<avatar::Model>,
+    pub institution_name: Option<String>,
 }
 
 impl ExportedUser {
@@ -42,6 +45,9 @@ impl ExportedUser {
             return Ok(Vec::new());
         }
         let mut related = Related::read(db, &ids, content).await?;
+        if content.institution_names {
+            related.institutions = institution_names(db, &users).await?;
+        }
         Ok(users.into_iter().map(|row| related.take(row)).collect())
     }
 }
@@ -55,6 +61,8 @@ struct Related {
     passwords: HashMap<Id, String>,
     pins: HashMap<Id, String>,
     avatars: HashMap<Id, avatar::Model>,
+    /// The names of the institutions.
+    institutions: HashMap<Id, String>,
 }
 
 impl Related {
@@ -90,8 +98,10 @@ impl Related {
 
     fn take(&mut self, row: user::Model) -> ExportedUser {
         let id = row.id;
+        let institution_name = row.institution_id.and_then(|id| self.institutions.get(&id).cloned());
         ExportedUser {
             row,
+            institution_name,
             memberships: self.memberships.remove(&id).unwrap_or_default(),
             grants: self.grants.remove(&id).unwrap_or_default(),
             attributes: self.attributes.remove(&id).unwrap_or_default(),
@@ -100,4 +110,14 @@ impl Related {
             avatar: self.avatars.remove(&id),
         }
     }
+}
+
+/// Returns the names of the institutions of users.
+async fn institution_names(db: &impl ConnectionTrait, users: &[user::Model]) -> Result<HashMap<Id, String>, Error> {
+    let ids: BTreeSet<Id> = users.iter().filter_map(|user| user.institution_id).collect();
+    let of_users = one_of(db.get_database_backend(), institution::Column::Id, ids);
+    let columns = [institution::Column::Id, institution::Column::Name];
+    let names = institution::Entity::find().select_only().columns(columns).filter(of_users);
+    let names: Vec<(Id, String)> = names.into_tuple().all(db).await?;
+    Ok(names.into_iter().collect())
 }

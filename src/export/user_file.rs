@@ -79,7 +79,7 @@ async fn profile(db: &impl ConnectionTrait, reader: ExportReader<'_>, row: user:
     let definitions = attribute_values::definitions(db, row.license_id).await?;
     let definitions: BTreeMap<Id, _> =
         definitions.into_values().map(|definition| (definition.id, definition)).collect();
-    let content = ExportContent { secrets: false, avatars: true };
+    let content = ExportContent { avatars: true, ..ExportContent::default() };
     let Some(user) = ExportedUser::read(db, vec![row], content).await?.pop() else { return Ok(Value::Null) };
     let mut object = of_user(&user, &definitions, user.avatar.as_ref().map(of_avatar));
     object.insert("hasPin".to_owned(), user.row.has_pin.into());

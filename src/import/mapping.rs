@@ -224,7 +224,7 @@ impl Section {
             };
             self.ignore.iter().any(|used| is_name(used))
                 || self.conditions.keys().any(|used| is_name(used))
-                || rules().any(|rule| rule.columns().any(is_name))
+                || rules().any(|rule| rule.used_columns(row).any(is_name))
         };
         let has_value = |value: &Value| match value {
             Value::Null => false,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::fields::FieldType;
 use super::keycloak;
-use super::mapping_value::{each, lookup, picture, rdn, references, text_of};
+use super::mapping_value::{each, lookup, memberships, picture, rdn, references, text_of};
 use super::values::Formats;
 use crate::entity::external_reference::FIELD;
 use crate::scalar::Id;
@@ -53,6 +53,8 @@ pub(super) struct Rule {
     name: Option<String>,
     /// The role in each group.
     role: Option<String>,
+    /// The column with the roles in those groups in which they differ from that of a member.
+    roles: Option<String>,
     /// Creates the objects that the value refers to, with these fields in addition to the name.
     create: Option<Map<String, Value>>,
 }
@@ -104,6 +106,18 @@ impl FieldRule {
             Self::Rule(rule) => (rule.column.as_ref(), &rule.columns),
         };
         first.into_iter().chain(more).map(String::as_str)
+    }
+
+    /// Returns the columns that the rule uses in a row, with those of the roles in groups and of the name of an object.
+    pub(super) fn used_columns<'a>(&'a self, row: &'a Map<String, Value>) -> impl Iterator<Item = &'a str> {
+        let more = match self {
+            Self::Column(_) => [None, None],
+            Self::Rule(rule) => {
+                let names_object = self.find(row).1.is_some_and(|value| text_of(value).is_some());
+                [rule.roles.as_deref(), rule.name.as_deref().filter(|_| names_object)]
+            }
+        };
+        self.columns().chain(more.into_iter().flatten())
     }
 
     /// Returns whether values are ids of the source.
@@ -164,7 +178,7 @@ impl Rule {
         conversion: Option<Conversion>,
         environment: &Environment<'_>,
     ) -> Result<Value, String> {
-        let is_list = self.role.is_some() || self.key.is_some() || self.create.is_some();
+        let is_list = self.has_roles() || self.key.is_some() || self.create.is_some();
         let part = self.split.as_deref().map(|separator| each(value, |text| self.part_of(text, separator)));
         let value = part.as_ref().unwrap_or(value);
         let value = match conversion {
@@ -181,7 +195,7 @@ impl Rule {
             Some(Conversion::IsBlank) | None => value.clone(),
         };
         if is_list || (self.derive.is_some() && value.is_array()) {
-            return Ok(self.references(&value, environment));
+            return self.references(&value, environment);
         }
         let value = if self.codes.is_empty() { value } else { self.decode(&value)? };
         let Some(text) = text_of(&value) else { return Ok(value) };
@@ -211,20 +225,31 @@ impl Rule {
     }
 
     /// Returns references to groups or an institution, by their derived id if they have one.
-    fn references(&self, value: &Value, environment: &Environment<'_>) -> Value {
+    fn references(&self, value: &Value, environment: &Environment<'_>) -> Result<Value, String> {
+        let roles = self.roles.as_deref().and_then(|column| lookup(environment.row, column));
+        let memberships = roles.map(memberships).transpose()?.unwrap_or_default();
         let reference = |item: &Value| {
             let key = self.key_of(item)?;
             let reference = self.reference(&key, environment);
-            Some(match &self.role {
-                Some(role) => json!({ "group": reference, "role": role }),
-                None => reference.into(),
+            Some(match (memberships.get(&key), &self.role) {
+                (Some(membership), _) => {
+                    let mut membership = membership.clone();
+                    membership.insert("group".to_owned(), reference.into());
+                    Value::Object(membership)
+                }
+                (None, Some(role)) => json!({ "group": reference, "role": role }),
+                (None, None) => reference.into(),
             })
         };
-        match value {
+        Ok(match value {
             Value::Array(items) => items.iter().filter_map(reference).collect(),
-            value if self.role.is_some() => reference(value).into_iter().collect(),
+            value if self.has_roles() => reference(value).into_iter().collect(),
             value => reference(value).unwrap_or_default(),
-        }
+        })
+    }
+
+    fn has_roles(&self) -> bool {
+        self.role.is_some() || self.roles.is_some()
     }
 
     /// Returns the reference to the object with a key.

@@ -1,7 +1,10 @@
 //! Values of rows of other systems: where they are, and simple conversions.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
+use super::list_items::text_reference;
 use crate::entity::external_reference::ID_SEPARATOR;
 
 /// Returns the value of a column. A name with full stops is a path, if no column has it; columns may have names with full stops
@@ -68,6 +71,25 @@ pub(super) fn references(value: &Value) -> Result<Value, String> {
     };
     let all: Option<Vec<Value>> = items.iter().map(reference).collect();
     all.map(Value::Array).ok_or_else(|| "expected references such as hr:7".to_owned())
+}
+
+/// Returns memberships by the key of their group: texts such as `Ward 3=OWNER`, or objects with `group` and `role`.
+///
+/// # Errors
+/// The expected form.
+pub(super) fn memberships(value: &Value) -> Result<HashMap<String, Map<String, Value>>, String> {
+    let items = match value {
+        Value::Array(items) => items.as_slice(),
+        Value::Null => &[],
+        value => std::slice::from_ref(value),
+    };
+    let membership = |item: &Value| {
+        let item = item.as_str().map_or_else(|| item.clone(), |text| text_reference("groups", text));
+        let Value::Object(membership) = item else { return None };
+        Some((text_of(membership.get("group")?)?, membership))
+    };
+    let all: Option<HashMap<String, Map<String, Value>>> = items.iter().map(membership).collect();
+    all.ok_or_else(|| "expected the roles in groups, such as Ward 3=OWNER".to_owned())
 }
 
 /// Returns a picture as a record has it.

@@ -257,6 +257,39 @@ in_every_sandbox! {
         import_again(&sandbox, "scim/users.json", &[], 2).await;
     }
 
+    async fn organizations_of_other_directories_are_not_imported(sandbox: Sandbox) {
+        let entries = "dn: dc=example,dc=org\nobjectClass: organization\no: Alder\n\n\
+            dn: uid=ann,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: ann\ncn: Ann Oak\ngivenName: Ann\nsn: Oak\no: Alder\n";
+        std::fs::write(sandbox.path("people.ldif"), entries).unwrap();
+        let output = sandbox.run(&["import", "people.ldif"]).await;
+        assert_eq!((output.code, output.err.as_str()), (0, ""), "{output:?}");
+        let lines: Vec<&str> = output.out.trim().lines().collect();
+        assert_eq!(lines, [
+            "1 was created, 0 changed, 0 unchanged.",
+            "Not imported: o (in 1 row).",
+            "Not imported: rows with objectClass organization (in 1 row).",
+        ]);
+    }
+
+    async fn roles_in_groups_may_have_a_column_of_their_own(sandbox: Sandbox) {
+        let mapping = "source = 'hr'\n[group]\nwhere = { kind = ['team'] }\n[group.fields]\nname = 'team'\n[user]\nwhere = { kind = ['person'] }\n\
+            [user.fields]\nusername = 'login'\nfirstName = 'first'\nlastName = 'last'\ngroups = { column = 'teams', roles = 'leads' }\n";
+        std::fs::write(sandbox.path("hr.toml"), mapping).unwrap();
+        let team = json!({ "kind": "team", "team": "Ward 1" });
+        let mut person = json!({ "kind": "person", "login": "ann", "first": "Ann", "last": "Oak", "teams": "Ward 1", "leads": "Ward 1=owner" });
+        let write = |person: &Value| std::fs::write(sandbox.path("hr.ndjson"), format!("{team}\n{person}\n")).unwrap();
+        write(&person);
+        let options = ["import", "hr.ndjson", "--mapping", "hr.toml"];
+        let output = sandbox.run(&options).await;
+        assert_eq!((output.code, output.out.trim()), (0, "2 were created, 0 changed, 0 unchanged."), "{output:?}");
+        let members = membership::Entity::find().all(sandbox.db().await.read()).await.unwrap();
+        assert_eq!(members.iter().map(|row| row.role).collect::<Vec<_>>(), [membership::GroupRole::Owner]);
+        person["leads"] = json!(["Ward 1=boss"]);
+        write(&person);
+        let refused = sandbox.run(&options).await;
+        assert!(refused.code == 1 && refused.err.contains("line 2: teams (groups): expected the roles in groups"), "{refused:?}");
+    }
+
     async fn a_mapping_file_maps_other_columns(sandbox: Sandbox) {
         let mapping = "source = 'hr'\n[user.fields]\nexternalId = { column = 'No', with-source = true }\nfirstName = 'Vorname'\nlastName = 'Nachname'\n\
             email = 'E-Mail'\nisActive = { column = 'Ausgetreten', convert = 'not', default = true }\nposition = { constant = 'Nurse' }\n\

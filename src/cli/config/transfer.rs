@@ -129,9 +129,9 @@ pub enum ExportFormat {
     Ndjson,
     /// A table of the users.
     Csv,
-    /// A SCIM 2.0 `ListResponse` with users and groups.
+    /// A SCIM 2.0 `ListResponse` with users, groups and institutions.
     Scim,
-    /// Users and groups as LDAP entries.
+    /// Users, groups and institutions as LDAP entries.
     Ldif,
 }
 

@@ -1,14 +1,17 @@
-//! LDAP entries (RFC 2849): users as inetOrgPerson, groups as groupOfNames.
+//! LDAP entries (RFC 2849): users as inetOrgPerson, groups as groupOfNames, institutions as organization.
 
 use std::io::Write;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use sea_orm::ActiveEnum;
+
 use super::snapshot::Snapshot;
 use crate::auth::password::is_keyed;
 use crate::entity::external_reference::{self, StoredReferences};
-use crate::entity::group;
+use crate::entity::membership::GroupRole;
+use crate::entity::{group, institution};
 use crate::error::Error;
 use crate::export::ExportedUser;
 use crate::scalar::Id;
@@ -17,10 +20,19 @@ use crate::scalar::Id;
 const LINE_LENGTH: usize = 76;
 /// The attribute with the external references, for which the standard schemas have none. Each value is a text such as `hr:7`.
 const REFERENCE: &str = "rosterExternalReference";
+/// The class of the entries that an import takes for institutions. Other directories have organizations that are none.
+const INSTITUTION_CLASS: &str = "rosterInstitution";
+/// The attributes of users with the institution, and with each site that they were given access to, by distinguished name.
+const INSTITUTION: &str = "rosterInstitutionDN";
+const SITE: &str = "rosterSiteDN";
+/// The attribute of users with the role in a group, for owners and managers: a text such as `ID=OWNER`.
+const GROUP_ROLE: &str = "rosterGroupRole";
 
-/// Writes the groups and users of a license. An import has to know the groups before it reads who belongs to them.
+/// Writes the institutions, groups and users of a license. An import has to know the others before it reads who belongs to them.
 pub(in crate::cli) async fn write_ldif(snapshot: &Snapshot, output: &mut impl Write, base: &str) -> Result<(), Error> {
     output.write_all(b"version: 1\n").map_err(Error::internal)?;
+    let write = |row: &institution::Model| output.write_all(&institution_entry(row, base)).map_err(Error::internal);
+    snapshot.for_each_institution(write).await?;
     let mut after: Option<Id> = None;
     loop {
         let page = snapshot.groups(after).await?;
@@ -41,6 +53,38 @@ fn group_dn(id: Id, base: &str) -> String {
     format!("entryUUID={},ou=groups,{base}", id.0)
 }
 
+fn institution_dn(id: Id, base: &str) -> String {
+    format!("entryUUID={},ou=institutions,{base}", id.0)
+}
+
+fn institution_entry(row: &institution::Model, base: &str) -> Vec<u8> {
+    let mut entry = Entry::new(&institution_dn(row.id, base));
+    entry.add("objectClass", "organization");
+    entry.add("objectClass", INSTITUTION_CLASS);
+    entry.add("entryUUID", &row.id.0.to_string());
+    entry.add("o", &row.name);
+    entry.add("businessCategory", &row.kind.to_value());
+    entry.add("c", &row.country);
+    let beds = row.num_beds.map(|beds| beds.to_string());
+    let optional = [
+        ("st", &row.state),
+        ("l", &row.city),
+        ("street", &row.address),
+        ("postalCode", &row.postcode),
+        ("telephoneNumber", &row.phone),
+        ("mail", &row.email),
+        ("rosterBeds", &beds),
+        ("rosterExternalId", &row.external_id),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            entry.add(name, value);
+        }
+    }
+    entry.add_references(row.external_references.as_ref());
+    entry.0
+}
+
 fn user_entry(user: &ExportedUser, base: &str) -> Vec<u8> {
     let row = &user.row;
     let mut entry = Entry::new(&user_dn(row.id, base));
@@ -57,6 +101,7 @@ fn user_entry(user: &ExportedUser, base: &str) -> Vec<u8> {
         ("mobile", given(&row.mobile)),
         ("title", given(&row.position)),
         ("employeeNumber", given(&row.external_id)),
+        ("o", given(&user.institution_name)),
         ("labeledURI", row.website.as_ref().map(|url| url.0.clone()).unwrap_or_default()),
     ];
     optional.iter().filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| entry.add(name, value));
@@ -71,10 +116,27 @@ fn user_entry(user: &ExportedUser, base: &str) -> Vec<u8> {
     if !row.is_active {
         entry.add("nsAccountLock", "TRUE");
     }
-    for row in &user.memberships {
-        entry.add("memberOf", &group_dn(row.group_id, base));
-    }
+    add_relations(&mut entry, user, base);
     entry.0
+}
+
+/// Adds the institution, sites and groups of a user.
+fn add_relations(entry: &mut Entry, user: &ExportedUser, base: &str) {
+    if let Some(id) = user.row.institution_id {
+        entry.add(INSTITUTION, &institution_dn(id, base));
+    }
+    if user.row.has_own_full_site_access() {
+        entry.add("rosterFullSiteAccess", "TRUE");
+    }
+    for grant in &user.grants {
+        entry.add(SITE, &institution_dn(grant.institution_id, base));
+    }
+    for membership in &user.memberships {
+        entry.add("memberOf", &group_dn(membership.group_id, base));
+        if membership.role != GroupRole::Member {
+            entry.add(GROUP_ROLE, &format!("{}={}", membership.group_id.0, membership.role.to_value()));
+        }
+    }
 }
 
 async fn write_group(

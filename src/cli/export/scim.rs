@@ -1,22 +1,25 @@
-//! A `ListResponse` of SCIM 2.0 (RFC 7644) with users and groups (RFC 7643).
+//! A `ListResponse` of SCIM 2.0 (RFC 7644) with users and groups (RFC 7643), and institutions.
 
 use std::io::Write;
 
 use serde_json::{Value, json};
 
 use super::snapshot::Snapshot;
-use crate::entity::external_reference::{self, FIELD, StoredReferences};
-use crate::entity::group;
+use crate::entity::external_reference::{self, FIELD};
+use crate::entity::{group, institution};
 use crate::error::Error;
-use crate::export::{ExportedUser, instant_text};
+use crate::export::{ExportedUser, groups_of, instant_text, of_row, sites_of};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
-/// The schemas of what the core schemas have no attribute for: the external references.
+/// The extension for users of organizations. Its `organization` is the name of the institution.
+const ENTERPRISE_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+/// The schemas of what the schemas of the standard have no attribute for: institutions, and what users and groups have besides.
+const INSTITUTION: &str = "urn:ietf:params:scim:schemas:extension:roster:2.0:Institution";
 const USER_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:roster:2.0:User";
 const GROUP_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:roster:2.0:Group";
 
-/// Writes the groups and users of a license.
+/// Writes the institutions, groups and users of a license.
 pub(in crate::cli) async fn write_scim(snapshot: &Snapshot, output: &mut impl Write) -> Result<(), Error> {
     let total = snapshot.count().await?;
     let head = format!(
@@ -30,16 +33,29 @@ pub(in crate::cli) async fn write_scim(snapshot: &Snapshot, output: &mut impl Wr
         separator = ",\n";
         output.write_all(text.as_bytes()).map_err(Error::internal)
     };
+    snapshot.for_each_institution(|institution| write(of_institution(institution))).await?;
     snapshot.for_each_group(|group| write(of_group(group))).await?;
     snapshot.for_each_user(|user| write(of_user(user))).await?;
     output.write_all(b"\n]}\n").map_err(Error::internal)
+}
+
+/// Returns an institution, with the fields that an import reads.
+fn of_institution(row: &institution::Model) -> Value {
+    let mut resource = of_row(row);
+    for name in ["createdAt", "modifiedAt", "version"] {
+        resource.remove(name);
+    }
+    resource.insert("schemas".to_owned(), json!([INSTITUTION]));
+    resource.insert("meta".to_owned(), meta("Institution", row.created_at, row.modified_at));
+    Value::Object(resource)
 }
 
 /// Returns a group. Its members are named by the users, because a group may have any number of them.
 fn of_group(group: &group::Model) -> Value {
     let meta = meta("Group", group.created_at, group.modified_at);
     let mut resource = json!({ "schemas": [GROUP], "id": group.id, "displayName": group.name, "meta": meta });
-    add_references(&mut resource, GROUP_EXTENSION, group.external_references.as_ref());
+    let references = external_reference::list(group.external_references.as_ref());
+    add_extension(&mut resource, GROUP_EXTENSION, json!({ FIELD: references }));
     resource
 }
 
@@ -68,23 +84,41 @@ fn of_user(user: &ExportedUser) -> Value {
         "meta": meta("User", row.date_joined, row.modified_at),
     });
     if let Value::Object(members) = &mut resource {
-        members.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty()));
+        members.retain(|_, value| has_value(value));
     }
-    add_references(&mut resource, USER_EXTENSION, row.external_references.as_ref());
+    add_extension(&mut resource, ENTERPRISE_EXTENSION, json!({ "organization": user.institution_name }));
+    add_extension(&mut resource, USER_EXTENSION, own_attributes(user));
     resource
 }
 
-/// Adds the references of a resource by an extension of its schema, if it has any.
-fn add_references(resource: &mut Value, extension: &str, references: Option<&StoredReferences>) {
-    let references = external_reference::list(references);
+/// Returns the values of a user that the standard has no attributes for, in the form in which an import reads them.
+fn own_attributes(user: &ExportedUser) -> Value {
+    let row = &user.row;
+    json!({
+        FIELD: external_reference::list(row.external_references.as_ref()),
+        "institution": row.institution_id,
+        "fullSiteAccess": row.has_own_full_site_access().then_some(true),
+        "sites": sites_of(user),
+        "groups": groups_of(user),
+    })
+}
+
+/// Adds an extension of its schema to a resource, if it has a value of it.
+fn add_extension(resource: &mut Value, extension: &str, values: Value) {
     let Value::Object(members) = resource else { return };
-    if references.is_empty() {
+    let Value::Object(mut values) = values else { return };
+    values.retain(|_, value| has_value(value));
+    if values.is_empty() {
         return;
     }
     if let Some(Value::Array(schemas)) = members.get_mut("schemas") {
         schemas.push(extension.into());
     }
-    members.insert(extension.to_owned(), json!({ FIELD: references }));
+    members.insert(extension.to_owned(), Value::Object(values));
+}
+
+fn has_value(value: &Value) -> bool {
+    !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
 }
 
 fn meta(kind: &str, created: chrono::DateTime<chrono::Utc>, modified: chrono::DateTime<chrono::Utc>) -> Value {

@@ -104,11 +104,14 @@ impl Snapshot {
         Ok(rows.limit(PAGE).all(&self.transaction).await?)
     }
 
-    /// Returns the number of users and groups.
+    /// Returns the number of users, groups and institutions.
     pub(super) async fn count(&self) -> Result<u64, Error> {
         let users = user::Entity::find().filter(of_license(user::Column::LicenseId, self.license.id));
         let groups = group::Entity::find().filter(of_license(group::Column::LicenseId, self.license.id));
-        Ok(users.count(&self.transaction).await? + groups.count(&self.transaction).await?)
+        let institutions =
+            institution::Entity::find().filter(of_license(institution::Column::LicenseId, self.license.id));
+        let members = users.count(&self.transaction).await? + groups.count(&self.transaction).await?;
+        Ok(members + institutions.count(&self.transaction).await?)
     }
 
     /// Returns the users after an id, each with everything that belongs to it.

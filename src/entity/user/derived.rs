@@ -73,6 +73,12 @@ impl Model {
         self.full_site_access |= self.role.includes_every_site();
     }
 
+    /// Returns whether the user has access to every site, and not only by their role.
+    #[must_use]
+    pub fn has_own_full_site_access(&self) -> bool {
+        self.full_site_access && !self.role.includes_every_site()
+    }
+
     /// Returns the searched texts, folded: a line for each of [`SEARCH_LINES`], empty if there is no value.
     fn searched_lines(&self) -> [String; 7] {
         let folded = |text: Option<&str>| text.map(text::fold).unwrap_or_default();
