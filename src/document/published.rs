@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout};
 
+use super::is_hash;
 use crate::db::Db;
 use crate::entity::{document_revision, trusted_document};
 use crate::error::Error;
@@ -71,8 +72,8 @@ impl PublishedDocuments {
     /// That the database cannot be reached, and could not for a while.
     pub async fn find(&self, key: &str) -> Result<Option<Arc<TrustedDocument>>, Error> {
         let documents = self.current().await?;
-        let found = documents.get(key).or_else(|| documents.get(key.strip_prefix(HASH_PREFIX)?));
-        Ok(found.cloned())
+        let by_hash = || documents.get(key.strip_prefix(HASH_PREFIX).filter(|hash| is_hash(hash))?);
+        Ok(documents.get(key).or_else(by_hash).cloned())
     }
 
     async fn current(&self) -> Result<Arc<Documents>, Error> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_graphql::parser::{parse_query, types::ExecutableDocument};
+use prometheus_client::metrics::counter::Counter;
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
@@ -38,12 +39,18 @@ pub struct Document<R> {
 pub struct DocumentCache<R> {
     pub schema: &'static Schema,
     suggests: bool,
+    parsed: Counter,
     documents: Arc<Cache<String, Arc<Document<R>>, TextLength>>,
 }
 
 impl<R> Clone for DocumentCache<R> {
     fn clone(&self) -> Self {
-        Self { schema: self.schema, suggests: self.suggests, documents: Arc::clone(&self.documents) }
+        Self {
+            schema: self.schema,
+            suggests: self.suggests,
+            parsed: self.parsed.clone(),
+            documents: Arc::clone(&self.documents),
+        }
     }
 }
 
@@ -77,13 +84,14 @@ pub fn bounded<V: Clone, W: Weighter<String, V> + Clone>(
 }
 
 impl<R> DocumentCache<R> {
-    /// Creates an empty cache for a schema. If it `suggests`, errors name the fields that were probably meant.
+    /// Creates an empty cache for a schema. If it `suggests`, errors name the fields that were probably meant. `parsed` counts the
+    /// documents that are parsed.
     ///
     /// # Errors
     /// If the schema cannot be parsed.
-    pub fn new(sdl: &str, suggests: bool) -> std::io::Result<Self> {
+    pub fn new(sdl: &str, suggests: bool, parsed: Counter) -> std::io::Result<Self> {
         let documents = Arc::new(bounded(MAX_DOCUMENTS, MAX_BYTES, TextLength)?);
-        Ok(Self { schema: validation::schema(sdl)?, suggests, documents })
+        Ok(Self { schema: validation::schema(sdl)?, suggests, parsed, documents })
     }
 
     /// Returns whether a document is cached.
@@ -105,6 +113,7 @@ impl<R> DocumentCache<R> {
         if let Some(document) = self.documents.get(text) {
             return Ok(document);
         }
+        self.parsed.inc();
         let (parsed, non_null_uses) = check(self.schema, text, self.suggests)?;
         let document = Arc::new(Document { info: analyze(&parsed), parsed, non_null_uses });
         if text.len() <= MAX_DOCUMENT_LENGTH && (is_trusted || !text.contains('"')) {
@@ -124,7 +133,6 @@ pub fn check_document(sdl: &str, text: &str) -> Result<(), HttpError> {
 }
 
 fn check(schema: &Schema, text: &str, suggests: bool) -> Result<(ExecutableDocument, Vec<NonNullUse>), HttpError> {
-    tracing::trace!(bytes = text.len(), "a document is parsed");
     let tidy = tidy(text);
     let parsed = parse(&tidy)?;
     let non_null_uses = validation::check(schema, &tidy, suggests)?;
@@ -160,7 +168,7 @@ mod tests {
 
     fn documents() -> DocumentCache<usize> {
         let sdl = "type Query { a: Int b(name: String): Int } type Mutation { a(password: String): Int }";
-        DocumentCache::new(sdl, true).unwrap()
+        DocumentCache::new(sdl, true, Counter::default()).unwrap()
     }
 
     #[test]
@@ -172,6 +180,9 @@ mod tests {
         }
         assert_eq!(documents.get("{ a a }", false, |_| 7).ok().unwrap().info, 7);
         assert!(documents.contains("{ a }") && !documents.contains("{ a a a }"));
+        assert_eq!(documents.parsed.get(), 2);
+        assert!(documents.get("{ a", false, |_| 0).is_err());
+        assert_eq!(documents.parsed.get(), 3);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<OperationLabel, Histogram>,
     refusals: Family<BoundLabel, Counter>,
+    documents_parsed: Counter,
     connections: Gauge,
     connections_closed: Counter,
     websockets: Gauge,
@@ -47,6 +48,7 @@ impl Default for HttpMetrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(durations as fn() -> Histogram),
             refusals: Family::default(),
+            documents_parsed: Counter::default(),
             connections: Gauge::default(),
             connections_closed: Counter::default(),
             websockets: Gauge::default(),
@@ -73,6 +75,8 @@ impl HttpMetrics {
         let help = "Duration of HTTP requests up to their response; of a subscription, up to its beginning";
         registry.register("request_duration_seconds", help, self.durations.clone());
         registry.register("refusals", "Refused requests and connections, by limit", self.refusals.clone());
+        let help = "Documents of requests that were parsed, valid or not; those in memory are not parsed again";
+        registry.register("documents_parsed", help, self.documents_parsed.clone());
         registry.register("connections", "Open HTTP connections", self.connections.clone());
         let help = "HTTP connections that were closed to make room for others";
         registry.register("connections_closed", help, self.connections_closed.clone());
@@ -95,6 +99,12 @@ impl HttpMetrics {
     /// Counts something that was refused for a limit.
     pub fn count_refusal(&self, bound: Bound) {
         self.refusals.get_or_create(&BoundLabel { bound: bound.as_str() }).inc();
+    }
+
+    /// Returns the counter of documents that were parsed.
+    #[must_use]
+    pub fn documents_parsed(&self) -> Counter {
+        self.documents_parsed.clone()
     }
 
     /// Returns the counter of connections that were closed to make room for others.

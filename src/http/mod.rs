@@ -168,7 +168,7 @@ pub async fn serve<A: Application>(
     let graphql = GraphQl {
         app: app.clone(),
         origins: Arc::clone(&origins),
-        reader: Reader::new(app.clone(), settings.documents)?,
+        reader: Reader::new(app.clone(), settings.documents, &settings.metrics)?,
         proxies: Arc::new(Proxies::new(settings.trusted_proxies)),
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),

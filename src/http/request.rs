@@ -17,6 +17,7 @@ use super::{
     document_limits,
     document_source::{self, DocumentPolicy, Source},
     error::HttpError,
+    metrics::HttpMetrics,
     parameters::{Parameters, UPLOAD_MARK, from_json, from_query},
     persisted_queries::PersistedQueries,
     prepared::{Prepared, RequestDescription},
@@ -146,9 +147,9 @@ impl<A: Application> Reader<A> {
     ///
     /// # Errors
     /// If its schema cannot be parsed.
-    pub fn new(app: A, policy: DocumentPolicy) -> std::io::Result<Self> {
+    pub fn new(app: A, policy: DocumentPolicy, metrics: &HttpMetrics) -> std::io::Result<Self> {
         Ok(Self {
-            documents: DocumentCache::new(&app.sdl(), app.suggests_fields())?,
+            documents: DocumentCache::new(&app.sdl(), app.suggests_fields(), metrics.documents_parsed())?,
             app,
             policy,
             persisted: PersistedQueries::new()?,

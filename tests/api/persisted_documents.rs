@@ -1,5 +1,6 @@
 //! Documents that are not sent with a request: automatic persisted queries, and trusted documents of a manifest.
 
+mod mutated_requests;
 mod trusted_only;
 
 use std::time::{Duration, Instant};
