@@ -73,6 +73,14 @@ impl BackupDir {
         Ok(backups)
     }
 
+    /// Returns the newest backup in the directory by its name, if there is one.
+    ///
+    /// # Errors
+    /// That the directory cannot be read.
+    pub fn newest(&self) -> anyhow::Result<Option<NamedBackup>> {
+        Ok(self.list()?.pop())
+    }
+
     /// Makes a backup in the directory, which is created if needed. Afterwards only the `keep` newest are left, with the new one,
     /// which has been read again by then. Returns `None` if another process is making one.
     ///

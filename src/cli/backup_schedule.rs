@@ -118,11 +118,10 @@ impl Schedule {
 
     /// Returns the time until the next backup is due, after the newest one in the directory, whoever made it.
     fn until_due(&self) -> Duration {
-        let newest = self.dir.list().ok().and_then(|backups| backups.last().map(|backup| backup.at));
-        let Some(newest) = newest else { return Duration::ZERO };
-        self.metrics.set_last_success(newest);
+        let Some(newest) = self.dir.newest().ok().flatten() else { return Duration::ZERO };
+        self.metrics.set_last_success(newest.at);
         // A time in the future is that of a clock that was set back.
-        let age = (now() - newest).to_std().unwrap_or_default();
+        let age = (now() - newest.at).to_std().unwrap_or_default();
         self.every.saturating_sub(age)
     }
 

@@ -1,7 +1,7 @@
 //! `roster restore`: restores a backup where no database is, or verifies one.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::backup_command::described;
 use super::config::{Restore, Settings};
@@ -9,6 +9,7 @@ use super::interruption::until_stopped;
 use super::open::{DATA_DIR, WrongSetting, keys_with, unusable_key};
 use super::output::{print_error, print_line};
 use crate::auth::server_key::Key;
+use crate::backup::directory::BackupDir;
 use crate::backup::read::is_encrypted;
 use crate::backup::restore::Backup;
 use crate::backup::verify;
@@ -17,12 +18,35 @@ use crate::db::DatabaseSettings;
 use crate::text::counted;
 
 pub async fn restore(settings: &Settings, options: Restore) -> anyhow::Result<()> {
-    let passphrase = passphrase(settings, &options.file)?;
-    Box::pin(until_stopped(restore_with(settings, options, passphrase))).await
+    let file = find_backup(&options.path)?;
+    let passphrase = passphrase(settings, &file)?;
+    Box::pin(until_stopped(restore_file(settings, options, file, passphrase))).await
 }
 
-async fn restore_with(settings: &Settings, options: Restore, passphrase: Option<SecretString>) -> anyhow::Result<()> {
-    let backup = Backup::open(options.file, passphrase).await?;
+/// Returns the file that is meant: the path, or the newest backup if it is a directory, which is named.
+fn find_backup(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let newest = BackupDir::new(path.to_owned()).newest()?;
+    let missing = || {
+        anyhow::anyhow!(
+            "{} has no backup that is named by its time, such as roster-20270131T031500.000Z.tar; name a file",
+            path.display()
+        )
+    };
+    let file = newest.ok_or_else(missing)?.file;
+    print_line!("The newest backup is {}.", file.display())?;
+    Ok(file)
+}
+
+async fn restore_file(
+    settings: &Settings,
+    options: Restore,
+    file: PathBuf,
+    passphrase: Option<SecretString>,
+) -> anyhow::Result<()> {
+    let backup = Backup::open(file, passphrase).await?;
     if options.verify {
         let scratch_url = options.scratch_url.or(options.scratch_url_in_file);
         return print_verification(settings, &backup, scratch_url).await;

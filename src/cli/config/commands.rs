@@ -204,8 +204,10 @@ pub struct Completions {
 /// Options of `roster restore`.
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// Backup to restore. It is read to its end and checked before anything is written.
-    pub file: PathBuf,
+    /// Backup to restore, or a directory, such as --backup-dir, of which the newest backup is restored. It is read to its end and
+    /// checked before anything is written.
+    #[arg(value_name = "FILE|DIR")]
+    pub path: PathBuf,
     /// Restore to a temporary place only, check everything there, and report.
     #[arg(long)]
     pub verify: bool,

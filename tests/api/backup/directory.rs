@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::left_over;
+use super::{another, left_over};
 use crate::metrics::{MEASURED, scrape};
-use crate::process::{Sandbox, mode, until};
+use crate::process::{ADMIN, Sandbox, mode, until};
 
 /// The names of the backups in a directory.
 fn backups(dir: &Path) -> BTreeSet<String> {
@@ -42,6 +42,37 @@ in_every_sandbox! {
         }
         assert!(foreign.iter().all(|name| dir.join(name).exists()));
         assert_eq!(left_over(&dir), [""; 0]);
+    }
+}
+
+in_every_sandbox! {
+    async fn the_newest_backup_of_a_directory_is_verified_and_restored(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let dir = sandbox.path("backups");
+        fs::create_dir(&dir).unwrap();
+        for name in ["zebra.tar", "roster-29991231T000000.000Z.tar.gz"] {
+            fs::write(dir.join(name), "not a backup of the directory").unwrap();
+        }
+        for arguments in [&["restore", "--verify", "backups"][..], &["restore", "backups/"]] {
+            let none = sandbox.run(arguments).await;
+            assert!(none.code == 1 && none.err.contains("has no backup that is named by its time"), "{none:?}");
+        }
+        fs::write(dir.join("roster-20200101T000000.000Z.tar"), "damaged").unwrap();
+        assert_eq!(sandbox.run(&["backup", "backups"]).await.code, 0);
+        let newest = backups(&dir).pop_last().unwrap();
+        let line = format!("The newest backup is backups/{newest}.\nBackup of 1 user ");
+        let verified = sandbox.run(&["restore", "--verify", "backups"]).await;
+        assert!(verified.code == 0 && verified.err.is_empty() && verified.out.starts_with(&line), "{verified:?}");
+
+        let other = another(&sandbox).await;
+        let restored = other.run(&["restore", dir.to_str().unwrap()]).await;
+        assert!(restored.code == 0 && restored.out.contains(&newest) && restored.out.contains("Restored 1 user "), "{restored:?}");
+        other.serve(&[]).await.sign_in(ADMIN).await;
+
+        let damaged = "roster-29991231T000000.000Z.tar";
+        fs::write(dir.join(damaged), "damaged").unwrap();
+        let refused = sandbox.run(&["restore", "--verify", "backups"]).await;
+        assert!(refused.code == 1 && refused.out.contains(damaged), "no older one is taken: {refused:?}");
     }
 }
 
