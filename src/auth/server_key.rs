@@ -207,15 +207,18 @@ impl Source {
         }
     }
 
-    /// Returns the keys; creates their file with one if it does not exist. If several processes start at once, all get the same
-    /// key.
+    /// Returns the keys, and whether this process has created their file, with one key, because it did not exist. If several
+    /// processes start at once, one creates it, and all get the same key.
     ///
     /// # Errors
     /// An I/O error if the file cannot be read or created, or does not contain keys.
-    pub fn find_or_create(&self) -> io::Result<HeldKeys> {
+    pub fn find_or_create(&self) -> io::Result<(HeldKeys, bool)> {
         match self {
-            Self::Setting(keys) => Ok(keys.clone()),
-            Self::File(path) => self.find()?.map_or_else(|| create_file(path), Ok),
+            Self::Setting(keys) => Ok((keys.clone(), false)),
+            Self::File(path) => match self.find()? {
+                Some(keys) => Ok((keys, false)),
+                None => create_file(path),
+            },
         }
     }
 
@@ -255,22 +258,23 @@ fn read_file(path: &Path) -> io::Result<HeldKeys> {
     HeldKeys::parse(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, EXPECTED))
 }
 
-/// Creates the file atomically, complete and durable, unless another process has created it first.
-fn create_file(path: &Path) -> io::Result<HeldKeys> {
+/// Creates the file atomically, complete and durable, unless another process has created it first. Returns whether this one did.
+fn create_file(path: &Path) -> io::Result<(HeldKeys, bool)> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     private_file::make_dir(dir)?;
     let temp_path = dir.join(format!(".roster-key-{}", Id::new().0));
     let created = write_file(&temp_path, &Key::random()?).and_then(|()| fs::hard_link(&temp_path, path));
     fs::remove_file(&temp_path)
         .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
-    match created {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    let is_new = match created {
+        Ok(()) => true,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(error),
+    };
     // Hashes made with the key survive a power failure, so the key must survive it too.
     #[cfg(unix)]
     fs::File::open(dir)?.sync_all()?;
-    read_file(path)
+    Ok((read_file(path)?, is_new))
 }
 
 fn write_file(path: &Path, key: &Key) -> io::Result<()> {

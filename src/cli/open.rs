@@ -1,11 +1,12 @@
 //! Opens the database of a command, with the server key that its secrets were made with.
 
-use std::fmt;
+use std::{fmt, io};
 
 use anyhow::Context as _;
 use tempfile::TempDir;
 
 use super::config::Settings;
+use super::output::announce;
 use crate::audit::sealer;
 use crate::auth::key_ring::ServerKeys;
 use crate::auth::key_state::{self, DatabaseKeys};
@@ -101,7 +102,7 @@ pub(super) async fn hasher_of(db: &Db, settings: &Settings, default_dir: &str) -
     // If the database has a key already, a new one would be useless. The database is checked before a key is created, because
     // other processes may start at the same time.
     let has_key = DatabaseKeys::read(db.read()).await?.current.is_some();
-    let held = if has_key { source.find() } else { source.find_or_create().map(Some) };
+    let held = if has_key { source.find() } else { keys_of_new_database(settings, &source, default_dir).map(Some) };
     let held = held.map_err(|error| unusable_key(&source, error))?;
     if let (false, Some(held)) = (has_key, &held) {
         key_state::bind(db, held.first()).await?;
@@ -109,6 +110,18 @@ pub(super) async fn hasher_of(db: &Db, settings: &Settings, default_dir: &str) -
     let known = DatabaseKeys::read(db.read()).await?;
     let keys = held.and_then(|held| known.select(&held));
     Ok(settings.hasher(keys.ok_or_else(|| other_key(&source, &known))?))
+}
+
+/// Returns the server keys for a new database, and says so if that creates their file: whoever runs a command before the first start
+/// must know that there is something to keep.
+fn keys_of_new_database(settings: &Settings, source: &server_key::Source, default_dir: &str) -> io::Result<HeldKeys> {
+    let (keys, is_new) = source.find_or_create()?;
+    // Nobody keeps a demo.
+    if let (true, server_key::Source::File(file)) = (is_new && default_dir != DEMO_DIR, source) {
+        let advice = "keep a copy apart from the backups, because without it no password works";
+        announce(settings.log_format, format_args!("Created the server key in {}: {advice}.", file.display()));
+    }
+    Ok(keys)
 }
 
 /// Returns the hasher of a command that only reads: that of a random key, which is not kept, if there is no server key yet.

@@ -26,7 +26,7 @@ fn start_with_key(sandbox: &Sandbox, key: &str) -> Process {
 
 async fn wait_for_exit(mut process: Process) -> CommandOutput {
     let code = process.code().await;
-    CommandOutput { code, out: process.out(), err: process.err() }
+    CommandOutput::new(code, &process)
 }
 
 fn assert_key_rejected(output: &CommandOutput, setting: &str) {
@@ -186,11 +186,33 @@ in_every_sandbox! {
         assert!(files_in(&sandbox.path("roster-data")).iter().all(|(name, _)| !name.contains(".roster-key")));
     }
 
+    async fn whatever_creates_the_key_says_so_once(sandbox: Sandbox) {
+        let notice = "Created the server key in roster-data/roster.key: keep a copy apart from the backups, because without it no password works.";
+        fs::write(sandbox.path("people.ndjson"), r#"{"user":{"firstName":"A","lastName":"B","email":"a@example.org"}}"#).unwrap();
+        let tried = sandbox.run(&["import", "people.ndjson", "--dry-run"]).await;
+        assert!(tried.code == 0 && tried.key_notice.is_none() && !sandbox.path(FILE).exists(), "{tried:?}");
+        let imported = sandbox.run(&["import", "people.ndjson"]).await;
+        assert_eq!((imported.code, imported.key_notice.as_deref()), (0, Some(notice)), "{imported:?}");
+        let again = sandbox.run(&["import", "people.ndjson"]).await;
+        assert_eq!((again.code, again.key_notice.as_deref()), (0, None), "{again:?}");
+        assert!(!sandbox.serve(&[]).await.out().contains("server key"));
+        let [served, administered, demo] = [(); 3].map(|()| Sandbox::on_sqlite());
+        let server = served.serve(&[]).await;
+        assert_eq!(server.out().lines().next(), Some(notice), "{}", server.out());
+        let create = ["admin", "create", "--email", ADMIN, "--first-name", "A", "--last-name", "B"];
+        let created = administered.run(&create).await;
+        assert_eq!((created.code, created.key_notice.as_deref()), (0, Some(notice)), "{created:?}");
+        let demo = demo.serve(&["demo", "--users", "20"]).await;
+        assert!(!demo.out().contains("server key"), "{}", demo.out());
+    }
+
     async fn five_servers_that_start_at_once_share_one_key(sandbox: Sandbox) {
         let servers: Vec<Process> = (0..5).map(|_| sandbox.begin(&[])).collect();
         for server in &servers {
             server.wait_for_output("Roster listens on").await;
         }
+        let created = servers.iter().filter(|server| server.out().contains("Created the server key")).count();
+        assert_eq!(created, 1);
         let sandbox = sandbox.with_admin().await;
         for server in &servers {
             server.sign_in(ADMIN).await;

@@ -102,7 +102,7 @@ impl Sandbox {
     pub async fn run_with(&self, arguments: &[&str], input: &str) -> CommandOutput {
         let mut process = self.start(&mut self.command(arguments), input);
         let code = process.code().await;
-        CommandOutput { code, out: process.out(), err: process.err() }
+        CommandOutput::new(code, &process)
     }
 
     /// Starts a server on a free port and waits until it prints its address.
@@ -158,8 +158,24 @@ impl Sandbox {
 #[derive(Debug)]
 pub struct CommandOutput {
     pub code: i32,
+    /// The line by which the first command of a database says that it has created the server key.
+    pub key_notice: Option<String>,
+    /// The standard output after it.
     pub out: String,
     pub err: String,
+}
+
+impl CommandOutput {
+    /// The output of a program that has ended.
+    pub fn new(code: i32, process: &Process) -> Self {
+        let (out, err) = (process.out(), process.err());
+        match out.split_once('\n') {
+            Some((first, rest)) if first.starts_with("Created the server key") => {
+                Self { code, key_notice: Some(first.to_owned()), out: rest.to_owned(), err }
+            }
+            _ => Self { code, key_notice: None, out, err },
+        }
+    }
 }
 
 /// A running program; dropping it kills it.

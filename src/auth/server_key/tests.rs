@@ -30,11 +30,13 @@ fn processes_that_create_the_file_at_once_get_one_key() {
     let dir = tempfile::tempdir().unwrap();
     let source = Source::File(dir.path().join("below/roster.key"));
     assert!(source.find().unwrap().is_none());
-    let keys: Vec<[u8; 32]> = std::thread::scope(|scope| {
-        let create = || *source.find_or_create().unwrap().first().as_bytes();
+    let found: Vec<(HeldKeys, bool)> = std::thread::scope(|scope| {
+        let create = || source.find_or_create().unwrap();
         let threads: Vec<_> = (0..16).map(|_| scope.spawn(create)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
+    assert_eq!(found.iter().filter(|(_, is_new)| *is_new).count(), 1);
+    let keys: Vec<[u8; 32]> = found.iter().map(|(keys, _)| *keys.first().as_bytes()).collect();
     assert!(keys.iter().all(|key| Some(*key) == source.find().unwrap().map(|keys| *keys.first().as_bytes())));
     let left: Vec<_> =
         fs::read_dir(dir.path().join("below")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -63,7 +65,8 @@ fn several_keys_are_separated_by_commas_or_lines() {
 fn a_file_is_replaced_with_all_keys() {
     let dir = tempfile::tempdir().unwrap();
     let source = Source::File(dir.path().join("roster.key"));
-    let first = source.find_or_create().unwrap();
+    let (first, is_new) = source.find_or_create().unwrap();
+    assert!(is_new && !source.find_or_create().unwrap().1);
     let keys = first.clone().with(Key::from([2; 32]));
     source.replace(&keys).unwrap();
     assert_eq!(source.find().unwrap().unwrap().lines(), keys.lines());
