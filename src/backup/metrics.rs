@@ -17,6 +17,7 @@ const FAILURE: OutcomeLabel = OutcomeLabel { outcome: "failure" };
 pub struct BackupMetrics {
     backups: Family<OutcomeLabel, Counter>,
     last_success: Gauge,
+    last_size: Gauge,
     interval: Gauge,
 }
 
@@ -29,7 +30,12 @@ impl BackupMetrics {
     /// Creates the metrics of a schedule with an interval.
     #[must_use]
     pub fn new(interval: Duration) -> Self {
-        let metrics = Self { backups: Family::default(), last_success: Gauge::default(), interval: Gauge::default() };
+        let metrics = Self {
+            backups: Family::default(),
+            last_success: Gauge::default(),
+            last_size: Gauge::default(),
+            interval: Gauge::default(),
+        };
         metrics.interval.set(gauge_value(interval.as_secs()));
         for outcome in [SUCCESS, FAILURE] {
             drop(metrics.backups.get_or_create(&outcome));
@@ -43,6 +49,8 @@ impl BackupMetrics {
         registry.register("backups", help, self.backups.clone());
         let help = "Time of the newest backup in the directory, since 1970; 0 if there is none";
         registry.register("backup_last_success_timestamp_seconds", help, self.last_success.clone());
+        let help = "Size of the newest backup in the directory; 0 if there is none";
+        registry.register("backup_last_success_size_bytes", help, self.last_size.clone());
         let help = "Interval of the schedule of backups";
         registry.register("backup_interval_seconds", help, self.interval.clone());
     }
@@ -57,8 +65,9 @@ impl BackupMetrics {
         self.backups.get_or_create(&FAILURE).inc();
     }
 
-    /// Sets the time of the newest backup.
-    pub fn set_last_success(&self, at: DateTime<Utc>) {
+    /// Sets the time of the newest backup, and its size in bytes.
+    pub fn set_last_success(&self, at: DateTime<Utc>, size: u64) {
+        self.last_size.set(gauge_value(size));
         self.last_success.set(at.timestamp());
     }
 }

@@ -119,7 +119,7 @@ impl Schedule {
     /// Returns the time until the next backup is due, after the newest one in the directory, whoever made it.
     fn until_due(&self) -> Duration {
         let Some(newest) = self.dir.newest().ok().flatten() else { return Duration::ZERO };
-        self.metrics.set_last_success(newest.at);
+        self.metrics.set_last_success(newest.at, newest.size);
         // A time in the future is that of a clock that was set back.
         let age = (now() - newest.at).to_std().unwrap_or_default();
         self.every.saturating_sub(age)

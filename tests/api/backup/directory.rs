@@ -144,6 +144,9 @@ in_every_sandbox! {
             assert!((counted("success") - made).abs() < f64::EPSILON, "{found:?}");
             assert!(counted("failure").abs() < f64::EPSILON, "{found:?}");
             assert!((found.value("roster_backup_interval_seconds", &[]) - 21_600.0).abs() < f64::EPSILON, "{found:?}");
+            let newest = sandbox.path("backups").join(backups(&sandbox.path("backups")).pop_last().unwrap());
+            let size = f64::from(u32::try_from(fs::metadata(newest).unwrap().len()).unwrap());
+            assert!((found.value("roster_backup_last_success_size_bytes", &[]) - size).abs() < f64::EPSILON, "{found:?}");
             server.signal("TERM");
             assert_eq!(server.code().await, 0, "{}", server.err());
         }
