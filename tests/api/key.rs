@@ -196,8 +196,8 @@ in_every_sandbox! {
         let again = sandbox.run(&["import", "people.ndjson"]).await;
         assert_eq!((again.code, again.key_notice.as_deref()), (0, None), "{again:?}");
         assert!(!sandbox.serve(&[]).await.out().contains("server key"));
-        let [served, administered, demo] = [(); 3].map(|()| Sandbox::on_sqlite());
-        let server = served.serve(&[]).await;
+        let [alone, administered, demo] = [(); 3].map(|()| Sandbox::on_sqlite());
+        let server = alone.serve(&[]).await;
         assert_eq!(server.out().lines().next(), Some(notice), "{}", server.out());
         let create = ["admin", "create", "--email", ADMIN, "--first-name", "A", "--last-name", "B"];
         let created = administered.run(&create).await;
