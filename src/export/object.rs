@@ -9,7 +9,7 @@ use sea_orm::{ActiveEnum, EntityTrait, IdenStatic, Iterable, ModelTrait, Value a
 use serde_json::{Map, Value, json};
 
 use super::related::ExportedUser;
-use crate::entity::user::RIGHTS;
+use crate::entity::user::{self, Privacy, RIGHTS};
 use crate::entity::{attribute_definition, avatar, external_reference, membership, site_access};
 use crate::scalar::Id;
 use crate::text;
@@ -18,13 +18,31 @@ use crate::text;
 /// tokens, are left out.
 #[must_use]
 pub fn of_row<M: ModelTrait>(row: &M) -> Map<String, Value> {
-    let columns = <M::Entity as EntityTrait>::Column::iter();
-    let exported = columns.filter(|column| !column.as_str().ends_with("_key") && column.as_str() != "license_id");
+    of_columns(row, columns::<M::Entity>())
+}
+
+/// Returns the columns of a table, without those that follow from others.
+pub fn columns<E: EntityTrait>() -> impl Iterator<Item = E::Column> {
+    E::Column::iter().filter(|column| !column.as_str().ends_with("_key") && column.as_str() != "license_id")
+}
+
+/// Returns the columns of users, without those that follow from others or from other tables, and without the rights.
+pub fn columns_of_user() -> impl Iterator<Item = user::Column> {
+    user::Column::iter().filter(|column| {
+        !matches!(column, user::Column::Avatar | user::Column::HasPin)
+            && !matches!(column.privacy(), Privacy::Internal | Privacy::Right)
+    })
+}
+
+fn of_columns<M: ModelTrait>(
+    row: &M,
+    columns: impl Iterator<Item = <M::Entity as EntityTrait>::Column>,
+) -> Map<String, Value> {
     let member = |column: <M::Entity as EntityTrait>::Column| {
         let value = json_of(row.get(column))?;
         Some((text::camel(column.as_str()), external_reference::decoded(column.as_str(), value)))
     };
-    exported.filter_map(member).collect()
+    columns.filter_map(member).collect()
 }
 
 fn json_of(stored: Stored) -> Option<Value> {
@@ -53,20 +71,16 @@ pub fn of_user(
     definitions: &BTreeMap<Id, attribute_definition::Model>,
     avatar: Option<Value>,
 ) -> Map<String, Value> {
-    let mut object = of_row(&user.row);
-    // They follow from other tables.
-    object.remove("avatar");
-    object.remove("hasPin");
+    let mut object = of_columns(&user.row, columns_of_user());
     if let Some(institution) = object.remove("institutionId") {
         object.insert("institution".to_owned(), institution);
     }
-    let rights = take_rights(&mut object);
     let attribute = |(id, value): (&Id, &String)| {
         let definition = definitions.get(id)?;
         Some((definition.name.clone(), definition.kind.shown(value)))
     };
     let members = [
-        ("adminRights", Value::Object(rights)),
+        ("adminRights", Value::Object(rights(&user.row))),
         ("groups", groups_of(user)),
         ("sites", sites_of(user)),
         ("attributes", Value::Object(user.attributes.iter().filter_map(attribute).collect())),
@@ -91,16 +105,10 @@ pub fn sites_of(user: &ExportedUser) -> Value {
     user.grants.iter().map(grant).collect()
 }
 
-/// Takes the rights that a user holds out of the columns.
-fn take_rights(object: &mut Map<String, Value>) -> Map<String, Value> {
-    let mut rights = Map::new();
-    for right in RIGHTS {
-        let name = text::camel(right.as_str());
-        if object.remove(&name) == Some(Value::Bool(true)) {
-            rights.insert(name, Value::Bool(true));
-        }
-    }
-    rights
+/// Returns the rights that a user holds.
+fn rights(row: &user::Model) -> Map<String, Value> {
+    let held = RIGHTS.into_iter().filter(|right| row.get(*right) == Stored::from(true));
+    held.map(|right| (text::camel(right.as_str()), Value::Bool(true))).collect()
 }
 
 fn membership(row: &membership::Model) -> Value {

@@ -1,11 +1,23 @@
-//! The fields of each kind of record, and the types of their values.
+//! The fields of each kind of record, and the types of their values. They are the columns that an export has, and for users what
+//! other tables have.
+
+use std::sync::LazyLock;
+
+use async_graphql::EnumType;
+use sea_orm::{ColumnTrait, ColumnType, IdenStatic};
 
 use std::sync::LazyLock;
 
 use sea_orm::{ColumnTrait, ColumnType, Iterable};
 
 use super::record::RecordKind;
-use crate::entity::user::{Column, Privacy, RIGHTS};
+use crate::entity::attribute_definition::{self, AttributeKind};
+use crate::entity::external_reference::FIELD;
+use crate::entity::group;
+use crate::entity::institution::{self, InstitutionKind};
+use crate::entity::license::{self, LicenseKind};
+use crate::entity::user::{self, Gender, Privacy, RIGHTS, Role, UserType};
+use crate::{export, text};
 
 /// The type of a field's values in an import file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,108 +37,55 @@ pub(super) enum FieldType {
 
 use FieldType::{AnyText, Boolean, Date, Instant, Integer, Json, OneOf, Text};
 
-const GENDERS: FieldType = OneOf(&[("MALE", "M"), ("FEMALE", "F"), ("UNKNOWN", "U")]);
-const USER_TYPES: FieldType =
-    OneOf(&[("ADMINISTRATIVE", "AD"), ("TECHNICIAN", "TE"), ("CLINICIAN", "CL"), ("STUDENT", "ST")]);
-const ROLES: FieldType = OneOf(&[("LICENSE_ADMIN", ""), ("ADMIN", ""), ("USER", "")]);
-const INSTITUTION_KINDS: FieldType =
-    OneOf(&[("HOSPITAL", ""), ("CARE_HOME", ""), ("HOSPICE", ""), ("PRIVATE", ""), ("RESEARCH", "")]);
-const ATTRIBUTE_KINDS: FieldType = OneOf(&[("STRING", ""), ("BOOLEAN", ""), ("DATE", ""), ("INTEGER", "")]);
-const LICENSE_KINDS: FieldType = OneOf(&[("COMMERCIAL", ""), ("PRIVATE", "")]);
+/// The fields of a kind of record, by name.
+type Fields = LazyLock<Vec<(String, FieldType)>>;
+/// The values of an enum, each with its code or an empty text.
+type Values = LazyLock<Vec<(&'static str, &'static str)>>;
 
-const LICENSE: &[(&str, FieldType)] = &[
-    ("id", Text),
-    ("number", Text),
-    ("holder", Text),
-    ("kind", LICENSE_KINDS),
-    ("startsOn", Date),
-    ("expiresOn", Date),
-];
+static GENDERS: Values =
+    LazyLock::new(|| values(&[(Gender::Male, "M"), (Gender::Female, "F"), (Gender::Unknown, "U")]));
+static USER_TYPES: Values = LazyLock::new(|| {
+    values(&[
+        (UserType::Administrative, "AD"),
+        (UserType::Technician, "TE"),
+        (UserType::Clinician, "CL"),
+        (UserType::Student, "ST"),
+    ])
+});
+static ROLES: Values = LazyLock::new(|| values::<Role>(&[]));
+static INSTITUTION_KINDS: Values = LazyLock::new(|| values::<InstitutionKind>(&[]));
+static ATTRIBUTE_KINDS: Values = LazyLock::new(|| values::<AttributeKind>(&[]));
+static LICENSE_KINDS: Values = LazyLock::new(|| values::<LicenseKind>(&[]));
 
-const ATTRIBUTE: &[(&str, FieldType)] = &[
-    ("id", Text),
-    ("name", Text),
-    ("label", Text),
-    ("kind", ATTRIBUTE_KINDS),
-    ("required", Boolean),
-    ("userEditable", Boolean),
-    ("userVisible", Boolean),
-    ("createdAt", Instant),
-    ("modifiedAt", Instant),
-];
+static LICENSE: Fields =
+    LazyLock::new(|| of_columns(export::columns::<license::Entity>(), &[("kind", OneOf(&LICENSE_KINDS))]));
 
-const INSTITUTION: &[(&str, FieldType)] = &[
-    ("id", Text),
-    ("name", Text),
-    ("kind", INSTITUTION_KINDS),
-    ("country", Text),
-    ("state", Text),
-    ("city", Text),
-    ("address", Text),
-    ("postcode", Text),
-    ("phone", Text),
-    ("email", Text),
-    ("numBeds", Integer),
-    ("externalId", Text),
-    ("externalReferences", Json),
-    ("createdAt", Instant),
-    ("modifiedAt", Instant),
-    ("version", Integer),
-];
-
-const GROUP: &[(&str, FieldType)] = &[
-    ("id", Text),
-    ("name", Text),
-    ("description", Text),
-    ("externalReferences", Json),
-    ("createdAt", Instant),
-    ("modifiedAt", Instant),
-    ("version", Integer),
-];
-
-/// The fields of a user that are columns, in the order of the columns.
-static USER_COLUMNS: LazyLock<Vec<(String, FieldType)>> = LazyLock::new(|| {
-    let is_field = |column: &Column| {
-        matches!(column.privacy(), Privacy::Open | Privacy::Private) && !matches!(column, Column::HasPin)
-    };
-    Column::iter().filter(is_field).map(|column| (column.field(), type_of_column(column))).collect()
+static ATTRIBUTE: Fields = LazyLock::new(|| {
+    of_columns(export::columns::<attribute_definition::Entity>(), &[("kind", OneOf(&ATTRIBUTE_KINDS))])
 });
 
-/// The fields of a user that are no columns, or not under this name.
-const USER_OTHERS: &[(&str, FieldType)] = &[
-    ("institution", Text),
-    ("adminRights", Json),
-    ("groups", Json),
-    ("sites", Json),
-    ("attributes", Json),
-    ("passwordHash", AnyText),
-    ("pin", Text),
-    ("pinHash", Text),
-];
+static INSTITUTION: Fields =
+    LazyLock::new(|| of_columns(export::columns::<institution::Entity>(), &[("kind", OneOf(&INSTITUTION_KINDS))]));
 
-/// The fields of a user.
-static USER: LazyLock<Vec<(&str, FieldType)>> = LazyLock::new(|| {
-    let columns = USER_COLUMNS.iter().map(|(name, field_type)| (name.as_str(), *field_type));
-    columns.chain(USER_OTHERS.iter().copied()).collect()
+static GROUP: Fields = LazyLock::new(|| of_columns(export::columns::<group::Entity>(), &[]));
+
+static USER: Fields = LazyLock::new(|| {
+    let enums = [("gender", OneOf(&GENDERS)), ("userType", OneOf(&USER_TYPES)), ("role", OneOf(&ROLES))];
+    let other = [
+        ("institution", Text),
+        ("adminRights", Json),
+        ("groups", Json),
+        ("sites", Json),
+        ("attributes", Json),
+        ("passwordHash", AnyText),
+        ("pin", Text),
+        ("pinHash", Text),
+        ("avatar", Json),
+    ];
+    let mut fields = of_columns(export::columns_of_user(), &enums);
+    fields.extend(other.map(|(name, field_type)| (name.to_owned(), field_type)));
+    fields
 });
-
-/// Returns the type of a column of users. An enum is named here, with the codes that other systems use. The values of one that is
-/// not are accepted only as the API writes them.
-fn type_of_column(column: Column) -> FieldType {
-    match column {
-        Column::Gender => GENDERS,
-        Column::UserType => USER_TYPES,
-        Column::Role => ROLES,
-        Column::Avatar | Column::ExternalReferences => Json,
-        _ => match column.def().get_column_type() {
-            ColumnType::Boolean => Boolean,
-            ColumnType::Integer | ColumnType::BigInteger => Integer,
-            ColumnType::Date => Date,
-            ColumnType::TimestampWithTimeZone => Instant,
-            _ => Text,
-        },
-    }
-}
 
 /// The prefix of a right's name, and that of the name of a custom attribute.
 pub(super) const RIGHT_PREFIX: &str = "adminRights.";
@@ -135,33 +94,61 @@ pub(super) const ATTRIBUTE_PREFIX: &str = "attributes.";
 /// The parts of names of fields and columns whose values are not shown.
 const SECRETS: [&str; 6] = ["password", "hash", "secret", "token", "credential", "pin"];
 
+/// Returns the values of an enum, some of which have codes.
+fn values<E: EnumType>(codes: &[(E, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    let code = |value: E| codes.iter().find(|(of, _)| *of == value).map_or("", |(_, code)| *code);
+    E::items().iter().map(|item| (item.name, code(item.value))).collect()
+}
+
+/// Returns the fields of columns. The types of `enums` are not those of their columns, which are texts.
+fn of_columns<C: ColumnTrait>(
+    columns: impl Iterator<Item = C>,
+    enums: &[(&str, FieldType)],
+) -> Vec<(String, FieldType)> {
+    let field = |column: C| {
+        let name = text::camel(column.as_str());
+        let of_enum = enums.iter().find(|(of, _)| *of == name).map(|(_, field_type)| *field_type);
+        let field_type = of_enum.unwrap_or_else(|| type_of_column(&name, column.def().get_column_type()));
+        (name, field_type)
+    };
+    columns.map(field).collect()
+}
+
+fn type_of_column(name: &str, column_type: &ColumnType) -> FieldType {
+    match column_type {
+        _ if name == FIELD => Json,
+        ColumnType::Boolean => Boolean,
+        ColumnType::Integer => Integer,
+        ColumnType::Date => Date,
+        ColumnType::TimestampWithTimeZone => Instant,
+        _ => Text,
+    }
+}
+
 /// Returns the fields of a kind of record.
-pub(super) fn of_kind(kind: RecordKind) -> &'static [(&'static str, FieldType)] {
+pub(super) fn of_kind(kind: RecordKind) -> &'static [(String, FieldType)] {
     match kind {
-        RecordKind::License => LICENSE,
-        RecordKind::Attribute => ATTRIBUTE,
-        RecordKind::Institution => INSTITUTION,
-        RecordKind::Group => GROUP,
-        RecordKind::User => USER.as_slice(),
+        RecordKind::License => &LICENSE,
+        RecordKind::Attribute => &ATTRIBUTE,
+        RecordKind::Institution => &INSTITUTION,
+        RecordKind::Group => &GROUP,
+        RecordKind::User => &USER,
     }
 }
 
 /// Returns the type of a field, which may be one right or one custom attribute; `None` if there is no such field.
 pub(super) fn type_of(kind: RecordKind, field: &str) -> Option<FieldType> {
     let known = of_kind(kind).iter().find(|(name, _)| *name == field).map(|(_, kind)| *kind);
+    let is_right = || user::Column::of_field(field).is_some_and(|column| column.privacy() == Privacy::Right);
     let of_user = || {
-        if Column::of_field(field).is_some_and(|column| column.privacy() == Privacy::Right) {
-            Some(Boolean)
-        } else {
-            field.starts_with(ATTRIBUTE_PREFIX).then_some(Json)
-        }
+        if is_right() { Some(Boolean) } else { field.starts_with(ATTRIBUTE_PREFIX).then_some(Json) }
     };
     known.or_else(|| of_user().filter(|_| kind == RecordKind::User))
 }
 
 /// Returns the names of the fields of a kind, for messages.
 pub(super) fn names(kind: RecordKind) -> String {
-    let names: Vec<&str> = of_kind(kind).iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = of_kind(kind).iter().map(|(name, _)| name.as_str()).collect();
     names.join(", ")
 }
 
@@ -173,9 +160,9 @@ pub(super) fn named_like(column: &str) -> Option<String> {
         return Some(format!("{ATTRIBUTE_PREFIX}{name}"));
     }
     let wanted = plain(column.strip_prefix(RIGHT_PREFIX).unwrap_or(column));
-    let field = USER.iter().map(|(name, _)| *name).find(|name| plain(name) == wanted).map(str::to_owned);
-    let is_wanted = |right: &String| right.strip_prefix(RIGHT_PREFIX).is_some_and(|name| plain(name) == wanted);
-    field.or_else(|| RIGHTS.into_iter().map(Column::field).find(is_wanted))
+    let field = USER.iter().map(|(name, _)| name).find(|name| plain(name) == wanted).cloned();
+    let right = || RIGHTS.into_iter().find(|right| plain(right.as_str()) == wanted).map(user::Column::field);
+    field.or_else(right)
 }
 
 /// Returns whether the values of a field or column must not be shown.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
+use sea_orm::ActiveEnum;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -11,7 +12,8 @@ use super::fields::FieldType;
 use super::list_items::{group_reference, json_list, site_reference, text_reference};
 use super::origin::Fault;
 use super::record::{
-    AttributeRecord, GroupRecord, GroupReference, History, InstitutionRecord, LicenseRecord, UserRecord,
+    AttributeRecord, GroupRecord, GroupReference, History, InstitutionRecord, LicenseRecord, Record, RecordKind,
+    UserRecord,
 };
 use super::values::Formats;
 use crate::entity::attribute_definition::AttributeKind;
@@ -37,7 +39,18 @@ impl<'a> Members<'a> {
         self.faults
     }
 
-    pub(super) fn license(&mut self) -> LicenseRecord {
+    /// Reads the members of an object of a kind.
+    pub(super) fn record(&mut self, kind: RecordKind) -> Record {
+        match kind {
+            RecordKind::License => Record::License(self.license()),
+            RecordKind::Attribute => Record::Attribute(self.attribute()),
+            RecordKind::Institution => Record::Institution(self.institution()),
+            RecordKind::Group => Record::Group(self.group()),
+            RecordKind::User => Record::User(Box::new(self.user())),
+        }
+    }
+
+    fn license(&mut self) -> LicenseRecord {
         let record = LicenseRecord {
             id: self.take("id"),
             number: self.text("number").unwrap_or_default(),
@@ -54,13 +67,8 @@ impl<'a> Members<'a> {
         record
     }
 
-    pub(super) fn attribute(&mut self) -> AttributeRecord {
-        let kind = self.text("kind").map(|kind| match kind.as_str() {
-            "BOOLEAN" => AttributeKind::Boolean,
-            "DATE" => AttributeKind::Date,
-            "INTEGER" => AttributeKind::Integer,
-            _ => AttributeKind::String,
-        });
+    fn attribute(&mut self) -> AttributeRecord {
+        let kind = self.text("kind").and_then(|kind| AttributeKind::try_from_value(&kind).ok());
         AttributeRecord {
             id: self.take("id"),
             name: self.text("name").unwrap_or_default(),
@@ -73,7 +81,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    pub(super) fn institution(&mut self) -> InstitutionRecord {
+    fn institution(&mut self) -> InstitutionRecord {
         let mut record =
             InstitutionRecord { id: self.take("id"), history: self.history(), ..InstitutionRecord::default() };
         record.core.name = self.nullable("name");
@@ -84,13 +92,13 @@ impl<'a> Members<'a> {
         record
     }
 
-    pub(super) fn group(&mut self) -> GroupRecord {
+    fn group(&mut self) -> GroupRecord {
         let (id, history) = (self.take("id"), self.history());
         self.read_references();
         GroupRecord { id, history, fields: self.all_other::<GroupFields>() }
     }
 
-    pub(super) fn user(&mut self) -> UserRecord {
+    fn user(&mut self) -> UserRecord {
         self.read_avatar();
         let names = UserNames { first_name: self.nullable("firstName"), last_name: self.nullable("lastName") };
         let is_blank = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
@@ -254,6 +262,26 @@ impl<'a> Members<'a> {
                 self.faults.push(Fault::new(name, error.to_string()));
                 None
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields;
+    use super::*;
+
+    #[test]
+    fn every_field_is_read() {
+        let formats = Formats::default();
+        for kind in RecordKind::ALL {
+            let fields = fields::of_kind(kind).iter().map(|(name, _)| (name.clone(), Value::Null));
+            let mut members = Members::new(fields.collect(), Vec::new(), &formats);
+            members.record(kind);
+            assert!(members.rest.is_empty(), "{}: not read: {:?}", kind.name(), members.rest);
+            let unknown: Vec<Fault> =
+                members.finish().into_iter().filter(|fault| fault.message.contains("unknown field")).collect();
+            assert!(unknown.is_empty(), "{}: {unknown:?}", kind.name());
         }
     }
 }

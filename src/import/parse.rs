@@ -225,13 +225,7 @@ fn parse_object(kind: RecordKind, mut object: Map<String, Value>, formats: &Form
     }
     object.retain(|name, _| !faults.iter().any(|fault| fault.field == *name));
     let mut members = Members::new(object, faults, formats);
-    let record = match kind {
-        RecordKind::License => Record::License(members.license()),
-        RecordKind::Attribute => Record::Attribute(members.attribute()),
-        RecordKind::Institution => Record::Institution(members.institution()),
-        RecordKind::Group => Record::Group(members.group()),
-        RecordKind::User => Record::User(Box::new(members.user())),
-    };
+    let record = members.record(kind);
     (record, members.finish())
 }
 

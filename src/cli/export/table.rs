@@ -2,14 +2,14 @@
 
 use std::io::Write;
 
-use sea_orm::{IdenStatic, Iterable};
+use sea_orm::IdenStatic;
 use serde_json::{Map, Value};
 
 use super::snapshot::Snapshot;
 use crate::entity::external_reference::{ID_SEPARATOR, LIST_SEPARATOR};
-use crate::entity::user::{Column, Privacy, RIGHTS};
+use crate::entity::user::{Column, RIGHTS};
 use crate::error::Error;
-use crate::export::{ExportedUser, of_user};
+use crate::export::{ExportedUser, columns_of_user, of_user};
 use crate::text;
 
 /// Writes the users of a license.
@@ -30,16 +30,12 @@ pub(in crate::cli) async fn write_table(
 }
 
 fn columns(snapshot: &Snapshot, with_secrets: bool) -> Vec<String> {
-    let is_exported = |column: &Column| {
-        !matches!(column, Column::Avatar | Column::HasPin)
-            && !matches!(column.privacy(), Privacy::Internal | Privacy::Right)
-    };
     let name = |column: Column| match column {
         Column::InstitutionId => "institution".to_owned(),
         column => text::camel(column.as_str()),
     };
-    let own = Column::iter().filter(is_exported).map(name);
-    let rights = RIGHTS.iter().map(|right| format!("adminRights.{}", text::camel(right.as_str())));
+    let own = columns_of_user().map(name);
+    let rights = RIGHTS.into_iter().map(Column::field);
     let lists = ["groups", "sites"].map(str::to_owned);
     let attributes = snapshot.definitions.values().map(|definition| format!("attributes.{}", definition.name));
     let secrets = ["passwordHash", "pinHash"].map(str::to_owned).into_iter().filter(|_| with_secrets);
