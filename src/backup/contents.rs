@@ -8,20 +8,26 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult, Statement};
 use crate::audit;
 use crate::startup::{self, AppliedMigration};
 
-/// The tables whose rows are counted, except those of which a backup has no rows.
-const COUNTED: [&str; 13] = [
+/// The tables whose rows are counted: all but those of which a backup has no rows, and those that follow from others.
+const COUNTED: [&str; 19] = [
     "api_keys",
     "attribute_definitions",
     "attribute_values",
     "audit_events",
     "audit_inbox",
     "avatars",
+    "credentials",
+    "erased_references",
     "groups",
     "institutions",
+    "invitations",
     "licenses",
     "mails",
     "memberships",
+    "pins",
     "site_access",
+    "tombstones",
+    "trusted_documents",
     "users",
 ];
 

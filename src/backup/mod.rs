@@ -27,7 +27,7 @@ pub use self::manifest::{DatabaseKind, Manifest};
 pub use self::work_dir::left_over_in;
 
 /// The tables of which a backup has no rows: what lets somebody in, or may, and what only holds for the servers that run.
-const WITHOUT_ROWS: [&str; 5] = ["devices", "links", "registrations", "server_key_reports", "sessions"];
+pub const WITHOUT_ROWS: [&str; 5] = ["devices", "links", "registrations", "server_key_reports", "sessions"];
 
 /// Runs work that reads and writes files on a thread of its own, which has the priority of this one. It does not keep the process
 /// from ending, as a blocking task of tokio would.

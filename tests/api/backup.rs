@@ -7,6 +7,7 @@ mod interrupted;
 mod newer;
 mod older;
 mod passphrase;
+mod tables;
 
 use std::collections::HashSet;
 use std::fs;
