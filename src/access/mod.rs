@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Guard, SimpleObject};
 
-pub use self::policy::{Action, ROOT_FIELDS, SELF_EDITABLE_FIELDS, Scope, action_of, is_public, scopes_of};
+pub use self::policy::{
+    Action, ROOT_FIELDS, SELF_EDITABLE_FIELDS, Scope, action_of, is_public, may_read_standby, scopes_of,
+};
 pub use self::resources::{SitesOf, sites_of};
 pub use self::sign_in::affects_sign_in;
 pub use self::users::ProposedChange;

@@ -176,6 +176,10 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("revokeApiKey", Action::UseApiKeys),
 ];
 
+/// The root fields with [`Action::ReadDirectory`] that only the primary answers: they show also sessions, keys and audit events, or
+/// the changes up to the last one, or a few rows that are read anyway.
+const READ_FROM_PRIMARY: [&str; 6] = ["node", "nodes", "license", "attributeDefinitions", "changes", "userChanged"];
+
 /// The fields that every user may change of themselves, besides the custom attributes whose definition allows it.
 pub const SELF_EDITABLE_FIELDS: [&str; 13] = [
     "firstName",
@@ -202,6 +206,13 @@ pub fn action_of(root_field: &str) -> Result<Action, Error> {
     rule.map(|(_, action)| *action).ok_or_else(|| Error::internal(format!("{root_field} has no access rule")))
 }
 
+/// Returns whether a root field reads nothing but the directory, so that a standby may answer it.
+#[must_use]
+pub fn may_read_standby(root_field: &str) -> bool {
+    action_of(root_field).is_ok_and(|action| action == Action::ReadDirectory)
+        && !READ_FROM_PRIMARY.contains(&root_field)
+}
+
 /// Returns whether a root field may be used without signing in.
 #[must_use]
 pub fn is_public(root_field: &str) -> bool {
@@ -209,4 +220,16 @@ pub fn is_public(root_field: &str) -> bool {
         let [anonymous, ..] = scopes_of(action);
         anonymous != Scope::Nothing
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_fields_that_only_the_primary_answers_read_the_directory() {
+        for field in READ_FROM_PRIMARY {
+            assert_eq!(action_of(field).ok(), Some(Action::ReadDirectory), "{field}");
+        }
+    }
 }

@@ -22,10 +22,6 @@ use crate::graphql::projection::SelectedFields;
 use crate::http::{self, Caller};
 use crate::share::Requester;
 
-/// The root fields that read the directory.
-const DIRECTORY_FIELDS: [&str; 8] =
-    ["user", "users", "searchUsers", "resolveUsers", "group", "groups", "institution", "institutions"];
-
 impl App {
     /// Adds the data of one request that its resolvers need. Returns also the loads, which must run together with the request.
     pub(super) fn with_context(
@@ -123,7 +119,7 @@ pub(super) fn reads_directory(viewer: &Viewer, request: &mut Request) -> bool {
     let Ok(document) = request.parsed_query() else { return false };
     let Some((_, operation)) = http::selected_operation(document, name.as_deref()) else { return false };
     let fields = http::selection::fields(document, &operation.selection_set.node);
-    let is_of_directory = |field: &&Field| DIRECTORY_FIELDS.contains(&field.name.node.as_str());
+    let is_of_directory = |field: &&Field| access::may_read_standby(&field.name.node);
     operation.ty == OperationType::Query && !fields.is_empty() && fields.iter().all(is_of_directory)
 }
 
