@@ -17,8 +17,8 @@ pub struct Invite {
     /// Number of emails that are sent in a minute, from 1 to 6,000.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=6_000))]
     pub per_minute: u32,
-    /// Language of the emails to users who have not chosen one: en, fr or it.
-    #[arg(long, value_name = "TAG", default_value = "en", value_parser = language)]
+    #[arg(help = format!("Language of the emails to users who have not chosen one: {}", tags()))]
+    #[arg(long, value_name = "TAG", default_value = Language::default().tag(), value_parser = language)]
     pub language: Language,
     /// List the users without inviting them.
     #[arg(long)]
@@ -26,5 +26,10 @@ pub struct Invite {
 }
 
 fn language(tag: &str) -> Result<Language, String> {
-    Language::of_tag(tag).ok_or_else(|| format!("expected one of {}", Language::ALL.map(Language::tag).join(", ")))
+    Language::of_tag(tag).ok_or_else(|| format!("expected one of {}", tags()))
+}
+
+/// Returns the tags of all languages, for messages.
+fn tags() -> String {
+    Language::ALL.map(Language::tag).join(", ")
 }
