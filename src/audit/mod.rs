@@ -21,7 +21,7 @@ use serde_json::Value;
 pub use self::chain::Head;
 use crate::access::{AuthMethod, Viewer};
 use crate::actor::Actor;
-use crate::db::Transaction;
+use crate::db::{self, Transaction};
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::entity::subject::Subject;
 use crate::entity::{external_reference, user};
@@ -271,17 +271,9 @@ async fn was_never_active(transaction: &Transaction, user_id: Id) -> Result<bool
     Ok(actions == [AuditAction::UserCreated])
 }
 
+/// Returns the value of a column as JSON. No text is stored empty: an empty text stands for a value that does not exist yet.
 fn json_of(stored: Stored) -> Option<Value> {
-    match stored {
-        // No text is stored empty: an empty text stands for a value that does not exist yet.
-        Stored::String(text) => text.filter(|text| !text.is_empty()).map(Value::from),
-        Stored::Uuid(id) => id.map(|id| id.to_string().into()),
-        Stored::Bool(value) => value.map(Value::from),
-        Stored::Int(number) => number.map(Value::from),
-        Stored::ChronoDate(date) => date.map(|date| date.to_string().into()),
-        Stored::ChronoDateTimeUtc(instant) => instant.map(|instant| instant.to_rfc3339().into()),
-        _ => None,
-    }
+    db::json_of(stored, |instant| instant.to_rfc3339()).filter(|value| value.as_str() != Some(""))
 }
 
 fn subject_type<S: Subject>(_: &S) -> SubjectType {

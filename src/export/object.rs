@@ -9,6 +9,7 @@ use sea_orm::{ActiveEnum, EntityTrait, IdenStatic, Iterable, ModelTrait, Value a
 use serde_json::{Map, Value, json};
 
 use super::related::ExportedUser;
+use crate::db::json_of;
 use crate::entity::user::{self, Privacy, RIGHTS};
 use crate::entity::{attribute_definition, avatar, external_reference, membership, site_access};
 use crate::scalar::Id;
@@ -39,23 +40,10 @@ fn of_columns<M: ModelTrait>(
     columns: impl Iterator<Item = <M::Entity as EntityTrait>::Column>,
 ) -> Map<String, Value> {
     let member = |column: <M::Entity as EntityTrait>::Column| {
-        let value = json_of(row.get(column))?;
+        let value = json_of(row.get(column), instant_text)?;
         Some((text::camel(column.as_str()), external_reference::decoded(column.as_str(), value)))
     };
     columns.filter_map(member).collect()
-}
-
-fn json_of(stored: Stored) -> Option<Value> {
-    match stored {
-        Stored::String(text) => text.map(Value::from),
-        Stored::Uuid(id) => id.map(|id| id.to_string().into()),
-        Stored::Bool(value) => value.map(Value::from),
-        Stored::Int(number) => number.map(Value::from),
-        Stored::BigInt(number) => number.map(Value::from),
-        Stored::ChronoDate(date) => date.map(|date| date.to_string().into()),
-        Stored::ChronoDateTimeUtc(instant) => instant.map(|instant| instant_text(instant).into()),
-        _ => None,
-    }
 }
 
 /// Returns an instant with six digits of its second.
