@@ -1,6 +1,8 @@
 //! The schema: the committed file is current, everything is described, lists are bounded, and anonymous callers have no
 //! access.
 
+mod descriptions;
+
 use async_graphql::Positioned;
 use async_graphql::parser::types::{BaseType, FieldDefinition, InputValueDefinition, Type, TypeKind};
 use serde_json::{Value, json};
@@ -264,8 +266,14 @@ fn names_bound(field: &FieldDefinition) -> bool {
     says_at_most(field.description.as_ref())
 }
 
+/// A description in one line.
+fn text_of(description: Option<&Positioned<String>>) -> String {
+    let words: Vec<&str> = description.iter().flat_map(|text| text.node.split_whitespace()).collect();
+    words.join(" ")
+}
+
 /// Whether a description contains "at most" and a number.
 fn says_at_most(description: Option<&Positioned<String>>) -> bool {
-    let text = description.map(|text| text.node.to_lowercase()).unwrap_or_default();
+    let text = text_of(description).to_lowercase();
     text.split("at most ").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
