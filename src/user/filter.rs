@@ -3,7 +3,7 @@
 use async_graphql::{InputObject, MaybeUndefined};
 
 use crate::entity::invitation::InvitationState;
-use crate::entity::user::{Gender, Role, UserType};
+use crate::entity::user::{Column, Gender, Role, UserType};
 use crate::graphql::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
 use crate::scalar::Json;
 
@@ -124,12 +124,31 @@ impl UserFilter {
         self.attribute.value().is_some() || self.inside().any(Self::names_attribute)
     }
 
+    /// Returns the filters of texts, each with its column.
+    #[must_use]
+    pub fn texts(&self) -> [(Column, &MaybeUndefined<StringFilter>); 12] {
+        [
+            (Column::Username, &self.username),
+            (Column::Email, &self.email),
+            (Column::CertifiedEmail, &self.certified_email),
+            (Column::FirstName, &self.first_name),
+            (Column::LastName, &self.last_name),
+            (Column::Nickname, &self.nickname),
+            (Column::Position, &self.position),
+            (Column::Phone, &self.phone),
+            (Column::Mobile, &self.mobile),
+            (Column::ExternalId, &self.external_id),
+            (Column::OrcidId, &self.orcid_id),
+            (Column::Website, &self.website),
+        ]
+    }
+
     /// Returns whether the filter looks for parts of texts that the search index has, at any depth.
     #[must_use]
     pub fn looks_for_parts(&self) -> bool {
-        let texts = [&self.username, &self.email, &self.certified_email, &self.first_name, &self.last_name];
         let has_part = |filter: &StringFilter| filter.contains.is_value() || filter.ends_with.is_value();
-        texts.into_iter().filter_map(MaybeUndefined::value).any(has_part) || self.inside().any(Self::looks_for_parts)
+        let mut searched = self.texts().into_iter().filter(|(column, _)| column.is_searched());
+        searched.any(|(_, given)| given.value().is_some_and(has_part)) || self.inside().any(Self::looks_for_parts)
     }
 
     /// Returns the filters directly inside this one.

@@ -162,7 +162,7 @@ impl FilterCompiler<'_> {
         let (attribute, invitation) = (std::mem::take(&mut filter.attribute), std::mem::take(&mut filter.invitation));
         let reference = std::mem::take(&mut filter.external_reference);
         let parts = [
-            self.texts(path, &mut filter)?,
+            self.texts(path, &filter)?,
             self.ids(path, &mut filter)?,
             self.times(path, &mut filter)?,
             self.flags(path, &filter)?,

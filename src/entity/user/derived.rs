@@ -1,5 +1,7 @@
 //! The columns derived from others: the keys by which users are compared, sorted and searched.
 
+use sea_orm::IdenStatic;
+
 use super::{Column, Model};
 use crate::text;
 
@@ -29,6 +31,14 @@ const SOURCES: [fn(&Model) -> Option<&str>; 7] = [
     |user| user.certified_email.as_deref(),
     |user| user.position.as_deref(),
 ];
+
+impl Column {
+    /// Returns whether the column is searched for words.
+    #[must_use]
+    pub fn is_searched(self) -> bool {
+        SEARCHED_COLUMNS.iter().any(|searched| searched.as_str() == self.as_str())
+    }
+}
 
 impl Model {
     /// Updates the derived columns: the keys by which values are compared, and the site access of a license administrator.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use async_graphql::MaybeUndefined;
+use sea_orm::DatabaseBackend;
 use sea_orm::sea_query::{Condition, SimpleExpr};
-use sea_orm::{DatabaseBackend, IdenStatic};
 use uuid::Uuid;
 
 use super::{FilterCompiler, PartCondition, path_of};
@@ -45,24 +45,10 @@ impl TokenUsers {
 }
 
 impl FilterCompiler<'_> {
-    pub(super) fn texts(&mut self, path: &str, filter: &mut UserFilter) -> Result<PartCondition, Error> {
-        let texts = [
-            (user::Column::Username, &mut filter.username),
-            (user::Column::Email, &mut filter.email),
-            (user::Column::CertifiedEmail, &mut filter.certified_email),
-            (user::Column::FirstName, &mut filter.first_name),
-            (user::Column::LastName, &mut filter.last_name),
-            (user::Column::Nickname, &mut filter.nickname),
-            (user::Column::Position, &mut filter.position),
-            (user::Column::Phone, &mut filter.phone),
-            (user::Column::Mobile, &mut filter.mobile),
-            (user::Column::ExternalId, &mut filter.external_id),
-            (user::Column::OrcidId, &mut filter.orcid_id),
-            (user::Column::Website, &mut filter.website),
-        ];
+    pub(super) fn texts(&mut self, path: &str, filter: &UserFilter) -> Result<PartCondition, Error> {
         let (mut condition, mut is_selective) = (Condition::all(), false);
-        for (column, given) in texts {
-            let Some(filter) = self.non_null(path, column, std::mem::take(given))? else { continue };
+        for (column, given) in filter.texts() {
+            let Some(filter) = self.non_null(path, column, given.clone())? else { continue };
             if matches!(column, user::Column::Username | user::Column::Email | user::Column::ExternalId) {
                 is_selective |= filter.eq.is_value() || filter.one_of.is_value();
             }
@@ -81,8 +67,7 @@ impl FilterCompiler<'_> {
     /// Returns a condition that follows from a part of a searched column: the IDs of the users who may have it, by the search
     /// index. `None` if the column is not searched, or if no token of the text is selective.
     fn in_search_index(&mut self, column: user::Column, part: &str) -> Option<SimpleExpr> {
-        let is_searched = user::SEARCHED_COLUMNS.iter().any(|searched| searched.as_str() == column.as_str());
-        let snapshot = self.snapshot.as_ref().filter(|_| is_searched)?;
+        let snapshot = self.snapshot.as_ref().filter(|_| column.is_searched())?;
         let part = text::fold(part);
         let is_address = matches!(column, user::Column::Email | user::Column::CertifiedEmail);
         // Domains are compared in their DNS form, but searched as they were given.
