@@ -1,5 +1,7 @@
 //! The layers of src: imports go downwards only, and resolvers contain no SQL. Parses the source files, except tests.
 
+mod maps;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
