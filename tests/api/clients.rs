@@ -2,6 +2,8 @@
 //! changes while the server is killed and started again, and see every change exactly once. The packages for TypeScript,
 //! Python and Rust pass their own tests.
 
+mod codes;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
