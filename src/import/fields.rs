@@ -6,10 +6,6 @@ use std::sync::LazyLock;
 use async_graphql::EnumType;
 use sea_orm::{ColumnTrait, ColumnType, IdenStatic};
 
-use std::sync::LazyLock;
-
-use sea_orm::{ColumnTrait, ColumnType, Iterable};
-
 use super::record::RecordKind;
 use crate::entity::attribute_definition::{self, AttributeKind};
 use crate::entity::external_reference::FIELD;
@@ -118,7 +114,7 @@ fn type_of_column(name: &str, column_type: &ColumnType) -> FieldType {
     match column_type {
         _ if name == FIELD => Json,
         ColumnType::Boolean => Boolean,
-        ColumnType::Integer => Integer,
+        ColumnType::Integer | ColumnType::BigInteger => Integer,
         ColumnType::Date => Date,
         ColumnType::TimestampWithTimeZone => Instant,
         _ => Text,
