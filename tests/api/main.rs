@@ -73,6 +73,7 @@ mod migration_register;
 mod migrations;
 mod names;
 mod node;
+mod older_version;
 mod pages;
 mod people;
 mod people_finder;

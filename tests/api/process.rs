@@ -1,5 +1,6 @@
 //! The built program, run as a user would run it: in its own folder and without the tests' environment variables.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::future::Future;
 use std::io::Write as _;
@@ -79,7 +80,12 @@ impl Sandbox {
 
     /// The program with arguments, to be run in the folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_roster"));
+        self.command_of(env!("CARGO_BIN_EXE_roster"), arguments)
+    }
+
+    /// Another program, such as one of an earlier version, with arguments, to be run in the same way.
+    pub fn command_of(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let ours = name.to_str().is_some_and(|name| name.starts_with("ROSTER_") || name == "DATABASE_URL");
             if ours {
