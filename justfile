@@ -25,6 +25,10 @@ check:
     cargo deny --locked --log-level error check bans licenses sources
     ROSTER_REQUIRE_ALL=1 cargo test --locked --workspace
 
+# Tests that the program of an earlier commit works beside this one. By default, the commit before the last migrations.
+older *commit:
+    .ci/older {{ commit }}
+
 # Writes schema.graphql as the server serves it.
 schema:
     cargo run --quiet -- schema > schema.graphql

@@ -1,4 +1,4 @@
-//! The check of the register of migrations, on repositories that the tests make.
+//! The check of the register of migrations, and the choice of an earlier version by it, on repositories that the tests make.
 
 use std::fs;
 use std::path::Path;
@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::programs::is_installed;
 
 const SCRIPT: &str = include_str!("../../.ci/migrations");
+const OLDER: &str = include_str!("../../.ci/older");
 const REGISTER: &str = "migration/history.txt";
 
 /// A repository with the check and a register.
@@ -25,6 +26,7 @@ impl Repository {
             fs::create_dir(repository.path().join(folder)).unwrap();
         }
         fs::write(repository.path().join(".ci/migrations"), SCRIPT).unwrap();
+        fs::write(repository.path().join(".ci/older"), OLDER).unwrap();
         repository.git(&["init", "--quiet", "--initial-branch=main"]);
         Some(repository)
     }
@@ -53,6 +55,16 @@ impl Repository {
         let url = format!("file://{}", self.path().display());
         run(git(clone.path()).args(["clone", "--quiet", "--depth=1", &url, "."]));
         Self(clone)
+    }
+
+    /// The last commit.
+    fn head(&self) -> String {
+        printed(git(self.path()).args(["rev-parse", "HEAD"]))
+    }
+
+    /// The commit of the earlier version.
+    fn older(&self) -> String {
+        printed(with_own_settings(Command::new("bash").args([".ci/older", "--print"]).current_dir(self.path())))
     }
 
     fn check(&self) -> Output {
@@ -89,6 +101,12 @@ fn with_own_settings(command: &mut Command) -> &mut Command {
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
+}
+
+fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 #[test]
@@ -161,4 +179,34 @@ fn a_shallow_clone_is_checked_with_the_commits_that_can_be_fetched() {
     alone.assert_accepted();
     alone.write(&["m1_rooms EXPAND - c c"]);
     alone.assert_refused("m1_rooms was changed or removed");
+}
+
+#[test]
+fn the_earlier_version_is_the_last_commit_with_other_migrations() {
+    let Some(repository) = Repository::new() else { return };
+    let rooms = "m1_rooms EXPAND - a a";
+    repository.commit(&[rooms]);
+    let first = repository.head();
+    assert_eq!(repository.older(), first, "no commit has other migrations");
+    repository.commit(&[rooms]);
+    let before = repository.head();
+    assert_eq!(repository.older(), first);
+    repository.write(&[rooms, "m2_beds EXPAND - b b"]);
+    assert_eq!(repository.older(), before, "the migration is not committed");
+    repository.commit(&[rooms, "m2_beds EXPAND - b b"]);
+    assert_eq!(repository.older(), before);
+    repository.commit(&["Changed: m2_beds (a comment was reworded)", rooms, "m2_beds EXPAND - c c"]);
+    assert_eq!(repository.older(), before, "the names are the same");
+    repository.git(&["checkout", "--quiet", "-b", "wards"]);
+    repository.commit(&[
+        "Changed: m2_beds (a comment was reworded)",
+        rooms,
+        "m2_beds EXPAND - c c",
+        "m3_wards EXPAND - d d",
+    ]);
+    repository.git(&["checkout", "--quiet", "-"]);
+    repository.git(&["commit", "--quiet", "--allow-empty", "--message=Another change"]);
+    let before = repository.head();
+    repository.git(&["merge", "--quiet", "--no-edit", "wards"]);
+    assert_eq!(repository.older(), before, "the branch was merged");
 }
