@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::record::GroupReference;
+use crate::entity::external_reference::LIST_SEPARATOR;
 use crate::entity::membership::GroupRole;
 
 /// The separator of a group and the role in it.
@@ -17,6 +18,14 @@ pub(super) fn text_reference(list: &str, part: &str) -> Value {
         Some((group, role)) => serde_json::json!({ "group": group.trim(), "role": role }),
         None => part.into(),
     }
+}
+
+/// Returns the items of the list that a text is: those of a list in JSON, or its parts.
+pub(super) fn text_items(list: &str, text: &str) -> Vec<Value> {
+    json_list(text).unwrap_or_else(|| {
+        let parts = text.split(LIST_SEPARATOR).map(str::trim).filter(|part| !part.is_empty());
+        parts.map(|part| text_reference(list, part)).collect()
+    })
 }
 
 /// Returns the items of a list in JSON, as an export writes a list of which an item contains the separator.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::fields::FieldType;
 use super::keycloak;
-use super::mapping_value::{each, lookup, memberships, picture, rdn, references, text_of};
+use super::mapping_value::{each, list_of, lookup, memberships, picture, rdn, references, text_of};
 use super::values::Formats;
 use crate::entity::external_reference::FIELD;
 use crate::scalar::Id;
@@ -166,7 +166,8 @@ impl Rule {
         }
         let converted = match (value, self.convert) {
             (value, Some(Conversion::IsBlank)) => value.is_none().into(),
-            (None, _) => Value::Null,
+            // A role in a group that is missing is an error.
+            (None, _) => self.references(&Value::Null, environment)?,
             (Some(value), conversion) => self.convert(value, conversion, environment)?,
         };
         if converted.is_null() { Ok(self.default.clone().unwrap_or_default()) } else { Ok(converted) }
@@ -192,6 +193,7 @@ impl Rule {
             Some(Conversion::First) => value.get(0).unwrap_or(value).clone(),
             Some(Conversion::Rdn) => each(value, rdn),
             Some(Conversion::Path) => each(value, |path| path.trim_start_matches('/').to_owned()),
+            None if self.roles.is_some() && self.key.is_none() => list_of(value),
             Some(Conversion::IsBlank) | None => value.clone(),
         };
         if is_list || (self.derive.is_some() && value.is_array()) {
@@ -226,8 +228,9 @@ impl Rule {
 
     /// Returns references to groups or an institution, by their derived id if they have one.
     fn references(&self, value: &Value, environment: &Environment<'_>) -> Result<Value, String> {
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let roles = self.roles.as_deref().and_then(|column| lookup(environment.row, column));
-        let memberships = roles.map(memberships).transpose()?.unwrap_or_default();
+        let memberships = memberships(roles, &items.iter().filter_map(|item| self.key_of(item)).collect())?;
         let reference = |item: &Value| {
             let key = self.key_of(item)?;
             let reference = self.reference(&key, environment);
@@ -242,6 +245,7 @@ impl Rule {
             })
         };
         Ok(match value {
+            Value::Null => Value::Null,
             Value::Array(items) => items.iter().filter_map(reference).collect(),
             value if self.has_roles() => reference(value).into_iter().collect(),
             value => reference(value).unwrap_or_default(),

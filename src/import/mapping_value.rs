@@ -1,10 +1,10 @@
 //! Values of rows of other systems: where they are, and simple conversions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::list_items::text_reference;
+use super::list_items::{text_items, text_reference};
 use crate::entity::external_reference::ID_SEPARATOR;
 
 /// Returns the value of a column. A name with full stops is a path, if no column has it; columns may have names with full stops
@@ -73,23 +73,37 @@ pub(super) fn references(value: &Value) -> Result<Value, String> {
     all.map(Value::Array).ok_or_else(|| "expected references such as hr:7".to_owned())
 }
 
-/// Returns memberships by the key of their group: texts such as `Ward 3=OWNER`, or objects with `group` and `role`.
+/// Returns the list that a text is, such as `Ward 1;Ward 2`; other values stay as they are.
+pub(super) fn list_of(value: &Value) -> Value {
+    value.as_str().map_or_else(|| value.clone(), |text| text_items("", text).into())
+}
+
+/// Returns memberships by the key of their group: texts such as `Ward 3=OWNER`, or objects with `group` and `role`. `keys` are those
+/// of the user's groups.
 ///
 /// # Errors
-/// The expected form.
-pub(super) fn memberships(value: &Value) -> Result<HashMap<String, Map<String, Value>>, String> {
-    let items = match value {
-        Value::Array(items) => items.as_slice(),
-        Value::Null => &[],
-        value => std::slice::from_ref(value),
+/// The expected form, or a role in another group.
+pub(super) fn memberships(
+    roles: Option<&Value>,
+    keys: &HashSet<String>,
+) -> Result<HashMap<String, Map<String, Value>>, String> {
+    let items = match roles {
+        None | Some(Value::Null) => return Ok(HashMap::new()),
+        Some(Value::Array(items)) => items.clone(),
+        Some(Value::String(text)) => text_items("groups", text),
+        Some(value) => vec![value.clone()],
     };
-    let membership = |item: &Value| {
-        let item = item.as_str().map_or_else(|| item.clone(), |text| text_reference("groups", text));
+    let membership = |item: Value| {
+        let item = if let Value::String(text) = &item { text_reference("groups", text) } else { item };
         let Value::Object(membership) = item else { return None };
         Some((text_of(membership.get("group")?)?, membership))
     };
-    let all: Option<HashMap<String, Map<String, Value>>> = items.iter().map(membership).collect();
-    all.ok_or_else(|| "expected the roles in groups, such as Ward 3=OWNER".to_owned())
+    let all: Option<HashMap<String, Map<String, Value>>> = items.into_iter().map(membership).collect();
+    let all = all.ok_or_else(|| "expected the roles in groups, such as Ward 3=OWNER".to_owned())?;
+    match all.keys().filter(|key| !keys.contains(*key)).min() {
+        Some(other) => Err(format!("the row has a role in the group {other:?}, but does not name that group")),
+        None => Ok(all),
+    }
 }
 
 /// Returns a picture as a record has it.

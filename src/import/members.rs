@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::fields::FieldType;
-use super::list_items::{group_reference, json_list, site_reference, text_reference};
+use super::list_items::{group_reference, json_list, site_reference, text_items};
 use super::origin::Fault;
 use super::record::{
     AttributeRecord, GroupRecord, GroupReference, History, InstitutionRecord, LicenseRecord, Record, RecordKind,
@@ -17,7 +17,7 @@ use super::record::{
 };
 use super::values::Formats;
 use crate::entity::attribute_definition::AttributeKind;
-use crate::entity::external_reference::{FIELD, LIST_SEPARATOR, parse_list};
+use crate::entity::external_reference::{FIELD, parse_list};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::InstitutionFields;
 use crate::entity::user::{UserFields, UserNames};
@@ -196,13 +196,7 @@ impl<'a> Members<'a> {
         match self.rest.remove(name) {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(items)) => items,
-            Some(Value::String(text)) => {
-                if let Some(items) = json_list(&text) {
-                    return items;
-                }
-                let parts = text.split(LIST_SEPARATOR).map(str::trim).filter(|part| !part.is_empty());
-                parts.map(|part| text_reference(name, part)).collect()
-            }
+            Some(Value::String(text)) => text_items(name, &text),
             Some(_) => {
                 self.faults.push(Fault::new(name, "expected a list"));
                 Vec::new()

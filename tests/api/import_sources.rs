@@ -290,6 +290,28 @@ in_every_sandbox! {
         assert!(refused.code == 1 && refused.err.contains("line 2: teams (groups): expected the roles in groups"), "{refused:?}");
     }
 
+    async fn a_role_in_a_group_that_the_row_does_not_name_is_refused(sandbox: Sandbox) {
+        let mapping = "source = 'hr'\n[group]\nwhere = { kind = ['team'] }\n[group.fields]\nname = 'team'\n[user]\nwhere = { kind = ['person'] }\n\
+            [user.fields]\nusername = 'login'\nfirstName = 'first'\nlastName = 'last'\ngroups = { column = 'teams', roles = 'leads' }\n";
+        std::fs::write(sandbox.path("hr.toml"), mapping).unwrap();
+        let head = "kind,team,login,first,last,teams,leads\nteam,Ward 1,,,,,\nteam,Ward 2,,,,,\n";
+        let options = ["import", "hr.csv", "--mapping", "hr.toml"];
+        for (teams, leads, group) in [("Ward 1", "Ward 2=OWNER", "Ward 2"), ("Ward 1", "ward 1=OWNER", "ward 1"), ("", "Ward 1=OWNER", "Ward 1")] {
+            std::fs::write(sandbox.path("hr.csv"), format!("{head}person,,ann,Ann,Oak,{teams},{leads}\n")).unwrap();
+            let refused = sandbox.run(&options).await;
+            let error = format!("line 4: teams (groups): the row has a role in the group {group:?}, but does not name that group");
+            assert!(refused.code == 1 && refused.err.contains(&error), "{teams}, {leads}: {refused:?}");
+        }
+        let people = "person,,ann,Ann,Oak,Ward 1;Ward 2,Ward 1=OWNER;Ward 2=manager\nperson,,bo,Bo,Elm,Ward 2,\nperson,,cy,Cy,Ash,,\n";
+        std::fs::write(sandbox.path("hr.csv"), format!("{head}{people}")).unwrap();
+        let output = sandbox.run(&options).await;
+        assert_eq!((output.code, output.out.trim()), (0, "5 were created, 0 changed, 0 unchanged."), "{output:?}");
+        let members = membership::Entity::find().all(sandbox.db().await.read()).await.unwrap();
+        let count = |role: membership::GroupRole| members.iter().filter(|row| row.role == role).count();
+        let counts = [membership::GroupRole::Owner, membership::GroupRole::Manager, membership::GroupRole::Member].map(count);
+        assert_eq!(counts, [1, 1, 1], "{members:?}");
+    }
+
     async fn a_mapping_file_maps_other_columns(sandbox: Sandbox) {
         let mapping = "source = 'hr'\n[user.fields]\nexternalId = { column = 'No', with-source = true }\nfirstName = 'Vorname'\nlastName = 'Nachname'\n\
             email = 'E-Mail'\nisActive = { column = 'Ausgetreten', convert = 'not', default = true }\nposition = { constant = 'Nurse' }\n\
