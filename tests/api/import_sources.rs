@@ -107,6 +107,16 @@ in_every_sandbox! {
         assert!(chosen.out.contains("Not imported: the last day of the license, 2028-08-25;"), "L-2 has no end: {chosen:?}");
     }
 
+    async fn a_row_with_a_license_that_cannot_be_read_is_not_imported_into_that_of_the_others(sandbox: Sandbox) {
+        let id = "a89e0cc1-fd90-4721-b09b-7f527f5ff626";
+        let (ann, mut bo) = (of_painchek("ann@example.org", id), of_painchek("bo@example.org", id));
+        for license in [json!({ "uuid": Id::new().0 }), json!([id, Id::new().0]), json!(true)] {
+            bo["license"] = license;
+            let refused = import_of_painchek(&sandbox, &[&ann, &bo], &[]).await;
+            assert!(refused.code == 1 && refused.err.contains("license: the rows before are of another license"), "{refused:?}");
+        }
+    }
+
     async fn a_last_day_of_painchek_that_has_passed_is_reported(sandbox: Sandbox) {
         let mut ann = of_painchek("ann@example.org", "a89e0cc1-fd90-4721-b09b-7f527f5ff626");
         ann["license_name"] = json!("A89E0CC1/Alder / Care/2018-08-25");

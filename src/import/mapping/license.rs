@@ -15,7 +15,8 @@ impl Mapping {
         Some((RecordKind::License, self.license.as_ref()?))
     }
 
-    /// Returns the fields of the license that a row names; `None` if it names none. A value that cannot be read is left out.
+    /// Returns the fields of the license that a row names; `None` if it names none. A value that cannot be read is left out,
+    /// except that of the ID.
     pub(in crate::import) fn license_of(
         &self,
         row: &Map<String, Value>,
@@ -28,8 +29,10 @@ impl Mapping {
         for (field, rule) in &section.fields {
             let (_, value) = rule.find(row);
             let Some(field_type) = fields::type_of(RecordKind::License, field) else { continue };
-            let value = rule.value(field, value, &environment);
-            let converted = value.and_then(|value| formats.convert(value, field_type)).unwrap_or_default();
+            let Ok(value) = rule.value(field, value, &environment) else { continue };
+            let readable = formats.convert(value.clone(), field_type);
+            // Whatever the ID is, it tells the rows of another license.
+            let converted = readable.unwrap_or_else(|_| if field == "id" { value } else { Value::Null });
             if !converted.is_null() {
                 object.insert(field.clone(), converted);
             }
