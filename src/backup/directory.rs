@@ -1,6 +1,7 @@
 //! A directory of backups that are named by their times.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -64,8 +65,13 @@ impl BackupDir {
         let mut backups = Vec::new();
         for entry in fs::read_dir(&self.0).with_context(|| self.0.display().to_string())? {
             let entry = entry?;
-            let metadata = entry.metadata()?;
-            if let (Some(at), true) = (entry.file_name().to_str().and_then(time_in_name), metadata.is_file()) {
+            let Some(at) = entry.file_name().to_str().and_then(time_in_name) else { continue };
+            let metadata = match entry.metadata() {
+                // Another process may have removed the oldest ones meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
+            if metadata.is_file() {
                 backups.push(NamedBackup { file: entry.path(), at, size: metadata.len() });
             }
         }
