@@ -9,7 +9,7 @@ use crate::definition::Definition;
 const RUST: &str = include_str!("../../../clients/rust/src/changes.rs");
 const RUST_OPERATIONS: &str = include_str!("../../../clients/rust/src/operations.rs");
 const TYPESCRIPT: &str = include_str!("../../../clients/typescript/src/subscription.ts");
-const TYPESCRIPT_SOCKETS: &str = include_str!("../../../clients/typescript/src/websocket.ts");
+const TYPESCRIPT_SOCKETS: &str = include_str!("../../../clients/typescript/src/socket.ts");
 
 /// The part of a source between two texts.
 fn between<'a>(source: &'a str, start: &str, end: &str) -> &'a str {
