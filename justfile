@@ -29,9 +29,10 @@ check:
 older *commit:
     .ci/older {{ commit }}
 
-# Writes schema.graphql as the server serves it.
+# Writes schema.graphql as the server serves it, and after `npm ci` in clients/typescript also the types made from it.
 schema:
     cargo run --quiet -- schema > schema.graphql
+    if [ -d clients/typescript/node_modules ]; then cd clients/typescript && npm run --silent generate; fi
 
 # Measures the server against floors of the same run. For its options: just bench --help
 bench *arguments:
