@@ -10,7 +10,8 @@
 //! - the features [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`],
 //!   [`audit_event`], [`change`] and [`document`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/`
 //!   and `session/`, a file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API (in `user/`, also `filter.rs`
-//!   and `order.rs`). No feature imports another
+//!   and `order.rs`). `session/` has what changes how a user signs in or out, `user/` the record of a user. No feature imports
+//!   another
 //! - [`graphql`]: what all resolvers share, from the request context to pagination and costs; [`web`]: the pages that links in
 //!   emails open, the playground, and the schema reference; [`startup`]: opens and migrates the database
 //! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one; [`export`]: rows as

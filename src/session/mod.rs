@@ -1,4 +1,5 @@
-//! Sessions: sign-in and sign-out, credentials and devices.
+//! Sessions: sign-in and sign-out, credentials and devices. The mutations that change how a user signs in or out are here, except
+//! that administrators set the credentials of others with `updateUser`, in `user/secrets.rs`.
 
 pub mod activation;
 mod attempts;

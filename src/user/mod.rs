@@ -1,5 +1,6 @@
 //! Users. The rules of each mutation and its result are in the submodule of its subject. The GraphQL API is in `query.rs`,
-//! `search/`, `resolve.rs` and `mutation.rs`, and its inputs in `filter.rs`, `order.rs`, `user_by.rs` and `input.rs`.
+//! `search/`, `resolve.rs` and `mutation.rs`, and its inputs in `filter.rs`, `order.rs`, `user_by.rs` and `input.rs`. The
+//! mutations that change how a user signs in or out are in `session/`.
 
 mod administrators;
 pub mod avatar;
