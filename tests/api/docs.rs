@@ -2,6 +2,7 @@
 //! is shown below it. Links lead somewhere.
 
 mod blocks;
+mod guides;
 mod lists;
 mod names;
 

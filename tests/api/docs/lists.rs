@@ -1,9 +1,10 @@
-//! Lists of fields in the documentation are those of the code.
+//! Lists of fields and languages in the documentation are those of the code.
 
 use std::collections::BTreeSet;
 
 use roster::access::may_read_standby;
 use roster::entity::user::{Column, Privacy};
+use roster::i18n::language::Language;
 use sea_orm::Iterable as _;
 
 use crate::definition::Definition;
@@ -35,4 +36,18 @@ fn the_page_on_operations_names_every_query_that_a_standby_answers() {
     let queries = definition.fields("Query").into_iter().map(|field| field.name.node.as_str());
     let expected: BTreeSet<&str> = queries.filter(|field| may_read_standby(field)).collect();
     assert_eq!(named, expected);
+}
+
+#[test]
+fn pages_name_every_language() {
+    let page = include_str!("../../../docs/administration.md");
+    let tags = names_between(page, "| `--language TAG` | The language of users who have not chosen one:", " |\n");
+    assert_eq!(tags, BTreeSet::from(Language::ALL.map(Language::tag)));
+    let names = Language::ALL.map(|language| format!("{language:?}"));
+    let (last, others) = names.split_last().unwrap();
+    let list = format!("{} and {last}", others.join(", "));
+    for page in [include_str!("../../../README.md"), include_str!("../../../docs/sign-in.md")] {
+        let words: Vec<&str> = page.split_whitespace().collect();
+        assert!(words.join(" ").contains(&list), "no page has the list {list:?}");
+    }
 }
