@@ -43,10 +43,11 @@ pub use self::sqlite::copy_sqlite;
 use self::sqlite::{CommitGroups, WriteAheadLog};
 use self::standby::StandbyUse;
 pub use self::standby::check_read_url;
+use self::transaction::SeenGroup;
 pub use self::transaction::Transaction;
 pub use self::url::{check_url, file_of, is_postgres, missing_file, url_of, without_password};
 pub use self::writer::Writer;
-use self::writer::retry;
+use self::writer::{WriteConnections, retry};
 use crate::background;
 use crate::budget::Budget;
 use crate::error::Error;
@@ -59,14 +60,20 @@ const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ON
 #[derive(Clone, Debug)]
 pub struct Db {
     reader: Reader,
+    standby: StandbyUse,
+    writer: Writer,
+    shared: Arc<Shared>,
+}
+
+/// What all handles to a database share.
+#[derive(Debug)]
+struct Shared {
     /// The ordinary connections for reading, not limited by a request.
     front: Reader,
     /// Connections for reading that long-running requests use, only in the [`background`].
     background: Reader,
-    standby: StandbyUse,
     /// Connections for transactions that read several statements from one snapshot.
     snapshots: DatabaseConnection,
-    writer: Writer,
     meter: StatementCounter,
     sealing_turn: Arc<Mutex<()>>,
     /// The threads of the ordinary priority.
@@ -106,26 +113,35 @@ impl Db {
         }
         let readers = [&reader, &background].map(Clone::clone);
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
-        let writer = Writer { primary, transaction_settings, ..Writer::new(writer, log, settings) };
+        let writer = WriteConnections { primary, transaction_settings, ..WriteConnections::new(writer, log, settings) };
         let (front, sealing_turn, runtime) = (reader.clone(), Arc::default(), Handle::current());
-        Ok(Self { reader, front, background, standby, snapshots, writer, meter, sealing_turn, runtime })
+        let shared = Shared { front, background, snapshots, meter, sealing_turn, runtime };
+        Ok(Self { reader, standby, writer: Writer::new(writer), shared: Arc::new(shared) })
     }
 
     /// Returns a handle for one request, limited by the budget of the request and by the share of connections of its caller.
     #[must_use]
     pub fn within(&self, budget: Budget, who: Requester) -> Self {
-        let seen = self.writer.groups.as_ref().map(CommitGroups::nothing_seen);
-        let reader = self.reader.within(budget, who, seen.clone());
-        Self { reader, writer: Writer { seen, ..self.writer.clone() }, ..self.clone() }
+        let seen = self.writer.connections.groups.as_ref().map(CommitGroups::nothing_seen);
+        self.with(self.reader.within(budget, who, seen.clone()), seen)
     }
 
     /// Returns a handle for one piece of work outside of a request, such as sending an email, that must not act on what is not
     /// committed: it can [`settle`](Self::settle), as that of a request can.
     #[must_use]
     pub fn for_work(&self) -> Self {
-        let seen = self.writer.groups.as_ref().map(CommitGroups::nothing_seen);
-        let reader = self.reader.after(seen.clone());
-        Self { reader, writer: Writer { seen, ..self.writer.clone() }, ..self.clone() }
+        let seen = self.writer.connections.groups.as_ref().map(CommitGroups::nothing_seen);
+        self.with(self.reader.after(seen.clone()), seen)
+    }
+
+    /// Returns a handle with other connections for reading, and what it has seen of SQLite's commit groups.
+    fn with(&self, reader: Reader, seen: Option<SeenGroup>) -> Self {
+        Self {
+            reader,
+            standby: self.standby.clone(),
+            writer: self.writer.seeing(seen),
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Waits until everything that transactions of this handle of a request, or other work, have seen is committed. On SQLite, one
@@ -141,16 +157,17 @@ impl Db {
     /// Returns a handle for a long-running request in the [`background`], which takes no connections from other requests.
     #[must_use]
     pub fn in_background(&self) -> Self {
-        Self { reader: self.background.clone(), standby: self.standby.in_background(), ..self.clone() }
+        let (reader, writer, shared) = (self.shared.background.clone(), self.writer.clone(), Arc::clone(&self.shared));
+        Self { reader, standby: self.standby.in_background(), writer, shared }
     }
 
     /// Returns a handle without the limits of a request, for work that others wait for as well, and the runtime of the ordinary
     /// priority to run it in.
     #[must_use]
     pub fn unlimited(&self) -> (Self, &Handle) {
-        let writer = Writer { seen: None, ..self.writer.clone() };
-        let (reader, standby) = (self.front.clone(), self.standby.unused());
-        (Self { reader, standby, writer, ..self.clone() }, &self.runtime)
+        let (reader, writer) = (self.shared.front.clone(), self.writer.seeing(None));
+        let (standby, shared) = (self.standby.unused(), Arc::clone(&self.shared));
+        (Self { reader, standby, writer, shared }, &self.shared.runtime)
     }
 
     /// Returns a handle without the limits of a request, whose reading statements are neither counted nor traced. For what runs all
@@ -185,19 +202,21 @@ impl Db {
     /// processes do not wake it.
     #[must_use]
     pub fn committed(&self) -> watch::Receiver<u64> {
-        self.writer.commits.subscribe()
+        self.writer.connections.commits.subscribe()
     }
 
     /// Returns the rows whose changes this process commits from now on, as the events of the commits name them. A change is recorded
     /// before whoever committed it is told.
     #[must_use]
     pub fn changed_rows(&self) -> PendingRows {
-        self.writer.changed.listen()
+        self.writer.connections.changed.listen()
     }
 
     /// Removes erased data from the write-ahead log of SQLite; at the next write if the log is still being read.
     pub async fn checkpoint(&self) -> Result<(), Error> {
-        let (Some(log), Some(groups)) = (&self.writer.log, &self.writer.groups) else { return Ok(()) };
+        let (Some(log), Some(groups)) = (&self.writer.connections.log, &self.writer.connections.groups) else {
+            return Ok(());
+        };
         log.empty_soon();
         // A long log is emptied before anyone gets the connection.
         drop(groups.alone().await?);
@@ -212,7 +231,7 @@ impl Db {
     /// # Errors
     /// `Unavailable` if the database cannot be reached.
     pub async fn is_writable(&self) -> Result<bool, Error> {
-        let Some(log) = &self.writer.log else {
+        let Some(log) = &self.writer.connections.log else {
             let shown = "SELECT current_setting('transaction_read_only')";
             let row = self.writer.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, shown)).await?;
             let is_read_only: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
@@ -226,8 +245,9 @@ impl Db {
     /// # Errors
     /// `Unavailable` if no connection becomes available in time.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction, Error> {
-        if let Some(settings) = &self.writer.transaction_settings {
-            let snapshot = retry(self.writer.connections, || self.snapshots.begin()).await?;
+        let writer = &self.writer.connections;
+        if let Some(settings) = &writer.transaction_settings {
+            let snapshot = retry(writer.max, || self.shared.snapshots.begin()).await?;
             snapshot.execute_unprepared(&format!("{SNAPSHOT}; {settings}")).await?;
             return Ok(snapshot);
         }
@@ -245,7 +265,7 @@ impl Db {
                 }
             }
         };
-        Ok(retry(self.writer.connections, || self.snapshots.begin_with_options(options())).await?)
+        Ok(retry(writer.max, || self.shared.snapshots.begin_with_options(options())).await?)
     }
 
     /// Updates the planner's statistics of our tables. Necessary after many rows were written at once.
@@ -267,13 +287,13 @@ impl Db {
     /// Returns the lock of the task that seals the audit trail.
     #[must_use]
     pub fn sealing_turn(&self) -> Arc<Mutex<()>> {
-        Arc::clone(&self.sealing_turn)
+        Arc::clone(&self.shared.sealing_turn)
     }
 
     /// Returns the number of statements sent since the start.
     #[must_use]
     pub fn statements(&self) -> u64 {
-        self.meter.count()
+        self.shared.meter.count()
     }
 
     /// Returns whether the database is PostgreSQL.
@@ -285,9 +305,9 @@ impl Db {
     /// Closes all connections. On SQLite, the write-ahead log is moved to the database file.
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await;
-        self.background.close().await;
+        self.shared.background.close().await;
         self.standby.close().await;
-        self.snapshots.close().await?;
-        Ok(self.writer.pool.close().await?)
+        self.shared.snapshots.close_by_ref().await?;
+        Ok(self.writer.connections.pool.close_by_ref().await?)
     }
 }

@@ -20,7 +20,7 @@ impl Db {
     /// Prepares SQLite for loading many rows in large transactions. Does nothing on PostgreSQL. What the load has committed is
     /// durable with the first commit after [`end_load`](Self::end_load).
     pub async fn begin_load(&self) -> Result<(), Error> {
-        let Some(log) = &self.writer.log else { return Ok(()) };
+        let Some(log) = &self.writer.connections.log else { return Ok(()) };
         log.grow();
         self.writer.execute_unprepared(BULK_PRAGMAS).await?;
         Ok(())
@@ -28,7 +28,7 @@ impl Db {
 
     /// Restores the parameters of normal operation.
     pub async fn end_load(&self) -> Result<(), Error> {
-        let Some(log) = &self.writer.log else { return Ok(()) };
+        let Some(log) = &self.writer.connections.log else { return Ok(()) };
         log.shrink();
         self.writer.execute_unprepared(NORMAL_PRAGMAS).await?;
         Ok(())
@@ -37,7 +37,7 @@ impl Db {
     /// Returns the number of transactions that a load can have open at a time. SQLite has one writer.
     #[must_use]
     pub fn transactions_of_load(&self) -> usize {
-        let most = if self.is_postgres() { MAX_TRANSACTIONS.min(self.writer.connections) } else { 1 };
+        let most = if self.is_postgres() { MAX_TRANSACTIONS.min(self.writer.connections.max) } else { 1 };
         usize::try_from(most).unwrap_or(1)
     }
 }

@@ -22,11 +22,12 @@ impl Db {
     /// Returns the state of the pools. It needs no statement.
     #[must_use]
     pub fn pools(&self) -> Vec<PoolStatus> {
-        let (open, idle) = self.open_and_idle(&self.writer.pool);
-        let max = if self.is_postgres() { self.writer.connections as usize } else { 1 };
-        let waiting = usize::try_from(self.writer.waiting.get()).unwrap_or(0);
+        let writer = &self.writer.connections;
+        let (open, idle) = self.open_and_idle(&writer.pool);
+        let max = if self.is_postgres() { writer.max as usize } else { 1 };
+        let waiting = usize::try_from(writer.waiting.get()).unwrap_or(0);
         let write = PoolStatus { name: "write", max, open, idle, waiting };
-        let of_primary = [self.front.status("read"), self.background.status("background"), write];
+        let of_primary = [self.shared.front.status("read"), self.shared.background.status("background"), write];
         of_primary.into_iter().chain(self.standby.pools()).collect()
     }
 

@@ -35,11 +35,7 @@ const MAX_WAITING_OF_CALLER: usize = 1_000;
 /// A handle to the connections for reading; cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
-    pool: Pool,
-    meter: StatementCounter,
-    /// The number of connections that each caller may use at once: half of them, so that others can read while one caller asks
-    /// for much.
-    shares: Shares<Requester>,
+    shared: Arc<ReadConnections>,
     /// The budget and the caller of the request; `None` if statements are not limited.
     request: Option<(Budget, Requester)>,
     /// The commit group of SQLite whose changes the request has seen.
@@ -52,6 +48,15 @@ impl fmt::Debug for Reader {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Reader").field(&self.get_database_backend()).finish()
     }
+}
+
+/// The connections that all handles for reading share.
+struct ReadConnections {
+    pool: Pool,
+    meter: StatementCounter,
+    /// The number of connections that each caller may use at once: half of them, so that others can read while one caller asks
+    /// for much.
+    shares: Shares<Requester>,
 }
 
 #[derive(Clone)]
@@ -88,13 +93,14 @@ impl Reader {
     fn new(pool: Pool, most: u32, timeouts: DatabaseTimeouts, meter: StatementCounter) -> Self {
         let at_once = (most as usize / 2).max(1);
         let limits = ShareLimits { at_once, waiting: MAX_WAITING_OF_CALLER, max_wait: timeouts.caller, rest: 0 };
-        Self { pool, meter, shares: Shares::new(limits), request: None, seen: None, standby: None }
+        let shared = ReadConnections { pool, meter, shares: Shares::new(limits) };
+        Self { shared: Arc::new(shared), request: None, seen: None, standby: None }
     }
 
     /// Returns a handle for one request, limited by its budget and the share of its caller. It reads nothing older than what the
     /// request has seen.
     pub(super) fn within(&self, budget: Budget, who: Requester, seen: Option<SeenGroup>) -> Self {
-        Self { request: Some((budget, who)), seen, ..self.clone() }
+        Self { shared: Arc::clone(&self.shared), request: Some((budget, who)), seen, standby: self.standby.clone() }
     }
 
     /// Returns a handle that reads nothing older than what has been seen.
@@ -110,7 +116,9 @@ impl Reader {
 
     /// Returns a handle whose statements are neither counted nor traced.
     pub(super) fn silent(&self) -> Self {
-        Self { meter: StatementCounter::silent(), ..self.clone() }
+        let ReadConnections { pool, shares, .. } = &*self.shared;
+        let (pool, meter, shares) = (pool.clone(), StatementCounter::silent(), shares.clone());
+        Self { shared: Arc::new(ReadConnections { pool, meter, shares }), ..self.clone() }
     }
 
     fn budget(&self) -> Option<&Budget> {
@@ -124,7 +132,7 @@ impl Reader {
         }
         let Some((budget, who)) = &self.request else { return Ok(None) };
         budget.charge(Limit::Statements, 1).map_err(spent(Limit::Statements)).map_err(failed)?;
-        let share = self.shares.take(*who).await;
+        let share = self.shared.shares.take(*who).await;
         share.map(Some).ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
     }
 
@@ -132,7 +140,7 @@ impl Reader {
     /// dropped.
     pub(super) async fn pause(&self, most: Duration) -> Option<OwnedSemaphorePermit> {
         let paused = async {
-            match &self.pool {
+            match &self.shared.pool {
                 Pool::Sqlite(connections) => connections.pause().await,
                 Pool::Postgres(connections) => connections.pause().await,
             }
@@ -142,7 +150,7 @@ impl Reader {
 
     /// Returns the state of the pool, with a name.
     pub(super) fn status(&self, name: &'static str) -> PoolStatus {
-        match &self.pool {
+        match &self.shared.pool {
             Pool::Sqlite(connections) => connections.status(name),
             Pool::Postgres(connections) => connections.status(name),
         }
@@ -150,7 +158,7 @@ impl Reader {
 
     /// Closes the connections. Statements fail afterwards.
     pub(super) async fn close(&self) {
-        match &self.pool {
+        match &self.shared.pool {
             Pool::Sqlite(connections) => connections.close().await,
             Pool::Postgres(connections) => connections.close().await,
         }
@@ -161,7 +169,7 @@ impl Reader {
 macro_rules! run {
     ($reader:expr, $method:ident, $statement:expr $(, $more:expr)?) => {{
         let _share = $reader.admit().await?;
-        let Reader { pool, meter, .. } = $reader;
+        let ReadConnections { pool, meter, .. } = &*$reader.shared;
         let (begun, sql) = (Instant::now(), StatementCounter::text(&$statement));
         let of_standby = match &$reader.standby {
             Some(standby) => {
@@ -192,7 +200,7 @@ fn spent(limit: Limit) -> impl Fn(Error) -> sqlx::Error {
 #[async_trait::async_trait]
 impl ConnectionTrait for Reader {
     fn get_database_backend(&self) -> DatabaseBackend {
-        match self.pool {
+        match self.shared.pool {
             Pool::Sqlite(_) => DatabaseBackend::Sqlite,
             Pool::Postgres(_) => DatabaseBackend::Postgres,
         }

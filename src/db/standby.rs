@@ -34,19 +34,26 @@ pub fn check_read_url(url: &str) -> Result<String, String> {
 /// The standby, if there is one, and whether a handle reads from it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StandbyUse {
-    standby: Option<Arc<Standby>>,
-    metrics: StandbyMetrics,
+    connected: Arc<ConnectedStandby>,
     /// Whether the handle is for a request in the background.
     in_background: bool,
     /// The connections for reading of a request that reads from the standby.
     reader: Option<Reader>,
 }
 
+/// The standby, if there is one, and its metrics.
+#[derive(Debug, Default)]
+struct ConnectedStandby {
+    standby: Option<Arc<Standby>>,
+    metrics: StandbyMetrics,
+}
+
 impl StandbyUse {
     /// Starts to connect to the standby of PostgreSQL, if the settings name one.
     pub(super) fn start(settings: &DatabaseSettings) -> Result<Self, Error> {
         let metrics = StandbyMetrics::default();
-        Ok(Self { standby: postgres::standby(settings, &metrics)?, metrics, ..Self::default() })
+        let connected = ConnectedStandby { standby: postgres::standby(settings, &metrics)?, metrics };
+        Ok(Self { connected: Arc::new(connected), ..Self::default() })
     }
 
     /// Returns the same for a request in the background.
@@ -59,13 +66,17 @@ impl StandbyUse {
         Self { reader: None, ..self.clone() }
     }
 
+    fn standby(&self) -> Option<&Arc<Standby>> {
+        self.connected.standby.as_ref()
+    }
+
     /// Returns the state of the pools.
     pub(super) fn pools(&self) -> impl Iterator<Item = PoolStatus> {
-        self.standby.iter().flat_map(|standby| standby.pools())
+        self.standby().into_iter().flat_map(|standby| standby.pools())
     }
 
     pub(super) async fn close(&self) {
-        if let Some(standby) = &self.standby {
+        if let Some(standby) = self.standby() {
             standby.close().await;
         }
     }
@@ -88,8 +99,8 @@ impl Db {
     /// Otherwise, and without a standby, returns the same handle.
     #[must_use]
     pub async fn on_standby(self) -> Self {
-        let Some(standby) = self.standby.standby.clone() else { return self };
-        let reader = self.reader.on_standby(&standby, &self.front, self.standby.in_background).await;
+        let Some(standby) = self.standby.standby().cloned() else { return self };
+        let reader = self.reader.on_standby(&standby, &self.shared.front, self.standby.in_background).await;
         Self { standby: StandbyUse { reader, ..self.standby }, ..self }
     }
 
@@ -99,8 +110,8 @@ impl Db {
     /// # Errors
     /// `Unavailable` if no connection becomes available in time.
     pub async fn snapshot_on_standby(&self) -> Result<DatabaseTransaction, Error> {
-        if let Some(standby) = &self.standby.standby
-            && let Some(snapshot) = standby.snapshot(&self.front).await
+        if let Some(standby) = self.standby.standby()
+            && let Some(snapshot) = standby.snapshot(&self.shared.front).await
         {
             return Ok(snapshot);
         }
@@ -110,13 +121,13 @@ impl Db {
     /// Returns the metrics of the standby.
     #[must_use]
     pub fn standby_metrics(&self) -> &StandbyMetrics {
-        &self.standby.metrics
+        &self.standby.connected.metrics
     }
 
     /// Describes the state of the standby; `None` if there is none.
     pub async fn describe_standby(&self) -> Option<String> {
-        match &self.standby.standby {
-            Some(standby) => Some(standby.describe(&self.front).await),
+        match self.standby.standby() {
+            Some(standby) => Some(standby.describe(&self.shared.front).await),
             None => None,
         }
     }

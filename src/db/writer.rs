@@ -25,15 +25,21 @@ use crate::measure::UnderWay;
 /// if the database has closed its connection. The first attempt may have succeeded, so every statement must be safe to run twice.
 #[derive(Clone, Debug)]
 pub struct Writer {
+    pub(super) connections: Arc<WriteConnections>,
+    /// The commit group that a request has seen, on SQLite; `None` outside a request.
+    pub(super) seen: Option<SeenGroup>,
+}
+
+/// The connections that all handles for writing share.
+#[derive(Debug)]
+pub(super) struct WriteConnections {
     pub(super) pool: DatabaseConnection,
     /// The write-ahead log of SQLite.
     pub(super) log: Option<Arc<WriteAheadLog>>,
     /// The commit groups of SQLite.
     pub(super) groups: Option<CommitGroups>,
-    /// The commit group that a request has seen, on SQLite; `None` outside a request.
-    pub(super) seen: Option<SeenGroup>,
     /// The number of connections of the pool: so many may have been closed.
-    pub(super) connections: u32,
+    pub(super) max: u32,
     /// The number of commits: of transactions, and of SQLite's commit groups.
     pub(super) commits: watch::Sender<u64>,
     /// The number of callers that wait for a connection or their turn, or whose transaction is just beginning.
@@ -46,23 +52,23 @@ pub struct Writer {
     pub(super) transaction_settings: Option<Arc<str>>,
 }
 
-impl Writer {
+impl WriteConnections {
     pub(super) fn new(pool: DatabaseConnection, log: Option<Arc<WriteAheadLog>>, settings: &DatabaseSettings) -> Self {
         let commits = watch::Sender::new(0);
         let is_sqlite = pool.get_database_backend() == DatabaseBackend::Sqlite;
         let timeout = settings.timeouts.acquire;
         let groups = is_sqlite.then(|| CommitGroups::start(pool.clone(), log.clone(), commits.clone(), timeout));
-        let (connections, changed) = (settings.connections, ChangedRows::default());
+        let (max, changed) = (settings.connections, ChangedRows::default());
         let (waiting, primary, transaction_settings) = (Gauge::default(), None, None);
-        Self { pool, log, groups, seen: None, connections, commits, waiting, changed, primary, transaction_settings }
+        Self { pool, log, groups, max, commits, waiting, changed, primary, transaction_settings }
     }
 
-    pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
+    async fn begin(&self, seen: Option<&SeenGroup>) -> Result<Transaction, DbErr> {
         let _waiting = UnderWay::in_gauge(&self.waiting);
         if let Some(groups) = &self.groups {
-            return Ok(groups.begin(self.seen.as_ref()).await?.recording(self.changed.clone()));
+            return Ok(groups.begin(seen).await?.recording(self.changed.clone()));
         }
-        let inner = retry(self.connections, || self.begin_on_postgres()).await.inspect_err(|error| {
+        let inner = retry(self.max, || self.begin_on_postgres()).await.inspect_err(|error| {
             if let Some(primary) = &self.primary {
                 primary.check_after(error);
             }
@@ -77,6 +83,21 @@ impl Writer {
             transaction.execute_unprepared(&format!("{READ_COMMITTED}; {settings}")).await?;
         }
         Ok(transaction)
+    }
+}
+
+impl Writer {
+    pub(super) fn new(connections: WriteConnections) -> Self {
+        Self { connections: Arc::new(connections), seen: None }
+    }
+
+    /// Returns a handle for what has seen a commit group of SQLite, or none.
+    pub(super) fn seeing(&self, seen: Option<SeenGroup>) -> Self {
+        Self { connections: Arc::clone(&self.connections), seen }
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
+        self.connections.begin(self.seen.as_ref()).await
     }
 }
 
@@ -97,12 +118,13 @@ pub(super) async fn retry<T, F: Future<Output = Result<T, DbErr>>>(
 /// Runs a statement in a transaction of its own.
 macro_rules! run {
     ($writer:expr, $method:ident, $statement:expr) => {
-        if $writer.groups.is_some() || $writer.transaction_settings.is_some() {
+        let connections = &$writer.connections;
+        if connections.groups.is_some() || connections.transaction_settings.is_some() {
             let transaction = $writer.begin().await?;
             let done = transaction.$method($statement).await?;
             commit(transaction, done).await
         } else {
-            retry($writer.connections, || $writer.pool.$method($statement.clone())).await
+            retry(connections.max, || connections.pool.$method($statement.clone())).await
         }
     };
 }
@@ -117,7 +139,7 @@ async fn commit<T>(transaction: Transaction, done: T) -> Result<T, DbErr> {
 #[async_trait::async_trait]
 impl ConnectionTrait for Writer {
     fn get_database_backend(&self) -> DatabaseBackend {
-        self.pool.get_database_backend()
+        self.connections.pool.get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
@@ -126,11 +148,12 @@ impl ConnectionTrait for Writer {
 
     /// Runs statements; on SQLite between two groups, because some, such as `VACUUM`, cannot run in a transaction.
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let _alone = match &self.groups {
+        let WriteConnections { pool, groups, max, .. } = &*self.connections;
+        let _alone = match groups {
             Some(groups) => Some(groups.alone().await?),
             None => None,
         };
-        retry(self.connections, || self.pool.execute_unprepared(sql)).await
+        retry(*max, || pool.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
