@@ -117,7 +117,7 @@ pub(super) async fn retry<T, F: Future<Output = Result<T, DbErr>>>(
 
 /// Runs a statement in a transaction of its own.
 macro_rules! run {
-    ($writer:expr, $method:ident, $statement:expr) => {
+    ($writer:expr, $method:ident, $statement:expr) => {{
         let connections = &$writer.connections;
         if connections.groups.is_some() || connections.transaction_settings.is_some() {
             let transaction = $writer.begin().await?;
@@ -126,7 +126,7 @@ macro_rules! run {
         } else {
             retry(connections.max, || connections.pool.$method($statement.clone())).await
         }
-    };
+    }};
 }
 
 /// Commits the transaction of a statement, and returns its result.

@@ -44,8 +44,8 @@ fn pages_name_every_language() {
     let tags = names_between(page, "| `--language TAG` | The language of users who have not chosen one:", " |\n");
     assert_eq!(tags, BTreeSet::from(Language::ALL.map(Language::tag)));
     let names = Language::ALL.map(|language| format!("{language:?}"));
-    let (last, others) = names.split_last().unwrap();
-    let list = format!("{} and {last}", others.join(", "));
+    let (final_name, others) = names.split_last().unwrap();
+    let list = format!("{} and {final_name}", others.join(", "));
     for page in [include_str!("../../../README.md"), include_str!("../../../docs/sign-in.md")] {
         let words: Vec<&str> = page.split_whitespace().collect();
         assert!(words.join(" ").contains(&list), "no page has the list {list:?}");
