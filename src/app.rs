@@ -40,7 +40,7 @@ use crate::http::{
 };
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
-use crate::search_index::SearchIndex;
+use crate::search_index::{SearchIndex, SearchIndexFile};
 use crate::session::{SignInMetrics, TokenUse};
 use crate::share::{Requester, Shares};
 use crate::web::{pages, playground};
@@ -111,10 +111,10 @@ impl App {
         })
     }
 
-    /// Starts to load the search index. Returns the index, which is to be stopped before the database is closed.
+    /// Starts to load the search index, which may have a file. Returns it: it is to be stopped before the database is closed.
     #[must_use]
-    pub fn start_search_index(&self) -> SearchIndex {
-        self.search_index.start();
+    pub fn start_search_index(&self, file: Option<SearchIndexFile>) -> SearchIndex {
+        self.search_index.start_with(file);
         self.search_index.clone()
     }
 

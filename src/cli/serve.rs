@@ -70,7 +70,7 @@ pub(super) async fn run(
     http::allow_descriptors(settings.max_connections as usize);
     let (traces, trace_task) = TraceTask::start(settings)?;
     let server_settings = http::ServerSettings { traces, ..settings.server_settings(&public_url, ports.tls) };
-    let index = app.start_search_index();
+    let index = app.start_search_index(settings.search_index.file_in(&settings.data_dir(default_dir)));
     let (stop, stopping) = watch::channel(false);
     let (http, sign_ins, search_index) = (server_settings.metrics.clone(), app.sign_ins().clone(), index.clone());
     let (source, ring) = (settings.key_source(default_dir), hasher.key_ring().clone());

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use super::Sources;
 use crate::db::PoolStatus;
 use crate::measure::gauge_value;
-use crate::search_index::SearchIndexStatus;
+use crate::search_index::{IndexSource, SearchIndexStatus};
 
 /// Gauges that are set by each scrape.
 pub(super) struct Gauges {
@@ -27,6 +27,8 @@ pub(super) struct Gauges {
     indexed_users: Gauge,
     index_bytes: Gauge,
     index_lag: Gauge<f64, AtomicU64>,
+    index_load: Gauge<f64, AtomicU64>,
+    index_from_file: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,6 +58,8 @@ impl Gauges {
             indexed_users: Gauge::default(),
             index_bytes: Gauge::default(),
             index_lag: Gauge::default(),
+            index_load: Gauge::default(),
+            index_from_file: Gauge::default(),
         };
         gauges.build.get_or_create(&VersionLabel { version: env!("CARGO_PKG_VERSION") }).set(1);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -83,6 +87,10 @@ impl Gauges {
         registry.register("search_index_bytes", "Memory of the search index", self.index_bytes.clone());
         let help = "Time since the search index had every change in the audit trail";
         registry.register("search_index_lag_seconds", help, self.index_lag.clone());
+        let help = "Duration of loading the search index; 0 until it is loaded";
+        registry.register("search_index_load_seconds", help, self.index_load.clone());
+        let help = "Whether the search index was loaded from its file, 1 or 0";
+        registry.register("search_index_from_file", help, self.index_from_file.clone());
     }
 
     /// Sets the gauges to the state of this moment.
@@ -99,9 +107,11 @@ impl Gauges {
         }
         self.statements.inner().store(sources.db.statements(), Ordering::Relaxed);
         self.audit_lag.set(sources.sealer.lag().as_secs_f64());
-        let SearchIndexStatus { users, bytes, lag } = sources.search_index.status();
+        let SearchIndexStatus { users, bytes, lag, load } = sources.search_index.status();
         self.indexed_users.set(gauge_value(users));
         self.index_bytes.set(gauge_value(bytes));
         self.index_lag.set(lag.as_secs_f64());
+        self.index_load.set(load.map_or(0.0, |load| load.duration.as_secs_f64()));
+        self.index_from_file.set(load.is_some_and(|load| load.source == IndexSource::File).into());
     }
 }

@@ -1,5 +1,9 @@
 //! Sets of small numbers.
 
+use std::io::{self, Read, Write};
+
+use super::file::{Decoder, Encoder, Unusable};
+
 /// A set of numbers below a limit, a bit for each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bits(Vec<u64>);
@@ -26,4 +30,23 @@ impl Bits {
     pub(super) fn bytes(&self) -> usize {
         self.0.len() * 8
     }
+
+    pub(super) fn encode<W: Write>(&self, output: &mut Encoder<W>) -> io::Result<()> {
+        output.u64s(&self.0)
+    }
+
+    pub(super) fn decode<R: Read>(input: &mut Decoder<R>) -> Result<Self, Unusable> {
+        Ok(Self(input.u64s()?))
+    }
+
+    /// Returns whether the set, which was read from a file, is one for the numbers below `limit`.
+    pub(super) fn is_valid(&self, limit: usize) -> bool {
+        self.0.len() == limit.div_ceil(64)
+    }
+}
+
+/// Returns whether numbers are those below their count, each once.
+pub(super) fn is_permutation(numbers: &[u32]) -> bool {
+    let mut seen = Bits::new(numbers.len());
+    numbers.iter().all(|number| (*number as usize) < numbers.len() && seen.insert(*number))
 }

@@ -1,7 +1,9 @@
 //! Classes of postings: the scores that a word gives its user, for each way in which a query may match the word.
 
 use std::collections::HashMap;
+use std::io::{self, Read, Write};
 
+use super::file::{Decoder, Encoder, Unusable};
 use super::score;
 
 /// The points of a user who has a word, by how a query matches the word. They follow from the fields that have the word, and from
@@ -78,6 +80,19 @@ impl Classes {
             *points = of_class(class);
         }
         Points(points)
+    }
+
+    pub(super) fn encode<W: Write>(&self, output: &mut Encoder<W>) -> io::Result<()> {
+        let points = |class: &Class| [class.equal, class.beginning, class.inside, class.typo];
+        output.u16s(&self.known.iter().flat_map(points).collect::<Vec<u16>>())
+    }
+
+    pub(super) fn decode<R: Read>(input: &mut Decoder<R>) -> Result<Self, Unusable> {
+        let mut classes = Self::default();
+        for [equal, beginning, inside, typo] in input.u16s()?.as_chunks::<4>().0 {
+            classes.number(Class { equal: *equal, beginning: *beginning, inside: *inside, typo: *typo });
+        }
+        Ok(classes)
     }
 }
 

@@ -2,9 +2,11 @@
 //! but for typos, although it resembles none of the tokens. Most of these parts belong to a single user, so they are not words,
 //! but places in the users' search keys.
 
+use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use super::fields::{SearchedText, texts};
+use super::file::{Decoder, Encoder, Unusable};
 use super::prefix::{PrefixIndex, SimilarItems, prefix_of};
 use super::score;
 use super::typo::{PartsAt, TypedWord, parts_at, places_of_parts, signature_of};
@@ -92,6 +94,33 @@ impl Compounds {
     /// Returns the size in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.users.len() * 11 + self.prefixes.bytes()
+    }
+
+    pub(super) fn encode<W: Write>(&self, output: &mut Encoder<W>) -> io::Result<()> {
+        output.u32s(&self.users)?;
+        output.u16s(&self.places)?;
+        output.bytes(&self.shortest)?;
+        output.u32s(&self.signatures)?;
+        self.prefixes.encode(output)
+    }
+
+    pub(super) fn decode<R: Read>(input: &mut Decoder<R>) -> Result<Self, Unusable> {
+        Ok(Self {
+            users: input.u32s()?.into(),
+            places: input.u16s()?.into(),
+            shortest: input.bytes()?.into(),
+            signatures: input.u32s()?.into(),
+            prefixes: PrefixIndex::decode(input)?,
+        })
+    }
+
+    /// Returns whether the compounds, which were read from a file, are those of so many users.
+    pub(super) fn are_valid(&self, users: usize) -> bool {
+        let count = self.users.len();
+        [self.places.len(), self.shortest.len(), self.signatures.len()].iter().all(|length| *length == count)
+            && self.users.is_sorted()
+            && self.users.last().is_none_or(|last| (*last as usize) < users)
+            && self.prefixes.is_valid(count)
     }
 }
 

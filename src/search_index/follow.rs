@@ -2,26 +2,32 @@
 //!
 //! The index belongs to a position of the trail: it has every change up to there. Loading reads the position first and then the
 //! users, so that whatever is committed meanwhile comes after the position, and is applied again. To apply an event is to read
-//! the row of its user as it is now, so applying one twice does no harm.
+//! the row of its user as it is now, so applying one twice does no harm. A large directory saves its users with the position in
+//! a file (`upkeep`), and the next process begins there (`load`).
 //!
 //! Changes of this process need not be in the trail yet: a search reads the rows of the users whom the process has changed since
 //! the last search, and the events of these changes are skipped later. Commits of other processes are looked for ten times a
 //! second.
 
+mod load;
 mod status;
 mod task;
+mod upkeep;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
+pub use self::load::{IndexLoad, IndexSource};
 pub use self::status::SearchIndexStatus;
+use self::upkeep::SaveState;
 use super::admission::Admission;
+use super::file::SearchIndexFile;
 use super::merge::MergeTask;
 use super::request::{Found, SearchRequest};
 use super::snapshot::Snapshot;
@@ -53,6 +59,10 @@ struct Shared {
     admission: Admission,
     is_started: AtomicBool,
     is_stopped: AtomicBool,
+    /// The file of the index, if there is to be one.
+    file: OnceLock<Arc<SearchIndexFile>>,
+    /// `None` before the users are loaded.
+    loaded: RwLock<Option<IndexLoad>>,
     /// The last moment at which the snapshot had every change in the trail; at first, that at which the index was created.
     caught_up_at: RwLock<Instant>,
 }
@@ -65,6 +75,7 @@ struct FollowState {
     merge: Option<MergeTask>,
     /// The time at which the names of removed users are to be removed from memory.
     purge_at: Option<Instant>,
+    saves: SaveState,
 }
 
 impl SearchIndex {
@@ -81,8 +92,18 @@ impl SearchIndex {
             admission: Admission::default(),
             is_started: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
+            file: OnceLock::new(),
+            loaded: RwLock::default(),
             caught_up_at: RwLock::new(Instant::now()),
         }))
+    }
+
+    /// Starts the index. If it has a file, the users are loaded from there, and saved there from time to time.
+    pub fn start_with(&self, file: Option<SearchIndexFile>) {
+        if let Some(file) = file {
+            let _ = self.0.file.set(Arc::new(file));
+        }
+        self.start();
     }
 
     /// Starts to load the users and to follow their changes. Does nothing if the index is started.
@@ -94,12 +115,19 @@ impl SearchIndex {
         runtime.spawn(task::run(Arc::downgrade(&self.0), self.0.commits.clone()));
     }
 
-    /// Stops following changes, before the database is closed. Waits a moment for what is under way.
+    /// Stops following changes, before the database is closed. Waits a moment for what is under way, and saves the users if that
+    /// is a matter of writing them.
     pub async fn stop(&self) {
         self.0.is_stopped.store(true, Ordering::Relaxed);
-        if timeout(LAST_LOOK_TIMEOUT, self.0.follower.lock()).await.is_err() {
-            tracing::debug!("the search index was still being loaded when the server stopped");
+        match timeout(LAST_LOOK_TIMEOUT, self.0.follower.lock()).await {
+            Ok(mut follower) => self.0.save_at_stop(&mut follower).await,
+            Err(_) => tracing::debug!("the search index was still being loaded when the server stopped"),
         }
+    }
+
+    /// Removes the file, before the erasure of a user is acknowledged. It is written again later, without the user.
+    pub async fn remove_file(&self) {
+        self.0.remove_file().await;
     }
 
     /// Returns the users with every change that this process has committed, and those that others had committed a moment ago.
@@ -181,12 +209,14 @@ impl Shared {
             return Ok(());
         }
         let begun = Instant::now();
+        // Before the changes: who is erased after them must not be saved.
+        follower.saves.removals = self.file.get().map_or(0, |file| file.removals());
         self.apply_own(&mut follower).await?;
         if !self.follow(&mut follower).await? {
             self.load(&mut follower).await?;
         }
         *self.caught_up_at.write().unwrap_or_else(PoisonError::into_inner) = begun;
-        self.merge_if_needed(&mut follower);
+        self.merge_and_save(&mut follower);
         Ok(())
     }
 
@@ -206,19 +236,6 @@ impl Shared {
         }
         let (count, ids) = self.changed.pending();
         self.apply(follower, ids).await?;
-        self.changed.finish(count);
-        self.applied.store(count + 1, Ordering::Release);
-        Ok(())
-    }
-
-    /// Loads every user.
-    async fn load(&self, follower: &mut FollowState) -> Result<(), Error> {
-        let (count, _) = self.changed.pending();
-        let position = TrailPosition::current(self.db.read()).await?;
-        let users = trail::read_all(self.db.read()).await?;
-        let snapshot = spawn_blocking(move || Snapshot::of(&users)).await.map_err(Error::internal)?;
-        self.publish(snapshot);
-        *follower = FollowState { position: Some(position), merge: None, purge_at: None };
         self.changed.finish(count);
         self.applied.store(count + 1, Ordering::Release);
         Ok(())
@@ -256,33 +273,10 @@ impl Shared {
         });
         let (snapshot, has_removed) = applied.await.map_err(Error::internal)?;
         self.publish(snapshot);
-        if has_removed && follower.purge_at.is_none() {
-            follower.purge_at = Some(Instant::now() + PURGE_INTERVAL);
+        if has_removed {
+            self.remove_file().await;
+            follower.purge_at = follower.purge_at.or_else(|| Some(Instant::now() + PURGE_INTERVAL));
         }
         Ok(())
-    }
-
-    /// Merges the segments from time to time.
-    fn merge_if_needed(&self, follower: &mut FollowState) {
-        if let Some(MergeTask { parts, mut segment }) = follower.merge.take() {
-            match segment.try_recv() {
-                Ok(segment) => {
-                    let mut snapshot = Snapshot::clone(&self.current());
-                    snapshot.replace(&parts, segment);
-                    self.publish(snapshot);
-                }
-                Err(oneshot::error::TryRecvError::Empty) => follower.merge = Some(MergeTask { parts, segment }),
-                // The thread failed: the next look tries again.
-                Err(oneshot::error::TryRecvError::Closed) => {}
-            }
-            return;
-        }
-        let snapshot = self.current();
-        let is_purge_due = follower.purge_at.is_some_and(|at| at <= Instant::now()) && snapshot.has_removed();
-        if snapshot.is_fragmented() || is_purge_due {
-            follower.merge = MergeTask::start(snapshot.parts().cloned().collect());
-            // Users who are removed from now on are removed from memory by the next merge.
-            follower.purge_at = follower.purge_at.filter(|_| follower.merge.is_none());
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::file::PendingSave;
 use super::indexed_users::IndexedUsers;
 use super::segment::Segment;
 use super::snapshot::{Part, Snapshot};
@@ -15,8 +16,8 @@ const MAX_AT_ONCE: usize = 2_048;
 const MAX_PARTS: usize = 12;
 /// The part of all users who may be outside of the largest segment, or removed.
 const MAX_SHARE: usize = 8;
-/// The niceness of the thread that merges all segments.
-const NICENESS: i32 = 10;
+/// The niceness of the threads that merge all segments and save them.
+pub(super) const NICENESS: i32 = 10;
 
 /// A merge of all segments, which another thread makes.
 pub(super) struct MergeTask {
@@ -25,14 +26,18 @@ pub(super) struct MergeTask {
 }
 
 impl MergeTask {
-    /// Starts to merge parts in a thread of low priority. `None` if the system cannot start one.
-    pub(super) fn start(parts: Vec<Part>) -> Option<Self> {
+    /// Starts to merge parts in a thread of low priority, and to save the merged segment. `None` if the system cannot start one.
+    pub(super) fn start(parts: Vec<Part>, save: Option<PendingSave>) -> Option<Self> {
         let (sender, segment) = oneshot::channel();
         let merged_parts = parts.clone();
         let merge = move || {
             lower_priority(NICENESS);
             let parts: Vec<&Part> = merged_parts.iter().collect();
-            let _ = sender.send(merged(&parts));
+            let segment = merged(&parts);
+            if let Some(save) = save {
+                save.write(&segment);
+            }
+            let _ = sender.send(segment);
         };
         match std::thread::Builder::new().name("search-index".to_owned()).spawn(merge) {
             Ok(_) => Some(Self { parts, segment }),

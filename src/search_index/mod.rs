@@ -1,8 +1,9 @@
 //! Search index: the names and addresses of all users, in memory, so that a search needs no database query.
 //!
-//! [`SearchIndex`] loads the users once and then follows the audit trail (`follow`). A search works on a [`Snapshot`], which never
-//! changes. A snapshot consists of segments (`segment`), which do not change either: users who change are marked as removed, and
-//! added to a small new segment. Small segments are merged into larger ones (`snapshot`, `merge`).
+//! [`SearchIndex`] loads the users once, from the database or a file (`file`), and then follows the audit trail (`follow`). A
+//! search works on a [`Snapshot`], which never changes. A snapshot consists of segments (`segment`), which do not change either:
+//! users who change are marked as removed, and added to a small new segment. Small segments are merged into larger ones
+//! (`snapshot`, `merge`).
 //!
 //! A segment has the words of its users (`words`), and for each word the users who have it, with the scores that follow from
 //! where they have it (`class`). The words of a directory are few, so a search looks for the query in each of them (`lookup`),
@@ -17,6 +18,7 @@ mod class;
 mod compound;
 mod evaluate;
 mod fields;
+mod file;
 mod follow;
 mod indexed_users;
 mod lookup;
@@ -34,7 +36,8 @@ mod words;
 mod tests;
 
 pub use self::fields::UserSearchField;
-pub use self::follow::{SearchIndex, SearchIndexStatus};
+pub use self::file::SearchIndexFile;
+pub use self::follow::{IndexLoad, IndexSource, SearchIndex, SearchIndexStatus};
 pub use self::indexed_users::{IndexedUser, IndexedUsers};
 pub use self::request::{Found, Hit, ResultPosition, SearchRequest};
 pub use self::snapshot::Snapshot;

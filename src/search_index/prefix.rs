@@ -6,6 +6,10 @@
 //! too many typos. No text that matches is skipped: the distance between a word and a text is at least the lowest of the distances
 //! between the beginnings of the word and each beginning of the text, and that is what a comparison keeps.
 
+use std::io::{self, Read, Write};
+
+use super::bits::is_permutation;
+use super::file::{Decoder, Encoder, Unusable, are_ends};
 use super::{partition_point_near, to_u32};
 
 /// The number of characters of a prefix.
@@ -161,6 +165,26 @@ impl PrefixIndex {
     /// Returns the size in bytes.
     pub(super) fn bytes(&self) -> usize {
         12 * self.prefixes.len() + 4 * self.items.len()
+    }
+
+    pub(super) fn encode<W: Write>(&self, output: &mut Encoder<W>) -> io::Result<()> {
+        output.u64s(&self.prefixes)?;
+        output.u32s(&self.ends)?;
+        output.u32s(&self.items)
+    }
+
+    pub(super) fn decode<R: Read>(input: &mut Decoder<R>) -> Result<Self, Unusable> {
+        let (prefixes, ends, items) = (input.u64s()?, input.u32s()?, input.u32s()?);
+        Ok(Self { prefixes: prefixes.into(), ends: ends.into(), items: items.into() })
+    }
+
+    /// Returns whether the index, which was read from a file, is one of so many items.
+    pub(super) fn is_valid(&self, items: usize) -> bool {
+        self.prefixes.is_sorted()
+            && self.ends.len() == self.prefixes.len()
+            && are_ends(&self.ends, items)
+            && self.items.len() == items
+            && is_permutation(&self.items)
     }
 
     /// Returns the items of the prefix at a place.

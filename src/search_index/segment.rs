@@ -1,7 +1,8 @@
 //! Segments: users with everything that is needed to find them. A segment does not change.
 
+mod stored;
+
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::Range;
 
 use super::bits::Bits;
@@ -247,8 +248,9 @@ struct IndexBuilder<'a> {
     others: WordsBuilder<'a>,
     domains: WordsBuilder<'a>,
     compounds: CompoundsBuilder,
-    /// The words of the current user: whether it consists of letters, its number, and its class.
-    of_user: HashMap<(bool, u32), Class>,
+    /// The words of the current user, which are few: whether it consists of letters, its number, and its class. In the order of
+    /// the search key, so that the same users always have the same segment.
+    of_user: Vec<((bool, u32), Class)>,
 }
 
 impl<'a> IndexBuilder<'a> {
@@ -266,14 +268,16 @@ impl<'a> IndexBuilder<'a> {
                 let class = Class::of(weight, before, text.get(start + token.len()..).unwrap_or_default());
                 let is_letters = token.starts_with(is_letter);
                 let number = if is_letters { self.letters.number(token) } else { self.others.number(token) };
-                let known = self.of_user.entry((is_letters, number)).or_default();
-                *known = known.or(class);
+                match self.of_user.iter_mut().find(|(word, _)| *word == (is_letters, number)) {
+                    Some((_, known)) => *known = known.or(class),
+                    None => self.of_user.push(((is_letters, number), class)),
+                }
             }
             if !domain.is_empty() {
                 domains.push(self.domains.number(domain));
             }
         }
-        for ((is_letters, number), class) in self.of_user.drain() {
+        for ((is_letters, number), class) in self.of_user.drain(..) {
             let class = self.classes.number(class);
             let words = if is_letters { &mut self.letters } else { &mut self.others };
             words.add(number, user, class);

@@ -73,6 +73,19 @@ impl Snapshot {
         Self { parts, has_international_domain: users.has_international_domain }
     }
 
+    /// Returns a snapshot of the users of a segment.
+    pub(super) fn of_segment(segment: Segment, has_international_domain: bool) -> Self {
+        Self { parts: vec![Part::new(segment)], has_international_domain }
+    }
+
+    /// Returns the segment that has all users and none who was removed, if there is one.
+    pub(super) fn only_segment(&self) -> Option<Arc<Segment>> {
+        match self.parts.as_slice() {
+            [only] if only.removed_count == 0 => Some(Arc::clone(&only.segment)),
+            _ => None,
+        }
+    }
+
     /// Applies changes: `ids` are the users who may have changed, and `rows` those of them who exist. Returns whether a user was
     /// removed.
     pub fn apply(&mut self, ids: &BTreeSet<Id>, rows: &IndexedUsers) -> bool {

@@ -1,5 +1,6 @@
 //! The search index against the scores of all users, and against an index that is made anew.
 
+mod file;
 mod random;
 mod typos;
 

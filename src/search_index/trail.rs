@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{Condition, Expr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement,
 };
 
 use super::indexed_users::{IndexedUser, IndexedUsers};
@@ -21,14 +21,17 @@ const USERS_AT_ONCE: u64 = 5_000;
 /// The number of events that are read at once.
 const EVENTS_AT_ONCE: u64 = 1_000;
 
+/// The maximum number of events that are applied to users of a file. To load the users anew takes less time than more events.
+const MAX_EVENTS_AFTER_FILE: i64 = 100_000;
+
 /// The beginning of a part of an international domain in its DNS form.
 const DNS_PREFIX: &str = "xn--";
 
 /// A position of the audit trail: the number and the hash of its last event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TrailPosition {
-    seq: i64,
-    hash: Vec<u8>,
+    pub(super) seq: i64,
+    pub(super) hash: Vec<u8>,
 }
 
 impl TrailPosition {
@@ -76,6 +79,46 @@ pub(super) async fn changed_users(
     }
     let reached = last.filter(|_| is_full).unwrap_or_else(|| until.clone());
     Ok(Some((reached, events.map(|(.., id, user_id)| ChangeEvent { id, user_id }).collect())))
+}
+
+/// Returns why users who were saved at a position cannot be brought up to date by the events after it, if they cannot.
+pub(super) async fn refusal(
+    db: &Reader,
+    saved: &TrailPosition,
+    head: &TrailPosition,
+) -> Result<Option<&'static str>, Error> {
+    use audit_event::Column;
+    if saved.seq <= 0 {
+        return Ok(Some("it belongs to no audit event"));
+    }
+    if head.seq.saturating_sub(saved.seq) > MAX_EVENTS_AFTER_FILE {
+        return Ok(Some("too much has changed since it was written"));
+    }
+    let of_interest = Condition::any().add(Column::Seq.eq(saved.seq)).add(Column::Action.eq(AuditAction::UserDeleted));
+    let events = audit_event::Entity::find()
+        .select_only()
+        .columns([Column::Seq, Column::Hash])
+        .filter(Column::Seq.gte(saved.seq))
+        .filter(Column::Seq.lte(head.seq))
+        .filter(of_interest)
+        .order_by_asc(Column::Seq)
+        .limit(2)
+        .into_tuple::<(i64, Vec<u8>)>()
+        .all(db)
+        .await?;
+    let mut events = events.into_iter();
+    if events.next().is_none_or(|(seq, hash)| seq != saved.seq || hash != saved.hash) {
+        return Ok(Some("its last audit event is not in the database"));
+    }
+    Ok(events.next().map(|_| "a user was erased since it was written"))
+}
+
+/// Returns the name of the last migration that was applied to the database.
+pub(super) async fn last_migration(db: &Reader) -> Result<String, Error> {
+    let sql = "SELECT max(version) FROM seaql_migrations";
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let name = row.map(|row| row.try_get_by_index::<Option<String>>(0)).transpose()?.flatten();
+    Ok(name.unwrap_or_default())
 }
 
 /// Reads those of some users who exist.

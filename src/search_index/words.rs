@@ -1,10 +1,13 @@
 //! The words of a segment, and for each word the users who have it.
 
 use std::collections::HashMap;
+use std::io::{self, Read, Write};
 use std::ops::Range;
 
+use memchr::memchr_iter;
 use memchr::memmem::Finder;
 
+use super::file::{Decoder, Encoder, Unusable, are_ends};
 use super::prefix::{PrefixIndex, prefix_of};
 use super::typo::TypedWord;
 use super::{partition_point_near, segment, to_u32};
@@ -77,6 +80,45 @@ impl Words {
     /// Returns the size in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + 4 * (2 * self.ends.len() + self.users.len()) + self.classes.len() + self.prefixes.bytes()
+    }
+
+    pub(super) fn encode<W: Write>(&self, output: &mut Encoder<W>) -> io::Result<()> {
+        output.bytes(self.text.as_bytes())?;
+        self.prefixes.encode(output)?;
+        output.u32s(&self.posting_ends)?;
+        output.u32s(&self.users)?;
+        output.bytes(&self.classes)
+    }
+
+    pub(super) fn decode<R: Read>(input: &mut Decoder<R>) -> Result<Self, Unusable> {
+        let text = input.text()?;
+        Ok(Self {
+            ends: memchr_iter(b'\n', text.as_bytes()).map(to_u32).collect(),
+            text: text.into(),
+            prefixes: PrefixIndex::decode(input)?,
+            posting_ends: input.u32s()?.into(),
+            users: input.u32s()?.into(),
+            classes: input.bytes()?.into(),
+        })
+    }
+
+    /// Returns whether the words, which were read from a file, are those of so many users.
+    pub(super) fn are_valid(&self, users: usize) -> bool {
+        (self.text.is_empty() || self.text.ends_with('\n'))
+            && self.prefixes.is_valid(self.ends.len())
+            && self.posting_ends.len() == self.ends.len()
+            && are_ends(&self.posting_ends, self.users.len())
+            && self.classes.len() == self.users.len()
+            && self.are_postings_valid(users)
+    }
+
+    fn are_postings_valid(&self, count: usize) -> bool {
+        let mut start = 0;
+        self.posting_ends.iter().all(|end| {
+            let users = self.users.get(start..*end as usize).unwrap_or_default();
+            start = *end as usize;
+            users.is_sorted_by(|one, other| one < other) && users.last().is_none_or(|last| (*last as usize) < count)
+        })
     }
 
     #[cfg(test)]

@@ -236,6 +236,9 @@ impl UserMutation {
     ) -> NullableField<DeleteUserPayload> {
         authorized(ctx, async {
             let outcome = lifecycle::delete(ctx.db()?, ctx.hasher()?, ctx.viewer()?, &input.id).await;
+            if outcome.is_ok() {
+                ctx.search_index()?.remove_file().await;
+            }
             DeleteUserPayload::of(outcome, |Erased { id, groups_passed_on }| {
                 let message = format!("The user was erased.{}", passed_on(&groups_passed_on));
                 DeleteUserPayload::done(message, Some(id), groups_passed_on)

@@ -251,6 +251,7 @@ const INVALID_SETTINGS: &[(&str, &str, &str)] = &[
     ("--documents", "ROSTER_DOCUMENTS", "some"),
     ("--playground-documents", "ROSTER_PLAYGROUND_DOCUMENTS", "perhaps"),
     ("--introspection", "ROSTER_INTROSPECTION", "some"),
+    ("--search-index-file", "ROSTER_SEARCH_INDEX_FILE", "on"),
     ("--request-seconds", "ROSTER_REQUEST_SECONDS", "-1"),
     ("--playground", "ROSTER_PLAYGROUND", "maybe"),
     ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "10.0.0.0/33"),
@@ -488,7 +489,7 @@ async fn the_schema_command_prints_the_committed_schema() {
 }
 
 /// Every setting with its variable and its default, as in `--help`.
-const SETTINGS: [(&str, &str, &str); 41] = [
+const SETTINGS: [(&str, &str, &str); 42] = [
     ("--config", "ROSTER_CONFIG", "none"),
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
     ("--metrics-listen", "ROSTER_METRICS_LISTEN", "none, metrics are not served"),
@@ -528,6 +529,7 @@ const SETTINGS: [(&str, &str, &str); 41] = [
     ("--backup-dir", "ROSTER_BACKUP_DIR", "none"),
     ("--backup-keep", "ROSTER_BACKUP_KEEP", "28"),
     ("--passphrase-file", "ROSTER_PASSPHRASE_FILE", "none, backups are not encrypted"),
+    ("--search-index-file", "ROSTER_SEARCH_INDEX_FILE", "auto"),
     ("--log", "ROSTER_LOG", "info"),
     ("--log-format", "ROSTER_LOG_FORMAT", "text"),
 ];

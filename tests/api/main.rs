@@ -54,6 +54,7 @@ mod import_relations;
 mod import_reports;
 mod import_sources;
 mod import_users;
+mod index_file;
 mod instances;
 mod institutions;
 mod invite;

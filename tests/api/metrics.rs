@@ -164,6 +164,8 @@ in_every_sandbox! {
         let after = scrape(&server).await;
         assert!(after.value("roster_search_index_bytes", &[]) > before);
         assert!(after.value("roster_search_index_lag_seconds", &[]) >= 0.0);
+        assert!(after.value("roster_search_index_load_seconds", &[]) > 0.0);
+        assert_eq!(after.value("roster_search_index_from_file", &[]), 0.0);
     }
 
     async fn emails_are_counted(sandbox: Sandbox) {

@@ -12,6 +12,7 @@ use super::backups::Backups;
 use super::documents::DocumentSettings;
 use super::listen::Listen;
 use super::mail::Mail;
+use super::search_index::SearchIndexSettings;
 use super::secret::Secret;
 use super::tls::TlsSettings;
 use super::urls::{otlp_endpoint, public_url, requires_https};
@@ -61,12 +62,12 @@ pub struct Settings {
         help = "URL of the database: postgres://user:password@host/database or sqlite:///path/to/file [default: a SQLite file in the data directory]"
     )]
     #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL",
-          value_parser = Secret::value(database_url), hide_env_values = true)]
+          value_parser = Secret::value(db::check_url), hide_env_values = true)]
     pub database_url: Option<String>,
     /// File that holds the URL of the database, instead of --database-url. Keeps the password out of the list of processes.
     /// [default: none]
     #[arg(long = "database-url-file", env = "DATABASE_URL_FILE", global = true, value_name = "FILE",
-          value_parser = Secret::in_file(database_url), conflicts_with = "database_url")]
+          value_parser = Secret::in_file(db::check_url), conflicts_with = "database_url")]
     pub database_url_in_file: Option<String>,
     /// URL of a standby of the PostgreSQL database. Queries of users, groups and institutions are read there whenever it has
     /// everything that the primary has. [default: none]
@@ -156,6 +157,8 @@ pub struct Settings {
     pub key_file: Option<PathBuf>,
     #[command(flatten)]
     pub backups: Backups,
+    #[command(flatten)]
+    pub search_index: SearchIndexSettings,
     /// Log level (error, warn, info, debug, trace or off), or a filter of the `tracing` crate: `info,roster::sql=trace`.
     #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
     pub log: String,
@@ -275,10 +278,6 @@ impl Settings {
             idle: Duration::from_secs(self.session_idle_hours * 60 * 60),
         }
     }
-}
-
-fn database_url(text: &str) -> Result<String, String> {
-    db::check_url(text)
 }
 
 fn key_text(text: &str) -> Result<HeldKeys, String> {

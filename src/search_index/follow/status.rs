@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::SearchIndex;
+use super::{IndexLoad, SearchIndex};
 
 /// The state of an index at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,8 @@ pub struct SearchIndexStatus {
     pub bytes: usize,
     /// The time since the index had every change in the audit trail.
     pub lag: Duration,
+    /// How the users were loaded. `None` before.
+    pub load: Option<IndexLoad>,
 }
 
 impl SearchIndex {
@@ -21,6 +23,7 @@ impl SearchIndex {
     pub fn status(&self) -> SearchIndexStatus {
         let snapshot = self.0.current();
         let lag = self.0.caught_up_at.read().unwrap_or_else(PoisonError::into_inner).elapsed();
-        SearchIndexStatus { users: snapshot.len(), bytes: snapshot.bytes(), lag }
+        let load = *self.0.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        SearchIndexStatus { users: snapshot.len(), bytes: snapshot.bytes(), lag, load }
     }
 }
