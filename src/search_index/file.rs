@@ -71,10 +71,13 @@ impl SearchIndexFile {
 
     /// Removes the file, because a user who is in it was erased, or because it cannot be used. What is being written is not saved.
     pub fn remove(&self) {
-        let mut state = self.state();
-        state.removals += 1;
-        state.position = None;
-        let removed = match fs::remove_file(&self.path) {
+        let removed = {
+            let mut state = self.state();
+            state.removals += 1;
+            state.position = None;
+            fs::remove_file(&self.path)
+        };
+        let removed = match removed {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
             removed => removed.and_then(|()| sync_dir_of(&self.path)),
         };
@@ -124,6 +127,8 @@ impl SearchIndexFile {
         }
         temporary.persist(&self.path).map_err(|error| error.error)?;
         state.position = Some(header.position.clone());
+        // Others ask for the state in asynchronous tasks.
+        drop(state);
         sync_dir_of(&self.path)?;
         Ok(true)
     }
