@@ -43,7 +43,7 @@ pub struct SearchIndexFile {
 
 #[derive(Default)]
 struct FileState {
-    /// The number of times that the file was removed.
+    /// The number of times that the file was removed, or what was being written was canceled.
     removals: u64,
     /// The position of the file. `None` if there is none, or if it was not read or written by this process.
     position: Option<TrailPosition>,
@@ -87,7 +87,7 @@ impl SearchIndexFile {
         }
     }
 
-    /// Returns the number of times that the file was removed.
+    /// Returns the number of times that the file was removed. What is written with an older number is not saved.
     pub(super) fn removals(&self) -> u64 {
         self.state().removals
     }
@@ -101,9 +101,7 @@ impl SearchIndexFile {
 
     /// Reads the users of the file; `None` if there is no file. Removes what a process that ended has not finished.
     pub(super) fn read(&self, fingerprint: &str) -> Result<Option<SavedUsers>, Unusable> {
-        if let Err(error) = self.remove_temporary() {
-            tracing::warn!(%error, "failed to remove an unfinished file of the search index");
-        }
+        self.remove_unfinished();
         restrict(&self.path);
         let file = match File::open(&self.path) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
@@ -117,6 +115,9 @@ impl SearchIndexFile {
 
     /// Writes the file, unless it was removed once more since `removals` was counted. Returns whether it did.
     pub(super) fn write(&self, segment: &Segment, header: &Header, removals: u64) -> io::Result<bool> {
+        if self.removals() != removals {
+            return Ok(false);
+        }
         let prefix = format!("{FILE}.");
         let temporary = tempfile::Builder::new().prefix(&prefix).suffix(TEMPORARY).tempfile_in(dir_of(&self.path))?;
         encode(BufWriter::with_capacity(BUFFER, temporary.as_file()), segment, header)?;
@@ -131,6 +132,19 @@ impl SearchIndexFile {
         drop(state);
         sync_dir_of(&self.path)?;
         Ok(true)
+    }
+
+    /// Cancels what is being written, because the process ends. A thread that ends with it would leave its file behind.
+    pub(super) fn cancel_writing(&self) {
+        self.state().removals += 1;
+        self.remove_unfinished();
+    }
+
+    /// Removes what has not been finished. Logs a failure.
+    fn remove_unfinished(&self) {
+        if let Err(error) = self.remove_temporary() {
+            tracing::warn!(%error, "failed to remove an unfinished file of the search index");
+        }
     }
 
     /// Removes the files that are being written, or were when their process ended.
@@ -173,7 +187,7 @@ impl PendingSave {
         let (file, users) = (self.file.path.display(), segment.len());
         match self.file.write(segment, &self.header, self.removals) {
             Ok(true) => tracing::debug!(%file, users, "saved the search index"),
-            Ok(false) => tracing::debug!(%file, "did not save the search index, because a user was erased meanwhile"),
+            Ok(false) => tracing::debug!(%file, "did not save the search index: a user was erased meanwhile, or the server stops"),
             Err(error) => tracing::warn!(%file, %error, "failed to save the search index"),
         }
     }

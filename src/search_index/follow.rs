@@ -123,6 +123,7 @@ impl SearchIndex {
             Ok(mut follower) => self.0.save_at_stop(&mut follower).await,
             Err(_) => tracing::debug!("the search index was still being loaded when the server stopped"),
         }
+        self.0.cancel_save().await;
     }
 
     /// Removes the file, before the erasure of a user is acknowledged. It is written again later, without the user.

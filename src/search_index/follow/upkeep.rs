@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use super::{FollowState, Shared};
@@ -105,6 +106,14 @@ impl Shared {
         };
         if timeout(LAST_SAVE_TIMEOUT, save).await.is_err() {
             tracing::debug!("the search index was still being saved when the server stopped");
+        }
+    }
+
+    /// Cancels a save that the server does not wait for, so that no file remains unfinished.
+    pub(super) async fn cancel_save(&self) {
+        let Some(file) = self.file.get().cloned() else { return };
+        if let Err(error) = spawn_blocking(move || file.cancel_writing()).await {
+            tracing::warn!(%error, "failed to cancel a save of the search index");
         }
     }
 

@@ -166,6 +166,10 @@ fn a_file_that_was_removed_while_it_was_written_does_not_come_back() {
     assert!(!file.write(&segment, &header, before).unwrap());
     assert_eq!(names(), Vec::<std::path::PathBuf>::new());
     assert!(file.is_outdated(5, &header.position));
+    let before = file.removals();
+    file.cancel_writing();
+    assert!(!file.write(&segment, &header, before).unwrap());
+    assert_eq!(names(), Vec::<std::path::PathBuf>::new());
     // What a process has left that was killed.
     fs::write(path.with_extension("search-index.x.tmp"), "quentin").unwrap();
     assert!(file.read(&fingerprint("m1")).unwrap().is_none());
