@@ -210,8 +210,7 @@ impl Shared {
             return Ok(());
         }
         let begun = Instant::now();
-        // Before the changes: who is erased after them must not be saved.
-        follower.saves.removals = self.file.get().map_or(0, |file| file.removals());
+        follower.saves.note_removals(self.file.get().map_or(0, |file| file.removals()));
         self.apply_own(&mut follower).await?;
         if !self.follow(&mut follower).await? {
             self.load(&mut follower).await?;

@@ -15,6 +15,8 @@ use crate::search_index::snapshot::Snapshot;
 /// The time between two saves of the users. What has changed since the last one takes the next start little time, whereas a save
 /// takes the processor as long as loading the users does.
 const SAVE_INTERVAL: Duration = Duration::from_mins(30);
+/// The time between the removal of the file and the next save: long enough to save once after many erasures.
+const SAVE_DELAY_AFTER_REMOVAL: Duration = Duration::from_mins(2);
 /// The maximum time that a save may delay the shutdown.
 const LAST_SAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -24,7 +26,7 @@ pub(super) struct SaveState {
     /// The fingerprint of the file. `None` before the users are loaded, or if there is no file.
     fingerprint: Option<String>,
     /// The number of times that the file was removed before the last changes were read.
-    pub(super) removals: u64,
+    removals: u64,
     /// The time before which the users are not saved.
     not_before: Option<Instant>,
     /// The end of the last save, unless the users were merged for it.
@@ -40,6 +42,16 @@ impl SaveState {
     /// Waits with the next save.
     pub(super) fn postpone(&mut self) {
         self.not_before = Some(Instant::now() + SAVE_INTERVAL);
+    }
+
+    /// Notes how often the file was removed, before changes are read: users who are erased after that must not be saved. After
+    /// another removal, the users are saved soon.
+    pub(super) fn note_removals(&mut self, removals: u64) {
+        if self.removals != removals {
+            self.removals = removals;
+            let soon = Instant::now() + SAVE_DELAY_AFTER_REMOVAL;
+            self.not_before = self.not_before.map(|time| time.min(soon));
+        }
     }
 
     /// Returns whether the users may be saved now.
@@ -131,5 +143,25 @@ impl Shared {
             has_international_domain: snapshot.has_international_domain(),
         };
         Some(PendingSave { file: Arc::clone(file), header, removals })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_saved_soon_once_after_removals_of_the_file() {
+        let mut saves = SaveState::default();
+        assert!(saves.is_due(), "there is no file yet");
+        saves.postpone();
+        saves.note_removals(0);
+        let usual = saves.not_before;
+        assert!(usual > Some(Instant::now() + SAVE_DELAY_AFTER_REMOVAL) && !saves.is_due());
+        saves.note_removals(1);
+        let soon = saves.not_before;
+        assert!(soon < usual && !saves.is_due());
+        saves.note_removals(2);
+        assert_eq!(saves.not_before, soon, "another removal does not delay the save");
     }
 }
