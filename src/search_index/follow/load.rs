@@ -63,8 +63,9 @@ impl Shared {
         let Some(file) = self.file.get() else { return Ok(false) };
         let fingerprint = fingerprint(&trail::last_migration(self.db.read()).await?);
         follower.saves.begin(fingerprint.clone());
-        // A trail that was replaced has no position that is known.
+        // The trail was replaced: the file, and what is being saved, are of the former one.
         if follower.position.is_some() {
+            self.remove_file().await;
             return Ok(false);
         }
         let file = Arc::clone(file);
