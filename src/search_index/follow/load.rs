@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::{FollowState, Shared};
+use crate::audit::sealer;
 use crate::error::Error;
 use crate::scalar::Id;
 use crate::search_index::file::{SavedUsers, Unusable, fingerprint};
@@ -73,6 +74,8 @@ impl Shared {
         let refusal = match read {
             Ok(None) => return Ok(false),
             Ok(Some(SavedUsers { position, snapshot })) => {
+                // An erasure that is committed may not be in the trail yet.
+                sealer::try_to_seal(&self.db).await;
                 let head = TrailPosition::current(self.db.read()).await?;
                 match trail::refusal(self.db.read(), &position, &head).await? {
                     Some(reason) => Unusable::new(reason),
