@@ -109,6 +109,9 @@ impl SearchIndexFile {
         };
         let length = file.metadata()?.len();
         let saved = decode(BufReader::with_capacity(BUFFER, file), length, fingerprint)?;
+        if saved.snapshot.len() < self.min_users {
+            return Err(Unusable::new("it has fewer users than need a file"));
+        }
         self.state().position = Some(saved.position.clone());
         Ok(Some(saved))
     }

@@ -173,8 +173,10 @@ in_every_sandbox! {
 
     async fn a_small_directory_has_no_file_by_default(sandbox: Sandbox) {
         let sandbox = sandbox.with_admin().await;
+        write_file(&sandbox).await;
         let server = sandbox.serve(&[]).await;
         server.wait_for_log("loaded the search index").await;
+        assert_eq!(source(&server), "database");
         stop(server).await;
         assert!(!path(&sandbox).exists());
     }
