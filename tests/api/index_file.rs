@@ -16,7 +16,10 @@ fn path(sandbox: &Sandbox) -> PathBuf {
 
 /// Whether the file has a text. False if there is no file.
 fn contains(sandbox: &Sandbox, text: &str) -> bool {
-    let content = fs::read(path(sandbox)).unwrap_or_default();
+    has(&fs::read(path(sandbox)).unwrap_or_default(), text)
+}
+
+fn has(content: &[u8], text: &str) -> bool {
     content.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
@@ -169,6 +172,15 @@ in_every_sandbox! {
             wait_for_file(&sandbox).await;
             stop(server).await;
         }
+    }
+
+    async fn a_backup_does_not_have_the_file(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        write_file(&sandbox).await;
+        let output = sandbox.run(&["backup", "a.tar"]).await;
+        assert_eq!(output.code, 0, "{output:?}");
+        let backup = fs::read(sandbox.path("a.tar")).unwrap();
+        assert!(has(&backup, "manifest.json") && !has(&backup, "roster.search-index"));
     }
 
     async fn a_small_directory_has_no_file_by_default(sandbox: Sandbox) {
