@@ -190,7 +190,7 @@ impl PendingSave {
         let (file, users) = (self.file.path.display(), segment.len());
         match self.file.write(segment, &self.header, self.removals) {
             Ok(true) => tracing::debug!(%file, users, "saved the search index"),
-            Ok(false) => tracing::debug!(%file, "did not save the search index: a user was erased meanwhile, or the server stops"),
+            Ok(false) => tracing::debug!(%file, "canceled a save of the search index"),
             Err(error) => tracing::warn!(%file, %error, "failed to save the search index"),
         }
     }
