@@ -119,9 +119,10 @@ impl SearchIndex {
     /// is a matter of writing them.
     pub async fn stop(&self) {
         self.0.is_stopped.store(true, Ordering::Relaxed);
-        match timeout(LAST_LOOK_TIMEOUT, self.0.follower.lock()).await {
-            Ok(mut follower) => self.0.save_at_stop(&mut follower).await,
-            Err(_) => tracing::debug!("the search index was still being loaded when the server stopped"),
+        if let Ok(mut follower) = timeout(LAST_LOOK_TIMEOUT, self.0.follower.lock()).await {
+            self.0.save_at_stop(&mut follower).await;
+        } else {
+            tracing::debug!("the search index was still being loaded when the server stopped");
         }
         self.0.cancel_save().await;
     }

@@ -60,7 +60,9 @@ impl<W: Write> Encoder<W> {
         self.number(items.len() as u64)?;
         for chunk in items.chunks(ITEMS_AT_ONCE) {
             self.buffer.clear();
-            chunk.iter().for_each(|item| self.buffer.extend_from_slice(&to_bytes(*item)));
+            for item in chunk {
+                self.buffer.extend_from_slice(&to_bytes(*item));
+            }
             self.checksum.update(&self.buffer);
             self.output.write_all(&self.buffer)?;
         }

@@ -99,14 +99,14 @@ impl Shared {
     ) -> Result<bool, Error> {
         self.begin_at(follower, position, snapshot);
         follower.saves.postpone();
-        let followed = match self.apply(follower, changed).await {
+        let outcome = match self.apply(follower, changed).await {
             Ok(()) => self.follow(follower).await,
             Err(error) => Err(error),
         };
-        if !matches!(followed, Ok(true)) {
+        if !matches!(outcome, Ok(true)) {
             follower.position = None;
         }
-        followed
+        outcome
     }
 
     /// Publishes users who were loaded, and follows their changes from a position.
