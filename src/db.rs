@@ -13,6 +13,7 @@ mod primary;
 mod reader;
 pub mod rows;
 mod settings;
+mod snapshot;
 mod sqlite;
 mod standby;
 mod target;
@@ -24,10 +25,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
-use sea_orm::{
-    AccessMode, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, IsolationLevel,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, Statement};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 
@@ -46,15 +44,12 @@ pub use self::standby::check_read_url;
 use self::transaction::SeenGroup;
 pub use self::transaction::Transaction;
 pub use self::url::{check_url, file_of, is_postgres, missing_file, url_of, without_password};
+use self::writer::WriteConnections;
 pub use self::writer::Writer;
-use self::writer::{WriteConnections, retry};
 use crate::background;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::share::Requester;
-
-/// The statement that makes a transaction of PostgreSQL a snapshot.
-const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone, Debug)]
@@ -238,34 +233,6 @@ impl Db {
             return Ok(is_read_only.as_deref() == Some("off"));
         };
         log.is_writable().map_err(Error::internal)
-    }
-
-    /// Begins a read-only transaction on one snapshot of the database. It does not block writers.
-    ///
-    /// # Errors
-    /// `Unavailable` if no connection becomes available in time.
-    pub async fn snapshot(&self) -> Result<DatabaseTransaction, Error> {
-        let writer = &self.writer.connections;
-        if let Some(settings) = &writer.transaction_settings {
-            let snapshot = retry(writer.max, || self.shared.snapshots.begin()).await?;
-            snapshot.execute_unprepared(&format!("{SNAPSHOT}; {settings}")).await?;
-            return Ok(snapshot);
-        }
-        let options = || {
-            if self.is_postgres() {
-                TransactionOptions {
-                    isolation_level: Some(IsolationLevel::RepeatableRead),
-                    access_mode: Some(AccessMode::ReadOnly),
-                    ..TransactionOptions::default()
-                }
-            } else {
-                TransactionOptions {
-                    sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
-                    ..TransactionOptions::default()
-                }
-            }
-        };
-        Ok(retry(writer.max, || self.shared.snapshots.begin_with_options(options())).await?)
     }
 
     /// Updates the planner's statistics of our tables. Necessary after many rows were written at once.
