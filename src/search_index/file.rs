@@ -1,4 +1,4 @@
-//! The file of the search index: the users as they were at a position of the audit trail, so that a large directory need not be
+//! The search index file: the users as they were at a position of the audit trail, so that a large directory need not be
 //! read from the database at each start.
 //!
 //! It has all users in one segment, without those who were removed before. A file is used only if everything in it is as it was
@@ -33,7 +33,7 @@ const MAGIC: u64 = u64::from_le_bytes(*b"RosterI1");
 /// The size of the buffers for reading and writing.
 const BUFFER: usize = 1 << 20;
 
-/// The file of the search index.
+/// The search index file.
 pub struct SearchIndexFile {
     path: PathBuf,
     /// The number of users from which the file is written.
@@ -83,7 +83,7 @@ impl SearchIndexFile {
         };
         if let Err(error) = removed.and(self.remove_temporary()) {
             let file = self.path.display();
-            tracing::error!(%file, %error, "failed to remove the file of the search index, which may have names of erased users");
+            tracing::error!(%file, %error, "failed to remove the search index file, which may have names of erased users");
         }
     }
 
@@ -146,7 +146,7 @@ impl SearchIndexFile {
     /// Removes what has not been finished. Logs a failure.
     fn remove_unfinished(&self) {
         if let Err(error) = self.remove_temporary() {
-            tracing::warn!(%error, "failed to remove an unfinished file of the search index");
+            tracing::warn!(%error, "failed to remove an unfinished search index file");
         }
     }
 

@@ -59,7 +59,7 @@ struct Shared {
     admission: Admission,
     is_started: AtomicBool,
     is_stopped: AtomicBool,
-    /// The file of the index, if there is to be one.
+    /// The search index file, if there is to be one.
     file: OnceLock<Arc<SearchIndexFile>>,
     /// `None` before the users are loaded.
     loaded: RwLock<Option<IndexLoad>>,

@@ -1,4 +1,4 @@
-//! The file of the search index: a server starts with it, and it has nobody who was erased.
+//! The search index file: a server starts with it, and it has nobody who was erased.
 
 use std::fs;
 use std::path::PathBuf;
@@ -167,7 +167,7 @@ in_every_sandbox! {
             fs::write(path(&sandbox), damaged).unwrap();
             let server = start(&sandbox).await;
             assert_eq!(source(&server), "database");
-            assert!(server.err().contains("the file of the search index cannot be used"), "{}", server.err());
+            assert!(server.err().contains("the search index file cannot be used"), "{}", server.err());
             assert_eq!(found(&server.sign_in(ADMIN).await, "alder").await.len(), 1);
             wait_for_file(&sandbox).await;
             stop(server).await;

@@ -35,7 +35,7 @@ pub struct SearchIndexSettings {
 }
 
 impl SearchIndexSettings {
-    /// Returns the file of the index in a data directory, if there is to be one. Otherwise removes it.
+    /// Returns the search index file of a data directory, if there is to be one. Otherwise removes it.
     #[must_use]
     pub fn file_in(&self, data_dir: &Path) -> Option<SearchIndexFile> {
         match self.search_index_file {

@@ -1,4 +1,4 @@
-//! Writes numbers and texts as they are in the file of the search index: little-endian, each array after its length, and a
+//! Writes numbers and texts as they are in the search index file: little-endian, each array after its length, and a
 //! checksum at the end.
 
 use std::io::{Result, Write};

@@ -84,7 +84,7 @@ impl Shared {
             }
             Err(refusal) => refusal,
         };
-        tracing::info!(reason = %refusal, "the file of the search index cannot be used; removing it");
+        tracing::info!(reason = %refusal, "the search index file cannot be used; removing it");
         self.remove_file().await;
         Ok(false)
     }
@@ -119,7 +119,7 @@ impl Shared {
     pub(super) async fn remove_file(&self) {
         let Some(file) = self.file.get().cloned() else { return };
         if let Err(error) = spawn_blocking(move || file.remove()).await {
-            tracing::error!(%error, "failed to remove the file of the search index");
+            tracing::error!(%error, "failed to remove the search index file");
         }
     }
 }

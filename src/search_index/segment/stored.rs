@@ -1,4 +1,4 @@
-//! Segments as they are in the file of the search index.
+//! Segments as they are in the search index file.
 
 use std::io::{self, Read, Write};
 

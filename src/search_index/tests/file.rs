@@ -1,4 +1,4 @@
-//! The file of the search index: what is read from it is what was written, or nothing.
+//! The search index file: what is read from it is what was written, or nothing.
 
 use std::collections::BTreeSet;
 use std::fs;
