@@ -2,7 +2,7 @@
 //! read from the database at each start.
 //!
 //! It has all users in one segment, without those who were removed before. A file is used only if everything in it is as it was
-//! written by this version, for this database. It is never mapped into memory: it is read, and checked.
+//! written by this version, for this database.
 
 mod decode;
 mod encode;
@@ -26,8 +26,9 @@ use crate::private_file::{dir_of, restrict, sync_dir_of};
 
 /// The name of the file in the data directory.
 const FILE: &str = "roster.search-index";
-/// The end of the names of files that are being written.
-const TEMPORARY: &str = ".tmp";
+/// The beginning and the end of the names of files that are being written.
+const TEMPORARY_PREFIX: &str = "roster.search-index.";
+const TEMPORARY_SUFFIX: &str = ".tmp";
 /// The first bytes of the file, with the version of the format.
 const MAGIC: u64 = u64::from_le_bytes(*b"RosterI1");
 /// The size of the buffers for reading and writing.
@@ -78,7 +79,7 @@ impl SearchIndexFile {
             fs::remove_file(&self.path)
         };
         let removed = match removed {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
             removed => removed.and_then(|()| sync_dir_of(&self.path)),
         };
         if let Err(error) = removed.and(self.remove_temporary()) {
@@ -104,7 +105,7 @@ impl SearchIndexFile {
         self.remove_unfinished();
         restrict(&self.path);
         let file = match File::open(&self.path) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) if is_missing(&error) => return Ok(None),
             file => file?,
         };
         let length = file.metadata()?.len();
@@ -121,8 +122,8 @@ impl SearchIndexFile {
         if self.removals() != removals {
             return Ok(false);
         }
-        let prefix = format!("{FILE}.");
-        let temporary = tempfile::Builder::new().prefix(&prefix).suffix(TEMPORARY).tempfile_in(dir_of(&self.path))?;
+        let mut builder = tempfile::Builder::new();
+        let temporary = builder.prefix(TEMPORARY_PREFIX).suffix(TEMPORARY_SUFFIX).tempfile_in(dir_of(&self.path))?;
         encode(BufWriter::with_capacity(BUFFER, temporary.as_file()), segment, header)?;
         temporary.as_file().sync_all()?;
         let mut state = self.state();
@@ -152,16 +153,15 @@ impl SearchIndexFile {
 
     /// Removes the files that are being written, or were when their process ended.
     fn remove_temporary(&self) -> io::Result<()> {
-        let prefix = format!("{FILE}.");
         let entries = match fs::read_dir(dir_of(&self.path)) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+            Err(error) if is_missing(&error) => return Ok(()),
             entries => entries?,
         };
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with(&prefix) && name.ends_with(TEMPORARY) {
+            if name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX) {
                 match fs::remove_file(entry.path()) {
                     // The process that writes it may have finished.
                     Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -247,6 +247,11 @@ pub(super) fn decode(input: impl Read, length: u64, fingerprint: &str) -> Result
         return Err(Unusable::damaged());
     }
     Ok(SavedUsers { position, snapshot: Snapshot::of_segment(segment, has_international_domain) })
+}
+
+/// Returns whether a file, or its directory, does not exist.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Returns whether numbers are the ends of ranges, one after another, of so many items.
