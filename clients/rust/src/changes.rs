@@ -13,7 +13,7 @@ use crate::{Roster, data_of, media_type};
 
 /// The time before the first try after the connection has broken off, doubled for each further one.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The time before a try at most.
+/// The maximum delay before a try.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 /// The time without a sign of life, which the server shows every 12 seconds, after which a connection is given up.
 const SILENCE: Duration = Duration::from_secs(40);

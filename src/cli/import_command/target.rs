@@ -17,7 +17,7 @@ pub(super) struct Target {
     holder: String,
     expires_on: Option<Date>,
     new: Option<NewLicense>,
-    /// The last day of the license in the file of another system, if it is not taken.
+    /// The last day of the license in the file of another system, if it is not imported.
     pub(super) ignored_end: Option<Date>,
 }
 

@@ -1,4 +1,4 @@
-//! The levels of privacy, and the GraphQL fields that show columns. `Column::privacy` beside has the level of each column.
+//! The levels of privacy, and the GraphQL fields that show columns. `Column::privacy` in `mod.rs` returns the level of a column.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
