@@ -156,10 +156,10 @@ pub fn check() -> Result<(), Error> {
     };
     let root: HashSet<String> = ["Query", "Mutation", "Subscription"].into_iter().flat_map(fields_of).collect();
     let with_rule: HashSet<String> = ROOT_FIELDS.iter().map(|(field, _)| (*field).to_owned()).collect();
-    let without_rule: Vec<String> = root.symmetric_difference(&with_rule).cloned().collect();
-    if !without_rule.is_empty() {
+    let unmatched: Vec<String> = root.symmetric_difference(&with_rule).cloned().collect();
+    if !unmatched.is_empty() {
         let message = "root fields without an access rule, or access rules without a root field";
-        return Err(Error::internal(format!("{message}: {}", without_rule.join(", "))));
+        return Err(Error::internal(format!("{message}: {}", unmatched.join(", "))));
     }
     let fields = fields_of("User").into_iter();
     let unaccounted: Vec<String> = fields.filter(|field| !is_accounted_for::<user::Entity>(field)).collect();
