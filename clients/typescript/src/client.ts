@@ -12,12 +12,12 @@ import {
 } from './generated/operations.js';
 import { bodyOf, resultOf, textOf, type Document, type Result, type Source } from './request.js';
 import { memoryStorage, Session, UserSession, type Renew, type Tokens, type TokenStorage } from './session.js';
-import { PROTOCOL, Sockets } from './socket.js';
+import { PROTOCOL, Sockets, type WebSocketLike } from './socket.js';
 import { follow, type Connect, type SubscriptionEvent, type SubscriptionOptions } from './subscription.js';
 import { overWebSocket } from './websocket.js';
 
 /** A class of sockets, such as `WebSocket` of browsers. It gets the address of the server and the subprotocol. */
-export type WebSocketConstructor = new (url: string, protocol: string) => WebSocket;
+export type WebSocketConstructor = new (url: string, protocol: string) => WebSocketLike;
 
 export interface RosterOptions {
   /** The address of the server, such as `https://roster.example.org`. */
@@ -137,7 +137,7 @@ export class Roster {
    * urql and Apollo Client, take it as their `fetch`. Requests to other origins than that of the server are sent
    * without the token and the headers of the client.
    */
-  readonly fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
+  readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     if (!this.#isOfServer(input)) {
       return (this.#options.fetch ?? globalThis.fetch)(input, init);
     }
@@ -232,7 +232,7 @@ export class Roster {
     return data.login;
   }
 
-  #fetch(input: RequestInfo | URL, init: RequestInit, token: string | null): Promise<Response> {
+  #fetch(input: string | URL | Request, init: RequestInit, token: string | null): Promise<Response> {
     const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : undefined));
     for (const [name, value] of Object.entries(this.#options.headers ?? {})) {
       headers.set(name, value);
@@ -247,7 +247,7 @@ export class Roster {
     return (this.#options.fetch ?? globalThis.fetch)(input, { redirect: 'error', ...init, headers });
   }
 
-  #isOfServer(input: RequestInfo | URL): boolean {
+  #isOfServer(input: string | URL | Request): boolean {
     const origin = originOf(input instanceof Request ? input.url : String(input));
     return origin !== null && origin === originOf(this.endpoint);
   }

@@ -14,5 +14,6 @@ export * from './generated/operations.js';
 export { possibleTypes } from './generated/schema.js';
 export type { Json } from './json.js';
 export { textOf, type Document, type Result, type Source } from './request.js';
-export { memoryStorage, webStorage, type Renew, type Tokens, type TokenStorage } from './session.js';
+export { memoryStorage, webStorage, type Renew, type TextStorage, type Tokens, type TokenStorage } from './session.js';
+export type { WebSocketLike } from './socket.js';
 export type { SubscriptionEvent, SubscriptionOptions } from './subscription.js';

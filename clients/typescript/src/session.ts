@@ -30,8 +30,14 @@ export function memoryStorage(token: string | null = null): TokenStorage {
   };
 }
 
+/** A storage of texts, such as `sessionStorage` of browsers. */
+export interface TextStorage {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+}
+
 /** Keeps tokens in `sessionStorage`, or another storage of browsers. */
-export function webStorage(storage: Pick<Storage, 'getItem' | 'setItem'>, key = 'roster'): TokenStorage {
+export function webStorage(storage: TextStorage, key = 'roster'): TokenStorage {
   return {
     get: () => {
       try {

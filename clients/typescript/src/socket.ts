@@ -3,6 +3,19 @@ import type { EventResult, Inbox, Message } from './inbox.js';
 import type { Source } from './request.js';
 import { Disconnected, Watchdog } from './subscription.js';
 
+/** A handler of an event, also one that needs more of the event than the client reads. */
+type Handler<Event> = { handle(event: Event): void }['handle'] | null;
+
+/** What the client uses of a socket. `WebSocket` of browsers, of Node.js and of the package `ws` have it. */
+export interface WebSocketLike {
+  onopen: Handler<object>;
+  onmessage: Handler<{ readonly data: unknown }>;
+  onclose: Handler<{ readonly code: number; readonly reason: string }>;
+  onerror: Handler<object>;
+  send(text: string): void;
+  close(): void;
+}
+
 /** The subprotocol of the sockets. */
 export const PROTOCOL = 'graphql-transport-ws';
 /** Messages have no status but that of the handshake. */
@@ -45,10 +58,10 @@ const CODES: ReadonlyMap<number, string> = new Map([
 export class Sockets {
   /** The calls that end the delays before tries. The first try opens the socket, and all others share it. */
   readonly waiting = new Set<() => void>();
-  readonly #open: () => WebSocket;
+  readonly #open: () => WebSocketLike;
   readonly #sockets = new Map<string | null, Socket>();
 
-  constructor(open: () => WebSocket) {
+  constructor(open: () => WebSocketLike) {
     this.#open = open;
   }
 
@@ -69,7 +82,7 @@ export class Sockets {
 
 /** A socket with its subscriptions. */
 export class Socket {
-  readonly #socket: WebSocket;
+  readonly #socket: WebSocketLike;
   readonly #onEnd: () => void;
   readonly #watchdog = new Watchdog(undefined);
   readonly #inboxes = new Map<string, Inbox>();
@@ -79,7 +92,7 @@ export class Socket {
   #pings: ReturnType<typeof setInterval> | undefined;
   #closing: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: WebSocket, authorization: string | null, onEnd: () => void) {
+  constructor(socket: WebSocketLike, authorization: string | null, onEnd: () => void) {
     this.#socket = socket;
     this.#onEnd = onEnd;
     const payload = authorization === null ? {} : { Authorization: authorization };

@@ -53,6 +53,32 @@ test('the examples of the README have the right types', async () => {
   await run('node_modules/.bin/tsc', ['-p', 'build']).catch(({ stdout }) => assert.fail(stdout));
 });
 
+test('the types need neither those of browsers nor a socket of theirs', async () => {
+  const code = `
+    import { Roster } from '@roster/client';
+    interface OpenEvent { readonly type: string; readonly target: Socket }
+    interface MessageEvent extends OpenEvent { readonly data: string | Buffer | ArrayBuffer | Buffer[] }
+    interface CloseEvent extends OpenEvent { readonly code: number; readonly reason: string }
+    // As the package ws declares it.
+    declare class Socket {
+      onopen: ((event: OpenEvent) => void) | null;
+      onmessage: ((event: MessageEvent) => void) | null;
+      onclose: ((event: CloseEvent) => void) | null;
+      onerror: ((event: OpenEvent) => void) | null;
+      constructor(address: null);
+      constructor(address: string | URL, options?: object);
+      constructor(address: string | URL, protocols?: string | string[], options?: object);
+      send(data: string | Buffer, callback?: (error?: Error) => void): void;
+      close(code?: number, reason?: string | Buffer): void;
+    }
+    new Roster({ url: '', transport: 'websocket', webSocket: Socket });
+  `;
+  await writeFile('build/without-dom.mts', code);
+  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022'];
+  const compiler = [...options, '--types', 'node', 'build/without-dom.mts'];
+  await run('node_modules/.bin/tsc', compiler).catch(({ stdout }) => assert.fail(stdout));
+});
+
 test('the package has its modules, their types, its documents and the README, and nothing else', async () => {
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts']);
   const [pack] = JSON.parse(stdout) as [{ files: { path: string }[] }];
