@@ -1,5 +1,6 @@
 """Tests of the generated client against the server at URL, as the administrator LOGIN with PASSWORD."""
 
+import importlib.resources
 import io
 import os
 import struct
@@ -25,6 +26,11 @@ def png() -> bytes:
 def sign_in(password: str) -> SignInLogin:
     with Roster(URL) as visitor:
         return visitor.sign_in(LoginInput(login=os.environ["LOGIN"], password=password)).login
+
+
+class PackageTest(unittest.TestCase):
+    def test_type_checkers_read_the_types_of_the_package(self) -> None:
+        self.assertTrue(importlib.resources.files("roster_client").joinpath("py.typed").is_file())
 
 
 class ClientTest(unittest.TestCase):
