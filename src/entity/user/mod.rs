@@ -1,5 +1,5 @@
-//! Users: the columns, the privacy of each, the input fields and their rules. `docs/adding-a-field.md` says what else a new
-//! field needs: if it is private, an enum, unique, a reference, searched, or an administrator right.
+//! Users: the columns, the input fields and their rules. `docs/adding-a-field.md` says what else a new field needs: its privacy,
+//! and more if it is an enum, unique, a reference, searched, or an administrator right.
 
 mod derived;
 mod kinds;
@@ -143,63 +143,6 @@ pub enum Relation {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
-
-impl Column {
-    /// Returns who can see the column.
-    #[must_use]
-    pub const fn privacy(self) -> Privacy {
-        match self {
-            Self::Id
-            | Self::Username
-            | Self::Email
-            | Self::EmailVerified
-            | Self::FirstName
-            | Self::LastName
-            | Self::Nickname
-            | Self::CertifiedEmail
-            | Self::Phone
-            | Self::Website
-            | Self::Avatar
-            | Self::Gender
-            | Self::UserType
-            | Self::Position
-            | Self::GoogleScholar
-            | Self::OrcidId
-            | Self::AtlasPreference
-            | Self::InstitutionId
-            | Self::Role
-            | Self::IsStaff
-            | Self::IsActive
-            | Self::HasActivated
-            | Self::HasPin
-            | Self::FullSiteAccess
-            | Self::DateJoined
-            | Self::ModifiedAt
-            | Self::Version => Privacy::Open,
-            Self::Mobile | Self::BirthDate | Self::ExternalId | Self::ExternalReferences | Self::LastLogin => {
-                Privacy::Private
-            }
-            Self::IsSuperuser
-            | Self::IsAdmin
-            | Self::IsProjectAdmin
-            | Self::IsGroupAdmin
-            | Self::IsTaxonomiesAdmin
-            | Self::IsResourcesAdmin
-            | Self::IsAttributesAdmin
-            | Self::IsContactFormEmailReceiver => Privacy::Right,
-            Self::LicenseId
-            | Self::UsernameKey
-            | Self::EmailKey
-            | Self::FirstNameKey
-            | Self::LastNameKey
-            | Self::SearchKey
-            | Self::NicknameKey
-            | Self::CertifiedEmailKey
-            | Self::PositionKey
-            | Self::RoleKey => Privacy::Internal,
-        }
-    }
-}
 
 /// The fields of a user in an input, besides the names.
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]

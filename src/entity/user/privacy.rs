@@ -1,4 +1,4 @@
-//! The levels of privacy, and the GraphQL fields that show columns. `Column::privacy` in `mod.rs` returns the level of a column.
+//! The privacy of each column, and the GraphQL fields that show columns.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -26,6 +26,61 @@ static COLUMNS: LazyLock<HashMap<String, Column>> =
     LazyLock::new(|| Column::iter().map(|column| (column.field(), column)).collect());
 
 impl Column {
+    /// Returns who can see the column.
+    #[must_use]
+    pub const fn privacy(self) -> Privacy {
+        match self {
+            Self::Id
+            | Self::Username
+            | Self::Email
+            | Self::EmailVerified
+            | Self::FirstName
+            | Self::LastName
+            | Self::Nickname
+            | Self::CertifiedEmail
+            | Self::Phone
+            | Self::Website
+            | Self::Avatar
+            | Self::Gender
+            | Self::UserType
+            | Self::Position
+            | Self::GoogleScholar
+            | Self::OrcidId
+            | Self::AtlasPreference
+            | Self::InstitutionId
+            | Self::Role
+            | Self::IsStaff
+            | Self::IsActive
+            | Self::HasActivated
+            | Self::HasPin
+            | Self::FullSiteAccess
+            | Self::DateJoined
+            | Self::ModifiedAt
+            | Self::Version => Privacy::Open,
+            Self::Mobile | Self::BirthDate | Self::ExternalId | Self::ExternalReferences | Self::LastLogin => {
+                Privacy::Private
+            }
+            Self::IsSuperuser
+            | Self::IsAdmin
+            | Self::IsProjectAdmin
+            | Self::IsGroupAdmin
+            | Self::IsTaxonomiesAdmin
+            | Self::IsResourcesAdmin
+            | Self::IsAttributesAdmin
+            | Self::IsContactFormEmailReceiver => Privacy::Right,
+            Self::LicenseId
+            | Self::UsernameKey
+            | Self::EmailKey
+            | Self::FirstNameKey
+            | Self::LastNameKey
+            | Self::SearchKey
+            | Self::NicknameKey
+            | Self::CertifiedEmailKey
+            | Self::PositionKey
+            | Self::RoleKey => Privacy::Internal,
+        }
+    }
+
     /// Returns the GraphQL field that shows the column, such as `birthDate` or `adminRights.isAdmin`.
     #[must_use]
     pub fn field(self) -> String {
