@@ -2,6 +2,7 @@
 
 mod backups;
 mod commands;
+mod database;
 mod documents;
 mod environment;
 mod file;
