@@ -1,16 +1,15 @@
 //! Errors: their codes, and the only conversion into GraphQL errors.
 
 mod code;
+mod database;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, EnumType, ErrorExtensionValues, PathSegment, ServerError, SimpleObject, Value};
-use sea_orm::sqlx::Error as Sqlx;
-use sea_orm::sqlx::sqlite::SqliteError;
-use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use sea_orm::{DbErr, SqlErr};
 
 pub use self::code::TopLevelCode;
+pub use self::database::{is_disconnect, is_lock_conflict, is_read_only};
 use crate::repeated::Repeated;
 
 /// Requests that failed because the database cannot be reached.
@@ -126,78 +125,6 @@ impl ErrorCode {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         Self::items().iter().find(|item| item.value == self).map_or("", |item| item.name)
-    }
-}
-
-impl From<DbErr> for Error {
-    fn from(error: DbErr) -> Self {
-        let is_unreachable = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
-        if is_unreachable || sqlx_error(&error).is_some_and(is_temporary) {
-            Self::Unavailable(Arc::new(error))
-        } else {
-            Self::Internal(Arc::new(error))
-        }
-    }
-}
-
-/// Returns whether an error means that the connection was closed, by the database or on the way to it.
-#[must_use]
-pub fn is_disconnect(error: &DbErr) -> bool {
-    sqlx_error(error).is_some_and(|error| match error {
-        Sqlx::Io(_) => true,
-        Sqlx::Database(error) => error.code().is_some_and(|code| ends_connection(&code)),
-        _ => false,
-    })
-}
-
-/// Returns whether a code of PostgreSQL means that the connection is closed (Appendix A of its manual): connection exceptions, idle
-/// sessions and shutdowns. Connection poolers report whatever fails behind them as a connection exception.
-fn ends_connection(code: &str) -> bool {
-    code.starts_with("08") || matches!(code, "25P03" | "57P01" | "57P02" | "57P03" | "57P05")
-}
-
-/// Returns whether an error means that a transaction of PostgreSQL may only read, as on a standby.
-#[must_use]
-pub fn is_read_only(error: &DbErr) -> bool {
-    database_code(error).is_some_and(|code| code == "25006")
-}
-
-/// Returns whether an error means that PostgreSQL has ended a transaction in favour of others: serialization failure, deadlock,
-/// lock not available in time (Appendix A of its manual).
-#[must_use]
-pub fn is_lock_conflict(error: &DbErr) -> bool {
-    database_code(error).is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03"))
-}
-
-/// Returns the code of an error that the database has reported.
-fn database_code(error: &DbErr) -> Option<Cow<'_, str>> {
-    match sqlx_error(error) {
-        Some(Sqlx::Database(error)) => error.code(),
-        _ => None,
-    }
-}
-
-fn sqlx_error(error: &DbErr) -> Option<&Sqlx> {
-    match error {
-        DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
-        _ => None,
-    }
-}
-
-/// Returns whether a later attempt may succeed: the connection is lost, or the database reports a temporary error.
-fn is_temporary(error: &Sqlx) -> bool {
-    match error {
-        Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed => true,
-        Sqlx::Database(error) => error.code().is_some_and(|code| match error.try_downcast_ref::<SqliteError>() {
-            // Busy, locked, read-only, disk error, full, file cannot be opened (extended codes have these in their low byte,
-            // https://sqlite.org/rescode.html).
-            Some(_) => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
-            // Read-only, cancelled by a timeout, deadlock, serialization failure (Appendix A of PostgreSQL's manual).
-            None => ends_connection(&code) || matches!(&*code, "25006" | "57014" | "40P01" | "40001"),
-        }),
-        _ => false,
     }
 }
 
