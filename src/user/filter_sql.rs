@@ -3,6 +3,7 @@
 mod ids;
 mod references;
 mod texts;
+mod values;
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::attribute_values::{self, Definitions};
 use crate::db::Db;
 use crate::db::conditions::no_index_hint;
 use crate::entity::invitation::{self, InvitationState};
-use crate::entity::user::{self, Role};
+use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::filter::FilterBuilder;
 use crate::scalar::Json;
@@ -26,6 +27,7 @@ use crate::search_index::{SearchIndex, Snapshot};
 
 /// The maximum depth of nested filters, the outermost included.
 const MAX_DEPTH: usize = 5;
+
 /// A filter, compiled to a condition for users.
 pub struct CompiledFilter {
     /// The text that distinguishes a list with this filter from other lists.
@@ -174,51 +176,6 @@ impl FilterCompiler<'_> {
         let is_selective = parts.iter().any(|part| part.is_selective);
         let condition = parts.into_iter().fold(Condition::all(), |all, part| all.add(part.condition));
         Ok(PartCondition { condition, is_selective })
-    }
-
-    fn times(&mut self, path: &str, filter: &mut UserFilter) -> Result<PartCondition, Error> {
-        let instants = [
-            (user::Column::DateJoined, &mut filter.date_joined),
-            (user::Column::ModifiedAt, &mut filter.modified_at),
-            (user::Column::LastLogin, &mut filter.last_login),
-        ];
-        let mut condition = Condition::all();
-        for (column, given) in instants {
-            let Some(given) = self.non_null(path, column, std::mem::take(given))? else { continue };
-            condition = condition.add(self.builder.instant(&path_of(path, column), given, column));
-        }
-        let column = user::Column::BirthDate;
-        if let Some(given) = self.non_null(path, column, std::mem::take(&mut filter.birth_date))? {
-            condition = condition.add(self.builder.date(&path_of(path, column), given, column));
-        }
-        Ok(condition.into())
-    }
-
-    fn flags(&mut self, path: &str, filter: &UserFilter) -> Result<PartCondition, Error> {
-        let flags = [
-            (user::Column::IsActive, filter.is_active),
-            (user::Column::IsStaff, filter.is_staff),
-            (user::Column::HasActivated, filter.has_activated),
-        ];
-        let mut condition = Condition::all();
-        for (column, given) in flags {
-            let given = self.non_null(path, column, given)?;
-            condition = condition.add_option(self.builder.boolean(given, column));
-        }
-        Ok(condition.into())
-    }
-
-    fn choices(&mut self, path: &str, filter: UserFilter) -> Result<PartCondition, Error> {
-        let roles = self.non_null(path, user::Column::Role, filter.role)?;
-        let roles = roles.map(|roles| roles.into_iter().map(Role::place).collect());
-        let user_types = self.non_null(path, user::Column::UserType, filter.user_type)?;
-        let genders = self.non_null(path, user::Column::Gender, filter.gender)?;
-        let chosen = [
-            self.builder.one_of(&path_of(path, user::Column::Role), roles, user::Column::RoleKey),
-            self.builder.one_of(&path_of(path, user::Column::UserType), user_types, user::Column::UserType),
-            self.builder.one_of(&path_of(path, user::Column::Gender), genders, user::Column::Gender),
-        ];
-        Ok(chosen.into_iter().fold(Condition::all(), Condition::add_option).into())
     }
 
     fn invitation(&mut self, path: &str, states: MaybeUndefined<Vec<InvitationState>>) -> Result<PartCondition, Error> {

@@ -123,7 +123,7 @@ const ALLOWED: [(&str, &str, &str); 5] = [
     ),
     ("cli/admin.rs", "Value(Role::LicenseAdmin)", "the same of the first administrator of a license"),
     ("user/filter.rs", "pub is_staff: MaybeUndefined<bool>", "a field of a filter"),
-    ("user/filter_sql.rs", "Column::IsStaff, filter.is_staff", "the same"),
+    ("user/filter_sql/values.rs", "Column::IsStaff, filter.is_staff", "the same"),
 ];
 
 /// Folders that can use roles and licenses: they decide, store or generate them.
