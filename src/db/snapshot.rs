@@ -10,7 +10,7 @@ use super::writer::retry;
 use crate::error::Error;
 
 /// The statement that makes a transaction of PostgreSQL a snapshot.
-const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+pub(super) const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 impl Db {
     /// Begins a read-only transaction on one snapshot of the database. It does not block writers.

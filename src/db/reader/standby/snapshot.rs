@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::position::{LogPosition, Replay};
 use super::watch::SameServer;
 use super::{Reader, Standby};
-use crate::db::SNAPSHOT;
+use crate::db::snapshot::SNAPSHOT;
 use crate::db::target::Initializer;
 
 /// The maximum time that a snapshot waits for the standby to catch up.
