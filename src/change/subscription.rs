@@ -53,7 +53,7 @@ impl ChangeSubscription {
         ctx: &Context<'_>,
         #[graphql(
             desc = "The IDs of the users. At least one and at most 100. Defaults to all users that the viewer can see. \
-                    Nothing is sent about a user who does not exist or whom the viewer cannot see."
+                    It is not an error if a user does not exist or the viewer cannot see them."
         )]
         ids: Option<Vec<Id>>,
         #[graphql(

@@ -53,7 +53,7 @@ pub struct AttributeInput {
     pub name: String,
     /// The value: a string, a boolean, a date as a `YYYY-MM-DD` string, or a whole number, depending on the attribute's
     /// kind. Null clears the value. For a new user, or if the attribute is required, null is an error
-    /// (`NULL_NOT_ALLOWED`). Cannot be omitted.
+    /// (`NULL_NOT_ALLOWED`), except in `importUsers`, where it is ignored. Cannot be omitted.
     pub value: MaybeUndefined<Json>,
 }
 

@@ -25,9 +25,9 @@ impl ImportMutation {
     /// taken by another user or row. Rows have no passwords or PINs, and no emails are sent to new users; see
     /// `resendActivation`. A user whose email address changes is notified at the old address. If a row needs a right
     /// that the viewer lacks for `createUser`, `updateUser` or the mutations of groups and sites, nothing is saved. The
-    /// error is then `FORBIDDEN` and names the first such row. Usernames and email addresses that are taken in another
-    /// license count as in `createUser`, each once, and are `RATE_LIMITED` before any row is saved. Administrators
-    /// only.
+    /// error is then `FORBIDDEN` and names the first such row. Each user of another license who has a username or email
+    /// address from the rows counts as an attempt, as in `createUser`. After too many, nothing is saved (`RATE_LIMITED`).
+    /// Administrators only.
     async fn import_users(
         &self,
         ctx: &Context<'_>,

@@ -53,8 +53,8 @@ pub struct UserFilter {
     pub is_staff: MaybeUndefined<bool>,
     /// Whether the user's account has been activated.
     pub has_activated: MaybeUndefined<bool>,
-    /// The states of the invitation to include. At most 100. An empty list matches no user. Users without an invitation
-    /// match only `NOT_INVITED`. Administrators only.
+    /// The states of the invitation to include. At most 100. An empty list matches no user. A user without an invitation
+    /// matches `NOT_INVITED` or no state at all. Administrators only.
     pub invitation: MaybeUndefined<Vec<InvitationState>>,
     /// The roles to include. At most 100. An empty list matches no user.
     pub role: MaybeUndefined<Vec<Role>>,

@@ -61,8 +61,8 @@ pub struct UserMutation;
 impl UserMutation {
     /// Creates a user in the viewer's license. After 20 attempts within 15 minutes to use a username or email address
     /// that is taken in another license, further inputs with a username or email address are `RATE_LIMITED`. Attempts
-    /// in `updateUser` and in dry runs count too. Administrators only, for users of no higher rank than their own. An
-    /// API key cannot set a password or a PIN.
+    /// in `updateUser`, `importUsers` and dry runs count too. Administrators only, for users of no higher rank than their
+    /// own. An API key cannot set a password or a PIN.
     async fn create_user(
         &self,
         ctx: &Context<'_>,
@@ -134,8 +134,8 @@ impl UserMutation {
     /// own rank. `NOT_ALLOWED` when demoting the last active superuser, or the last active license administrator of a
     /// license. The password, PIN and email address can be changed only for other users whose rights, including access
     /// to sites, do not exceed the administrator's. An API key cannot change them. For the viewer's own, see
-    /// `changePassword`, `setPin` and `requestEmailChange`. Usernames and email addresses are `RATE_LIMITED` as in
-    /// `createUser`.
+    /// `changePassword`, `setPin` and `requestEmailChange`. Attempts to use a username or email address that is taken in
+    /// another license are limited as in `createUser` (`RATE_LIMITED`).
     async fn update_user(
         &self,
         ctx: &Context<'_>,

@@ -222,8 +222,8 @@ impl user::Model {
         .await
     }
 
-    /// The user's administrator rights. Viewers who are not administrators see only their own `isSuperuser`, and all
-    /// other rights as `false`. Null if the viewer can see none of the rights.
+    /// The user's administrator rights. Null unless the viewer is the user or an administrator. Of their own rights, users
+    /// who are not administrators see only `isSuperuser`; all others are returned as `false`, even if the user has them.
     async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
         Ok(ctx.viewer()?.visible_rights(self))
     }

@@ -63,7 +63,7 @@ impl AdminRights {
 }
 
 /// Administrator rights to grant (`true`) or revoke (`false`). Omitted rights stay unchanged; a new user does not
-/// get them. Null is an error (`NULL_NOT_ALLOWED`).
+/// get them. Null is an error (`NULL_NOT_ALLOWED`), except in `importUsers`, where it counts as omitted.
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminRightsInput {

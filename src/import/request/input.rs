@@ -46,18 +46,18 @@ pub struct ImportUserInput {
     /// Requires the rights of `setGroupMember` and `removeGroupMember`. `NOT_ALLOWED` if a group would lose its last
     /// owner.
     pub groups: MaybeUndefined<Vec<ImportGroupInput>>,
-    /// The institutions to whose data the user is granted access, each identified by its ID, name, external ID or an
-    /// external reference such as `hr:7` (`NOT_FOUND` otherwise). At most 200. Access to all others is revoked. An
-    /// empty list means no institutions, and null counts as omitted. Requires the rights of `grantSiteAccess` and
-    /// `revokeSiteAccess`.
+    /// The institutions to whose data the user is granted access, each identified by its ID, its exact name, its external
+    /// ID or an external reference such as `hr:7`. `NOT_FOUND` if there is none, or if several have the name. At most
+    /// 200. Access to all others is revoked. An empty list means no institutions, and null counts as omitted. Requires
+    /// the rights of `grantSiteAccess` and `revokeSiteAccess`.
     pub sites: MaybeUndefined<Vec<String>>,
 }
 
 /// A group that the user of a row of `importUsers` belongs to.
 #[derive(Clone, InputObject)]
 pub struct ImportGroupInput {
-    /// A group of the license, identified by its ID, its name or an external reference such as `hr:7` (`NOT_FOUND`
-    /// otherwise).
+    /// A group of the license, identified by its ID, its exact name or an external reference such as `hr:7`. `NOT_FOUND`
+    /// if there is none, or if several have the name.
     pub group: String,
     /// The user's role in the group. Defaults to `MEMBER`.
     #[graphql(default_with = "GroupRole::Member")]

@@ -8,7 +8,7 @@ import type { Json } from '../json.js';
 
 /**
  * Administrator rights to grant (`true`) or revoke (`false`). Omitted rights stay unchanged; a new user does not
- * get them. Null is an error (`NULL_NOT_ALLOWED`).
+ * get them. Null is an error (`NULL_NOT_ALLOWED`), except in `importUsers`, where it counts as omitted.
  */
 export type AdminRightsInput = {
   /** Whether this right gives the user the rank of an administrator. `role` and `isStaff` can also give it. */
@@ -50,7 +50,7 @@ export type AttributeInput = {
   /**
    * The value: a string, a boolean, a date as a `YYYY-MM-DD` string, or a whole number, depending on the attribute's
    * kind. Null clears the value. For a new user, or if the attribute is required, null is an error
-   * (`NULL_NOT_ALLOWED`). Cannot be omitted.
+   * (`NULL_NOT_ALLOWED`), except in `importUsers`, where it is ignored. Cannot be omitted.
    */
   value?: Json | null | undefined;
 };
@@ -628,8 +628,8 @@ export type UserFilter = {
   /** The institution that the user belongs to. */
   institution?: IdFilter | null | undefined;
   /**
-   * The states of the invitation to include. At most 100. An empty list matches no user. Users without an invitation
-   * match only `NOT_INVITED`. Administrators only.
+   * The states of the invitation to include. At most 100. An empty list matches no user. A user without an invitation
+   * matches `NOT_INVITED` or no state at all. Administrators only.
    */
   invitation?: Array<InvitationState> | null | undefined;
   /** Whether the user can sign in. Inactive users are listed only with `includeInactive`. */
