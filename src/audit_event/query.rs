@@ -220,7 +220,8 @@ impl audit_event::Model {
         self.subject_id
     }
 
-    /// The fields that changed, at most 200. Empty if the subject is a user who has been erased.
+    /// The fields that changed, at most 200. Empty if the subject is a user who has been erased, except that
+    /// `USER_DELETED` of a user who was never active has `wasActive`, which was `false`.
     async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<FieldChange>>> {
         located(ctx, async {
             let viewer = ctx.viewer()?;

@@ -88,10 +88,10 @@ impl GroupMutation {
     }
 
     /// Adds a user to a group, or changes the user's role in it. Idempotent. Managers and owners of the group,
-    /// administrators, and users with the right `isGroupAdmin` only. Managers may not choose owners. Owners may choose
-    /// owners only among the members; administrators and users with `isGroupAdmin` may choose any user. `NOT_ALLOWED`
-    /// if the user already belongs to 200 groups, or is the last owner and would get another role. Unless the viewer
-    /// administers groups, `NOT_ALLOWED` also if the new owner already owns 50.
+    /// administrators, and users with the right `isGroupAdmin` only. Managers may neither choose owners nor change an
+    /// owner's role. Owners may choose owners only among the members; administrators and users with `isGroupAdmin` may
+    /// choose any user. `NOT_ALLOWED` if the user already belongs to 200 groups, or is the last owner and would get
+    /// another role. Unless the viewer administers groups, `NOT_ALLOWED` also if the new owner already owns 50.
     async fn set_group_member(
         &self,
         ctx: &Context<'_>,

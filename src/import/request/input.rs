@@ -25,7 +25,9 @@ pub struct ImportUsersInput {
 /// A row of `importUsers`: a user to create or change. It identifies an existing user of the license by
 /// `externalId`, then by `externalReferences`, and otherwise by `email` or `username`. If the row has IDs in other
 /// systems, a user with the same `email` or `username` is identified only if they have no IDs in these systems yet.
-/// A row that identifies no user creates one. Omitted fields of an existing user stay unchanged. Null clears an
+/// A row that identifies no user creates one, unless one of its IDs in other systems belonged to a user who has been
+/// erased (`NOT_ALLOWED`). `NOT_ALLOWED` also if the username and the email address of the user that such an ID
+/// identifies both differ from those in the row. Omitted fields of an existing user stay unchanged. Null clears an
 /// optional value of an existing user, and otherwise counts as omitted. Blank text also clears a value.
 #[derive(Clone, InputObject)]
 pub struct ImportUserInput {
