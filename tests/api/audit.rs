@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use crate::app::{App, Caller, LIFETIME, PASSWORD, database, input_of};
 use crate::avatars;
 use crate::definition::SCHEMA;
-use crate::process::Sandbox;
+use crate::process::{Sandbox, until};
 use crate::user_fields::{USER_FIELDS, USER_SELECTION};
 
 const EVENT: &str = "id at action actor { id } apiKey { id } subject { __typename id } subjectId changes { field before after } requestId";
@@ -1024,7 +1024,9 @@ on_every_database! {
             for _ in 0..attempts {
                 requests.push(send(&app.anonymous(), "login", &input).await.1);
             }
-            let trail = trail(&app.db).await;
+            // A lock is recorded after the answer, which shows nothing of it.
+            let recorded = || async { Some(trail(&app.db).await).filter(|trail| trail.len() > before) };
+            let trail = until(recorded).await.expect("the event of the lock");
             let [event] = &trail[before..] else { panic!("{:?}", &trail[before..]) };
             assert_eq!((event.action, event.actor_id, event.subject_id), (action, None, ada.id));
             assert_eq!(event.request_id.as_ref(), Some(&requests[last - 1]), "the request of the attempt that locked");
