@@ -1,7 +1,7 @@
 //! Files and directories with personal data or secrets: only their owner can read them, whatever the umask is.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Result, Write as _};
+use std::io::{Error, ErrorKind, Result, Write as _};
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -15,6 +15,12 @@ const DIR_MODE: u32 = 0o700;
 /// The permission bits of all users but the owner.
 #[cfg(unix)]
 const OTHERS: u32 = 0o077;
+
+/// Returns whether an error says that a file, or its directory, does not exist.
+#[must_use]
+pub fn is_missing(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
 
 /// Creates a directory and its missing parents.
 ///

@@ -201,7 +201,7 @@ impl Source {
         match self {
             Self::Setting(keys) => Ok(Some(keys.clone())),
             Self::File(path) => match read_file(path) {
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+                Err(error) if private_file::is_missing(&error) => Ok(None),
                 found => found.map(Some),
             },
         }

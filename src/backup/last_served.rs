@@ -1,7 +1,6 @@
 //! The last audit event that this machine has served, in a file beside the server key: it tells an older copy of the database from
 //! the one that was served last.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -40,7 +39,7 @@ impl LastServed {
     /// That the file cannot be read.
     pub fn read(file: &Path) -> anyhow::Result<Option<Self>> {
         let json = match std::fs::read(file) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) if private_file::is_missing(&error) => return Ok(None),
             json => json.with_context(|| file.display().to_string())?,
         };
         Ok(Some(serde_json::from_slice(&json).with_context(|| file.display().to_string())?))

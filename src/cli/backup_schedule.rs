@@ -40,7 +40,7 @@ impl FailedBackup {
     pub(super) fn read(data_dir: &Path) -> anyhow::Result<Option<Self>> {
         let file = Self::file_in(data_dir);
         match std::fs::read(&file) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) if private_file::is_missing(&error) => Ok(None),
             json => Ok(Some(serde_json::from_slice(&json?).with_context(|| file.display().to_string())?)),
         }
     }

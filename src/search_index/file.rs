@@ -9,7 +9,7 @@ mod encode;
 mod sample;
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +22,7 @@ use super::segment::Segment;
 use super::snapshot::Snapshot;
 use super::trail::TrailPosition;
 use crate::background::lower_priority;
-use crate::private_file::{dir_of, restrict, sync_dir_of};
+use crate::private_file::{dir_of, is_missing, restrict, sync_dir_of};
 
 /// The name of the file in the data directory.
 const FILE: &str = "roster.search-index";
@@ -164,7 +164,7 @@ impl SearchIndexFile {
             if name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX) {
                 match fs::remove_file(entry.path()) {
                     // The process that writes it may have finished.
-                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) if is_missing(&error) => {}
                     removed => removed?,
                 }
             }
@@ -247,11 +247,6 @@ pub(super) fn decode(input: impl Read, length: u64, fingerprint: &str) -> Result
         return Err(Unusable::damaged());
     }
     Ok(SavedUsers { position, snapshot: Snapshot::of_segment(segment, has_international_domain) })
-}
-
-/// Returns whether a file, or its directory, does not exist.
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Returns whether numbers are the ends of ranges, one after another, of so many items.
