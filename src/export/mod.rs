@@ -6,6 +6,8 @@ mod object;
 mod related;
 mod user_file;
 
-pub use self::object::{columns, columns_of_user, groups_of, instant_text, of_avatar, of_row, of_user, sites_of};
+pub use self::object::{
+    columns, columns_of_user, groups_of, has_content, instant_text, of_avatar, of_row, of_user, sites_of,
+};
 pub use self::related::{ExportContent, ExportedUser};
 pub use self::user_file::{ExportReader, user_file};

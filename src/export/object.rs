@@ -107,7 +107,9 @@ fn grant(row: &site_access::Model) -> Value {
     json!({ "site": row.institution_id, "grantedAt": instant_text(row.granted_at) })
 }
 
-fn has_content(value: &Value) -> bool {
+/// Returns whether a value is neither null nor an empty list or object.
+#[must_use]
+pub fn has_content(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Array(items) => !items.is_empty(),

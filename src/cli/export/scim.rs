@@ -8,7 +8,7 @@ use super::snapshot::Snapshot;
 use crate::entity::external_reference::{self, FIELD};
 use crate::entity::{group, institution};
 use crate::error::Error;
-use crate::export::{ExportedUser, groups_of, instant_text, of_row, sites_of};
+use crate::export::{ExportedUser, groups_of, has_content, instant_text, of_row, sites_of};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
@@ -84,7 +84,7 @@ fn of_user(user: &ExportedUser) -> Value {
         "meta": meta("User", row.date_joined, row.modified_at),
     });
     if let Value::Object(members) = &mut resource {
-        members.retain(|_, value| has_value(value));
+        members.retain(|_, value| has_content(value));
     }
     add_extension(&mut resource, ENTERPRISE_EXTENSION, json!({ "organization": user.institution_name }));
     add_extension(&mut resource, USER_EXTENSION, own_attributes(user));
@@ -107,7 +107,7 @@ fn own_attributes(user: &ExportedUser) -> Value {
 fn add_extension(resource: &mut Value, extension: &str, values: Value) {
     let Value::Object(members) = resource else { return };
     let Value::Object(mut values) = values else { return };
-    values.retain(|_, value| has_value(value));
+    values.retain(|_, value| has_content(value));
     if values.is_empty() {
         return;
     }
@@ -115,10 +115,6 @@ fn add_extension(resource: &mut Value, extension: &str, values: Value) {
         schemas.push(extension.into());
     }
     members.insert(extension.to_owned(), Value::Object(values));
-}
-
-fn has_value(value: &Value) -> bool {
-    !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
 }
 
 fn meta(kind: &str, created: chrono::DateTime<chrono::Utc>, modified: chrono::DateTime<chrono::Utc>) -> Value {
