@@ -173,13 +173,19 @@ fn user(license_id: Id, is_active: bool, first: &str) -> User {
     User { license_id, is_active, key: format!("\n{first}\ntester\n{first}9@{first}.example\n\n\n") }
 }
 
-#[test]
-fn a_removed_user_leaves_nothing_in_memory_once_segments_are_merged() {
+/// The users Quentin and Zelda, of whom Quentin has been removed.
+fn without_quentin() -> Snapshot {
     let license = Id::new();
     let users: Users = ["quentin", "zelda"].map(|first| (Id::new(), user(license, true, first))).into();
     let mut snapshot = Snapshot::of(&indexed(&users));
     let removed = users.iter().find(|(_, user)| user.key.contains("quentin")).map(|(id, _)| *id).unwrap();
     assert!(snapshot.apply(&BTreeSet::from([removed]), &IndexedUsers::default()));
+    snapshot
+}
+
+#[test]
+fn a_removed_user_leaves_nothing_in_memory_once_segments_are_merged() {
+    let mut snapshot = without_quentin();
     assert_eq!(snapshot.search(&request(&["quentin".to_owned()], None)).total, 0);
     assert!(snapshot.has_removed());
     let parts: Vec<Part> = snapshot.parts().cloned().collect();

@@ -1,18 +1,16 @@
 //! The search index file: what is read from it is what was written, or nothing.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::random::{Rng, Users, random_query, random_user};
-use super::{compare, indexed, ranked, request, user};
+use super::{compare, indexed, ranked, request, without_quentin};
 use crate::scalar::Id;
 use crate::search_index::file::{Header, SavedUsers, SearchIndexFile, Unusable, decode, encode, fingerprint};
 use crate::search_index::merge::merged;
 use crate::search_index::segment::Segment;
 use crate::search_index::snapshot::Part;
 use crate::search_index::trail::TrailPosition;
-use crate::search_index::{IndexedUsers, Snapshot};
 
 fn header() -> Header {
     Header {
@@ -134,11 +132,7 @@ fn a_file_of_another_version_is_refused() {
 
 #[test]
 fn a_removed_user_is_not_in_the_file_of_merged_segments() {
-    let license = Id::new();
-    let users: Users = ["quentin", "zelda"].map(|first| (Id::new(), user(license, true, first))).into();
-    let mut snapshot = Snapshot::of(&indexed(&users));
-    let removed = users.iter().find(|(_, user)| user.key.contains("quentin")).map(|(id, _)| *id).unwrap();
-    assert!(snapshot.apply(&BTreeSet::from([removed]), &IndexedUsers::default()));
+    let snapshot = without_quentin();
     assert!(snapshot.only_segment().is_none(), "the segment still has the name");
     let parts: Vec<&Part> = snapshot.parts().collect();
     let bytes = encoded(&merged(&parts));
