@@ -75,6 +75,7 @@ email-changed =
 activate =
     .title = Choose a password
     .done = Your password is set. Sign in with it from now on.
+    .login = Sign in as
     .expired = This link is no longer valid: it was used already, it is too old, or a newer one has taken its place. Ask an administrator for another one, or register again.
     .taken = This e‑mail address belongs to another account by now. No account was opened.
 
@@ -107,6 +108,7 @@ page =
     .script = This page needs JavaScript, so that the link’s secret leaves your browser only when you are done.
     .incomplete = The end of the link is missing. Open it exactly as it stands in the message.
     .sending = One moment, please.
+    .sign-in = Sign in
     .busy = There are too many attempts at the moment. Wait a little, then try again.
     .unreachable = The directory cannot be reached at the moment. Check your connection, then try again.
     .failed = That did not work. Try again later; if it still does not work, tell an administrator.

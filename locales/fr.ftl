@@ -75,6 +75,7 @@ email-changed =
 activate =
     .title = Choisissez un mot de passe
     .done = Votre mot de passe est enregistré. Connectez-vous désormais avec lui.
+    .login = Connectez-vous en tant que
     .expired = Ce lien n’est plus valable : il a déjà servi, il est trop ancien ou un plus récent l’a remplacé. Demandez-en un autre à l’administration de l’annuaire ou inscrivez-vous à nouveau.
     .taken = Cette adresse e‑mail appartient entre-temps à un autre compte. Aucun compte n’a été ouvert.
 
@@ -107,6 +108,7 @@ page =
     .script = Cette page a besoin de JavaScript, pour que le secret du lien ne quitte votre navigateur qu’au moment voulu.
     .incomplete = Il manque la fin du lien. Ouvrez-le exactement comme il figure dans le message.
     .sending = Un instant, s’il vous plaît.
+    .sign-in = Se connecter
     .busy = Il y a trop de tentatives en ce moment. Attendez un peu, puis réessayez.
     .unreachable = L’annuaire est injoignable en ce moment. Vérifiez votre connexion, puis réessayez.
     .failed = Cela n’a pas fonctionné. Réessayez plus tard ; si le problème persiste, prévenez l’administration de l’annuaire.

@@ -75,6 +75,7 @@ email-changed =
 activate =
     .title = Scelga una password
     .done = La Sua password è stata impostata. D’ora in poi acceda con questa.
+    .login = Acceda come
     .expired = Questo link non è più valido: è già stato utilizzato, è troppo vecchio o è stato sostituito da uno più recente. Ne chieda un altro a un amministratore oppure si registri di nuovo.
     .taken = Questo indirizzo e‑mail appartiene nel frattempo a un altro account. Nessun account è stato aperto.
 
@@ -107,6 +108,7 @@ page =
     .script = Questa pagina richiede JavaScript, affinché il segreto del link lasci il Suo browser solo al momento voluto.
     .incomplete = Manca la fine del link. Lo apra esattamente come figura nel messaggio.
     .sending = Un momento, prego.
+    .sign-in = Accedere
     .busy = In questo momento ci sono troppi tentativi. Attenda un poco, poi riprovi.
     .unreachable = In questo momento l’elenco non è raggiungibile. Verifichi la connessione, poi riprovi.
     .failed = L’operazione non è riuscita. Riprovi più tardi; se il problema persiste, avvisi un amministratore.

@@ -7,6 +7,7 @@
 //! that erases a user, or imports a file, locks the end of the audit trail last; others leave that to the sealer. A transaction
 //! that ends a session or an API key, or revokes a right, locks its owner's row exclusively.
 
+mod reliance;
 mod several;
 mod statement;
 
@@ -18,10 +19,11 @@ use sea_orm::{
     QueryFilter, QueryResult, QuerySelect,
 };
 
+pub use self::reliance::{Reliance, Unlocked, read_on, rely_on};
 pub use self::several::begin_on_all;
-use self::statement::{ACTOR, EndOfTrail, row_locks, select_actor};
+use self::statement::{ACTOR, EndOfTrail, row_locks, select_actor, wait_in_line};
 use crate::access::{AuthMethod, SignedIn, Viewer, ViewerRow, is_same_license};
-use crate::db::conditions::{Lock, waits_in_line};
+use crate::db::conditions::Lock;
 use crate::db::{Db, Transaction};
 use crate::entity::subject::Subject;
 use crate::entity::user;
@@ -30,7 +32,8 @@ use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
 use crate::validation::Validator;
 
-/// The viewer as of the transaction of a mutation. Beginning such a transaction is the only way to get one.
+/// The viewer as of the transaction of a mutation: read in the transaction, or compared by the single statement that is one. Both
+/// begin in this module, the only one that makes actors.
 #[derive(Clone, Debug)]
 pub struct Actor(Viewer);
 
@@ -222,11 +225,7 @@ async fn lock(
             select.expr(statement::columns_of_user());
         }
     }
-    // By ID, so that two users who change each other do not deadlock.
-    locks.sort_by_key(|(id, ..)| *id);
-    for (id, lock, _) in &locks {
-        select.cond_where(waits_in_line(backend, *lock, *id));
-    }
+    wait_in_line(&mut select, backend, &mut locks);
     for (name, value) in values {
         select.expr_as(value, name);
     }

@@ -25,7 +25,7 @@ use crate::auth::password::Hasher;
 use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
 use crate::auth::throttle::LoginInputs;
 use crate::avatar::{ImageProcessor, Store};
-use crate::budget::{Budget, Limit, Size};
+use crate::budget::{Budget, Size};
 use crate::change::feed::Feed;
 use crate::change::follow::{Execution, Start};
 use crate::db::Db;
@@ -41,7 +41,7 @@ use crate::http::{
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::search_index::{SearchIndex, SearchIndexFile};
-use crate::session::{SignInMetrics, TokenUse};
+use crate::session::{SignInMetrics, TokenAuthenticator, TokenUse};
 use crate::share::{Requester, Shares};
 use crate::web::{pages, playground};
 use crate::{background, user};
@@ -51,6 +51,7 @@ use crate::{background, user};
 pub struct App {
     db: Db,
     policy: SignInPolicy,
+    authenticator: TokenAuthenticator,
     schema: RosterSchema,
     keys: KeyRing,
     avatar_links: AvatarLinks,
@@ -62,7 +63,7 @@ pub struct App {
     expensive_requests: Shares<Requester>,
     long_responses: Shares<Requester>,
     catching_up: Shares<Requester>,
-    min_password_length: usize,
+    pages: pages::PageSettings,
     sign_ins: SignInMetrics,
 }
 
@@ -81,7 +82,7 @@ impl App {
         schema::check()?;
         let keys = hasher.key_ring().clone();
         let avatar_links = AvatarLinks::new(keys.clone(), public_url);
-        let min_password_length = hasher.min_length();
+        let pages = pages::PageSettings::new(hasher.min_length(), self_service.sign_in_url.clone());
         let expensive_requests = Shares::new(expensive_requests());
         let (sign_ins, search_index) = (SignInMetrics::default(), SearchIndex::new(&db));
         let schema = schema::build().data(sign_ins.clone()).data(db.clone()).data(hasher).data(policy);
@@ -97,6 +98,7 @@ impl App {
             documents: PublishedDocuments::new(db.clone()),
             introspection: IntrospectionPolicy::default(),
             search_index,
+            authenticator: TokenAuthenticator::new(&db, policy.lifetime),
             db,
             policy,
             schema,
@@ -106,7 +108,7 @@ impl App {
             catching_up: expensive_requests.sibling(catching_up()),
             expensive_requests,
             long_responses: Shares::new(LONG_RESPONSES),
-            min_password_length,
+            pages,
             sign_ins,
         })
     }
@@ -122,19 +124,6 @@ impl App {
     #[must_use]
     pub fn sign_ins(&self) -> &SignInMetrics {
         &self.sign_ins
-    }
-
-    /// Returns the cost of a request unless it is too high, and charges its introspection to the budget.
-    fn cost(&self, request: &mut Request, info: &DocumentInfo, budget: &Budget) -> Result<usize, Error> {
-        let schema = info.introspection.clone()?;
-        budget.charge(Limit::Fields, schema.fields)?;
-        budget.charge(Limit::Bytes, schema.bytes)?;
-        let (name, variables) = (request.operation_name.clone(), request.variables.clone());
-        // A document that cannot be parsed or has no such operation is rejected when it is executed.
-        let Ok(document) = request.parsed_query() else { return Ok(0) };
-        let Some((_, operation)) = http::selected_operation(document, name.as_deref()) else { return Ok(0) };
-        let cost = self.costs.cost(document, operation, &variables).saturating_add(cost::of_introspection(schema));
-        cost::check(cost).map(|()| cost)
     }
 }
 
@@ -262,8 +251,8 @@ impl Application for App {
         self.documents.find(key).await.map_err(errors::log_without_caller)
     }
 
-    async fn authorize_document(&self, caller: &Caller, text: &str) -> Result<(), HttpError> {
-        self.authorize_untrusted(caller, text).await
+    async fn authorize_document(&self, caller: &Caller, text: &str, for_playground: bool) -> Result<(), HttpError> {
+        self.authorize_untrusted(caller, text, for_playground).await
     }
 
     async fn published_schema(&self, caller: Caller) -> Result<&'static PublishedSchema, HttpError> {
@@ -291,7 +280,7 @@ impl Application for App {
     }
 
     fn pages(&self, route: Route) -> Route {
-        pages::add_to(route, self.min_password_length)
+        pages::add_to(route, &self.pages)
     }
 
     fn playground(&self, route: Route) -> Route {

@@ -6,7 +6,10 @@ mod changed;
 pub mod conditions;
 mod counter;
 mod hosts;
+mod joined;
 mod json;
+mod offline;
+mod pool;
 mod pool_status;
 mod postgres;
 mod primary;
@@ -32,7 +35,9 @@ use tokio::sync::{Mutex, watch};
 pub use self::changed::{ChangedRows, PendingRows};
 use self::counter::StatementCounter;
 pub use self::hosts::{has_pooler, urls_of_hosts};
+pub use self::joined::joined;
 pub use self::json::json_of;
+pub use self::offline::Offline;
 pub use self::pool_status::PoolStatus;
 pub use self::postgres::is_unreachable;
 pub use self::reader::{Reader, StandbyMetrics};
@@ -44,8 +49,8 @@ pub use self::standby::check_read_url;
 use self::transaction::SeenGroup;
 pub use self::transaction::Transaction;
 pub use self::url::{check_url, file_of, is_postgres, missing_file, url_of, without_password};
-use self::writer::WriteConnections;
 pub use self::writer::Writer;
+use self::writer::{SingleStatements, WriteConnections};
 use crate::background;
 use crate::budget::Budget;
 use crate::error::Error;
@@ -83,9 +88,11 @@ impl Db {
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, Error> {
         let (meter, timeouts) = (StatementCounter::default(), settings.timeouts);
         let (mut primary, mut transaction_settings, mut standby) = (None, None, StandbyUse::default());
+        let mut single = None;
         let (reader, background, mut snapshots, mut writer) = if is_postgres(&settings.url) {
             let connected = postgres::connect(settings, &meter).await?;
             (primary, transaction_settings) = (connected.primary, connected.transaction_settings);
+            single = connected.single.map(|connections| SingleStatements { connections, meter: meter.clone() });
             standby = StandbyUse::start(settings)?;
             (connected.reader, connected.background, connected.pool.clone(), connected.pool)
         } else {
@@ -108,7 +115,8 @@ impl Db {
         }
         let readers = [&reader, &background].map(Clone::clone);
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
-        let writer = WriteConnections { primary, transaction_settings, ..WriteConnections::new(writer, log, settings) };
+        let writer = WriteConnections::new(writer, log, settings);
+        let writer = WriteConnections { single, primary, transaction_settings, ..writer };
         let (front, sealing_turn, runtime) = (reader.clone(), Arc::default(), Handle::current());
         let shared = Shared { front, background, snapshots, meter, sealing_turn, runtime };
         Ok(Self { reader, standby, writer: Writer::new(writer), shared: Arc::new(shared) })
@@ -187,9 +195,9 @@ impl Db {
         Ok(self.writer.begin().await?)
     }
 
-    /// Returns a receiver that is woken by every commit of a [`Transaction`] in this process; its value is their number, on SQLite
-    /// that of the commits that transactions and single statements share. It is for what follows the changes, such as a feed of
-    /// them or the sealing of the audit trail.
+    /// Returns a receiver that is woken by every commit of a [`Transaction`] in this process, and by every statement of
+    /// [`Writer::execute_once`] that wrote rows; its value is their number, on SQLite that of the commits that transactions and single
+    /// statements share. It is for what follows the changes, such as a feed of them or the sealing of the audit trail.
     ///
     /// It cannot miss a commit: [`changed`](watch::Receiver::changed) returns at once if there was one since the receiver was
     /// made or last marked its value as seen. So mark the value first
@@ -274,6 +282,9 @@ impl Db {
         self.reader.close().await;
         self.shared.background.close().await;
         self.standby.close().await;
+        if let Some(single) = &self.writer.connections.single {
+            single.connections.close().await;
+        }
         self.shared.snapshots.close_by_ref().await?;
         Ok(self.writer.connections.pool.close_by_ref().await?)
     }

@@ -9,11 +9,11 @@ use async_graphql::{Context, Enum, EnumType, ErrorExtensionValues, PathSegment, 
 use sea_orm::{DbErr, SqlErr};
 
 pub use self::code::TopLevelCode;
-pub use self::database::{is_disconnect, is_lock_conflict, is_read_only};
+pub use self::database::{describe, is_disconnect, is_lock_conflict, is_read_only, unavailability};
 use crate::repeated::Repeated;
 
-/// Requests that failed because the database cannot be reached.
-static UNREACHABLE: Repeated = Repeated::new();
+/// Requests that failed because the database does not serve.
+static UNAVAILABLE: Repeated = Repeated::new();
 
 /// The reason why an input was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -88,7 +88,7 @@ pub enum Error {
     SnapshotRequired { position: String },
     /// The input of a mutation is invalid; the payload lists these errors.
     Rejected(Vec<MutationError>),
-    /// The database cannot be reached at present.
+    /// The database cannot be reached or cannot do its work at present.
     Unavailable(Arc<dyn std::error::Error + Send + Sync>),
     /// An internal error; its cause is written only to the log.
     Internal(Arc<dyn std::error::Error + Send + Sync>),
@@ -128,10 +128,10 @@ impl ErrorCode {
     }
 }
 
-/// Logs that the database cannot be reached, at most once a minute, with the number of requests that failed for it meanwhile.
-pub fn log_unreachable(cause: &dyn std::error::Error) {
-    if let Some(times) = UNREACHABLE.count() {
-        tracing::warn!(%cause, times, "the database cannot be reached");
+/// Logs why the database does not serve, at most once a minute, with the number of requests that failed for it meanwhile.
+pub fn log_unavailable(cause: &(dyn std::error::Error + Send + Sync + 'static)) {
+    if let Some(times) = UNAVAILABLE.count() {
+        tracing::warn!(%cause, times, "{}", unavailability(cause));
     }
 }
 
@@ -157,12 +157,16 @@ impl From<Error> for anyhow::Error {
             Error::DocumentNotTrusted => Self::msg(DOCUMENT_NOT_TRUSTED),
             Error::SnapshotRequired { .. } => Self::msg(SNAPSHOT_REQUIRED),
             Error::Rejected(errors) => {
-                let texts: Vec<String> =
-                    errors.iter().map(|error| format!("{}: {}", error.path.join("."), error.message)).collect();
+                // A path begins with the name of an argument, which a command does not have.
+                let text = |error: MutationError| match error.path.get(1..) {
+                    None | Some([]) => error.message,
+                    Some(path) => format!("{}: {}", path.join("."), error.message),
+                };
+                let texts: Vec<String> = errors.into_iter().map(text).collect();
                 Self::msg(texts.join("; "))
             }
-            Error::Unavailable(cause) => Self::msg(cause.to_string()).context("the database cannot be reached"),
-            Error::Internal(cause) => Self::msg(cause.to_string()),
+            Error::Unavailable(cause) => Self::msg(describe(&*cause)).context(unavailability(&*cause)),
+            Error::Internal(cause) => Self::msg(describe(&*cause)),
         }
     }
 }
@@ -183,7 +187,7 @@ impl From<Error> for async_graphql::Error {
                 (TopLevelCode::SnapshotRequired, SNAPSHOT_REQUIRED.to_owned())
             }
             Error::Unavailable(cause) => {
-                log_unreachable(&cause);
+                log_unavailable(&*cause);
                 let message = "The service is temporarily unavailable; try again later.".to_owned();
                 (TopLevelCode::Unavailable, message)
             }

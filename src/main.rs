@@ -9,7 +9,7 @@ use roster::cli::backup_command::back_up;
 use roster::cli::completions_command::{print_completions, print_man_page};
 use roster::cli::config::{Admin, Audit, Cli, Command, LogFormat, Settings};
 use roster::cli::demo_command::serve_demo;
-use roster::cli::doctor_command::examine;
+use roster::cli::doctor_command::{Findings, examine};
 use roster::cli::documents_command::manage_documents;
 use roster::cli::export_command::export;
 use roster::cli::health_command::check_health;
@@ -41,7 +41,7 @@ const INTERRUPTED_EXIT_CODE: u8 = 130;
 async fn main() -> ExitCode {
     let (Cli { command, settings }, warnings) = Cli::parse_with_warnings();
     start_log(&settings);
-    for warning in warnings {
+    for warning in &warnings {
         tracing::warn!("{warning}");
     }
     let result = match command.unwrap_or(Command::Serve) {
@@ -63,12 +63,15 @@ async fn main() -> ExitCode {
         Command::Health(health) => check_health(&settings, &health).await,
         Command::Completions(options) => print_completions(options.shell),
         Command::Man => print_man_page(),
-        Command::Doctor => examine(&settings).await,
+        Command::Doctor => examine(&settings, &warnings).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(settings.log_format, format_args!("error: {error:#}"));
+            // Findings are printed already.
+            if !error.is::<Findings>() {
+                print_error(settings.log_format, format_args!("error: {error:#}"));
+            }
             exit_code(&error)
         }
     }
@@ -77,6 +80,8 @@ async fn main() -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     if let Some(pending) = error.downcast_ref::<PendingMigrations>() {
         pending.exit_code().into()
+    } else if let Some(findings) = error.downcast_ref::<Findings>() {
+        findings.exit_code().into()
     } else if error.is::<WrongSetting>() {
         WRONG_SETTING_EXIT_CODE.into()
     } else if error.is::<Interrupted>() {

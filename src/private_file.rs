@@ -15,6 +15,12 @@ const DIR_MODE: u32 = 0o700;
 /// The permission bits of all users but the owner.
 #[cfg(unix)]
 const OTHERS: u32 = 0o077;
+/// The permission bits of all users but the owner and the group.
+#[cfg(unix)]
+const OUTSIDE_GROUP: u32 = 0o007;
+/// The variable with the directory of the credentials that systemd gives to a service.
+#[cfg(unix)]
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// Returns whether an error says that a file, or its directory, does not exist.
 #[must_use]
@@ -100,7 +106,9 @@ fn write_options() -> OpenOptions {
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     let mut file = write_options().create(true).truncate(true).open(path)?;
     #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(FILE_MODE))?;
+    if path.is_file() {
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(FILE_MODE))?;
+    }
     file.write_all(content)
 }
 
@@ -119,10 +127,11 @@ pub fn open_or_make(path: &Path) -> Result<File> {
     }
 }
 
-/// Removes the access of users other than the owner from a file, if it exists, and logs a warning.
+/// Removes the access of users other than the owner from a file, if it exists, and logs a warning. Devices such as `/dev/null` belong
+/// to everybody.
 pub fn restrict(path: &Path) {
     #[cfg(unix)]
-    if let Some(mode) = mode_for_others(path) {
+    if let Some(mode) = mode_for_others(path).filter(|_| path.is_file()) {
         let restricted = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(FILE_MODE));
         let (file, mode) = (path.display(), format!("{mode:04o}"));
         match restricted {
@@ -141,11 +150,41 @@ pub fn mode_for_others(path: &Path) -> Option<u32> {
     {
         let permissions = std::fs::metadata(path).ok()?.permissions();
         let mode = std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o7777;
-        (mode & OTHERS != 0).then_some(mode)
+        // Credentials belong to root, and the service reads them by an access list, which a mode shows in the place of the group.
+        let others = if is_credential(path) { OUTSIDE_GROUP } else { OTHERS };
+        (mode & others != 0).then_some(mode)
     }
     #[cfg(not(unix))]
     {
         let _ = path;
         None
+    }
+}
+
+/// Returns whether a file is a credential that systemd gives to this process.
+#[cfg(unix)]
+fn is_credential(path: &Path) -> bool {
+    let dir = std::env::var_os(CREDENTIALS_DIRECTORY).filter(|dir| !dir.is_empty());
+    dir.is_some_and(|dir| path.starts_with(dir))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_the_mode_of_a_file_is_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, pipe) = (dir.path().join("file"), dir.path().join("pipe"));
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Command::new("mkfifo").args(["-m", "644"]).arg(&pipe).status().unwrap().success());
+        restrict(&file);
+        restrict(&pipe);
+        let modes = [&file, &pipe].map(|path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777);
+        assert_eq!(modes, [0o600, 0o644]);
     }
 }

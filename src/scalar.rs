@@ -1,5 +1,7 @@
 //! Scalars: values with one Rust type in the database, in the API and in import files.
 
+mod instant;
+
 use std::borrow::Cow;
 
 use async_graphql::{
@@ -11,6 +13,7 @@ use sea_orm::{DbErr, DeriveValueType, TryFromU64};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::instant::Instant;
 use crate::error::{Error, ErrorCode};
 
 /// The id of a row and its GraphQL object: a UUID of version 7 (RFC 9562), so that ids sort by age.
@@ -218,42 +221,6 @@ impl InputType for DateText {
 
     fn to_value(&self) -> Value {
         Value::String(self.0.clone())
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-}
-
-/// An instant in an input. In the API it is the scalar of [`DateTime<Utc>`], whose own errors do not state the expected format.
-#[derive(Clone, Copy, Debug)]
-pub struct Instant(pub DateTime<Utc>);
-
-impl Instant {
-    /// The expected format of an instant.
-    pub const EXPECTED: &str = "expected a date, a time and its offset from UTC, such as \"2019-03-01T10:00:00+02:00\"";
-}
-
-impl InputType for Instant {
-    type RawValueType = Self;
-
-    fn type_name() -> Cow<'static, str> {
-        <DateTime<Utc> as InputType>::type_name()
-    }
-
-    fn create_type_info(registry: &mut Registry) -> String {
-        <DateTime<Utc> as InputType>::create_type_info(registry)
-    }
-
-    fn parse(value: Option<Value>) -> InputValueResult<Self> {
-        match value {
-            Some(Value::String(text)) => text.parse().map(Self).map_err(|_| InputValueError::custom(Self::EXPECTED)),
-            other => Err(InputValueError::expected_type(other.unwrap_or_default())),
-        }
-    }
-
-    fn to_value(&self) -> Value {
-        <DateTime<Utc> as InputType>::to_value(&self.0)
     }
 
     fn as_raw_value(&self) -> Option<&Self> {

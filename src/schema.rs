@@ -26,10 +26,12 @@ use crate::graphql::payload::{ReceiptPayload, UserPayload};
 use crate::graphql::projection::is_accounted_for;
 use crate::group::mutation::{DeleteGroupPayload, GroupMutation, GroupPayload};
 use crate::group::query::{GroupQuery, MemberConnection};
+use crate::http::compression::EncodedBody;
 use crate::http::{self, PublishedSchema, introspection};
 use crate::import::mutation::{ImportMutation, ImportUsersPayload};
 use crate::institution::mutation::{DeleteInstitutionPayload, InstitutionMutation, InstitutionPayload};
 use crate::institution::query::InstitutionQuery;
+use crate::license::mutation::{LicenseMutation, LicensePayload};
 use crate::license::query::LicenseQuery;
 use crate::session::email_mutation::EmailMutation;
 use crate::session::mutation::{EndSessionsPayload, LoginPayload, LogoutPayload, SessionMutation};
@@ -71,6 +73,7 @@ pub struct Mutation(
     GroupMutation,
     InstitutionMutation,
     SiteAccessMutation,
+    LicenseMutation,
     AttributeMutation,
     ApiKeyMutation,
     ImportMutation,
@@ -108,6 +111,7 @@ pub enum MutationPayload {
     DeleteGroup(DeleteGroupPayload),
     Institution(InstitutionPayload),
     DeleteInstitution(DeleteInstitutionPayload),
+    License(LicensePayload),
     AttributeDefinition(AttributeDefinitionPayload),
     CreateApiKey(CreateApiKeyPayload),
     ApiKey(ApiKeyPayload),
@@ -129,7 +133,7 @@ pub fn build() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<institution::Model>>("A page of institutions.")
         .override_output_type_description::<Connection<audit_event::Model>>("A page of audit events.")
         .override_output_type_description::<DateTime<Utc>>(
-            "A date and time in RFC 3339 format. Returned in UTC, such as `2026-01-31T09:30:00.123456+00:00`. An input \
+            "A date and time in RFC 3339 format. Returned in UTC, such as `2026-01-31T09:30:00.123456Z`. An input \
              must have an offset from UTC, such as `Z` or `+02:00`.",
         )
         // The server has already validated each document by all rules of the specification.
@@ -187,7 +191,7 @@ pub fn published() -> &'static PublishedSchema {
             .inspect_err(|error| tracing::error!(?error, "failed to render the reference of the schema"));
         PublishedSchema {
             etag: format!("\"{}\"", http::hash_of(&described)),
-            sdl: described,
+            sdl: EncodedBody::new(described.into_bytes()),
             reference: reference.ok(),
         }
     });

@@ -13,6 +13,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use tokio::sync::oneshot;
 
 use self::lock_conflict::is_lock_conflict;
+use self::schema_state::ANOTHER_PROGRAM;
 pub use self::schema_state::{
     AppliedMigration, RecordedKind, SchemaState, SchemaStatus, applied_migrations, last_known,
 };
@@ -132,9 +133,11 @@ pub fn migrations() -> usize {
 fn map_migration_error(error: DbErr) -> Error {
     let text = error.to_string();
     let hint = if text.contains("already exists") {
-        "another program uses this database; give Roster a database or a schema of its own"
+        ANOTHER_PROGRAM
     } else if text.contains("gin_trgm_ops") {
         "the extension pg_trgm is in a schema outside search_path; move it (ALTER EXTENSION pg_trgm SET SCHEMA ...) or add its schema"
+    } else if text.contains("permission denied for schema") || text.contains("permission denied to create extension") {
+        "the user must own the database (ALTER DATABASE ... OWNER TO ...), and the schema if it is not public"
     } else {
         return error.into();
     };

@@ -1,7 +1,7 @@
 'use strict'
 const find = id => document.getElementById(id)
 const form = find('form'), submit = find('submit'), outcome = find('outcome')
-const password = find('password'), again = find('again')
+const password = find('password'), again = find('again'), signIn = find('sign-in')
 const words = {}
 for (const word of find('messages').content.children) words[word.dataset.of] = word.textContent
 
@@ -19,6 +19,7 @@ const say = (what, isFault = true) => {
 const end = (what, isFault = true) => {
   form.remove()
   say(what, isFault)
+  if (signIn) signIn.hidden = false
   outcome.focus()
 }
 
@@ -81,11 +82,14 @@ const refused = what => {
   submit.focus()
 }
 
-const finish = async ({ nextUrl, token: session }) => {
+const finish = async ({ nextUrl, token: session, user }) => {
   if (nextUrl) return location.replace(nextUrl + '#token=' + session)
   // The session that began with it is nobody's: this page keeps nothing.
-  if (session) await post('mutation { logout { success } }', {}, { authorization: 'Bearer ' + session }).catch(() => {})
+  if (session) await post(form.dataset.logout, {}, { authorization: 'Bearer ' + session }).catch(() => {})
   end('DONE', false)
+  if (!user) return
+  find('login').textContent = user.username ?? user.email
+  find('account').hidden = false
 }
 
 form.addEventListener('submit', async event => {

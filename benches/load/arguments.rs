@@ -23,9 +23,11 @@ pub struct Arguments {
     pub seconds: f64,
     /// The workloads to measure besides the floors: token (typename with a token to check), W1 to W5, W4-short (words of
     /// two letters), W8, update, login, flood (reads while many guess passwords), rank (whether the time of a guess
-    /// reveals a login), hostile (reads while anonymous callers send 100,000 hostile requests and a user the most
-    /// expensive queries), search (every kind of search), search-all (the same, in all licenses), import (`roster import`
-    /// into an empty directory) and peers (Roster beside Mercurius). Defaults to all but search-all and peers.
+    /// reveals a login), feed (the time from a change to its event at subscribers), hostile (reads while anonymous
+    /// callers send 100,000 hostile requests and a user the most expensive queries), search (every kind of search),
+    /// search-all (the same, in all licenses), import (`roster import` into an empty directory), peers (Roster beside
+    /// Mercurius) and overhead (the same requests with and without metrics and traces). Defaults to all but search-all,
+    /// peers and overhead.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
     #[arg(long, default_value = "both")]

@@ -7,7 +7,7 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// One connection, for one request after the other.
@@ -81,6 +81,21 @@ impl Connection {
         }
     }
 
+    /// Reads the text up to a separator, and removes both from the buffer.
+    async fn read_until(&mut self, separator: &str) -> Result<String> {
+        loop {
+            let read = self.buffer.get(..self.filled).unwrap_or_default();
+            if let Some(end) = read.windows(separator.len()).position(|bytes| bytes == separator.as_bytes()) {
+                let text = std::str::from_utf8(read.get(..end).unwrap_or_default())?.to_owned();
+                let rest = end + separator.len();
+                self.buffer.copy_within(rest..self.filled, 0);
+                self.filled -= rest;
+                return Ok(text);
+            }
+            self.read().await?;
+        }
+    }
+
     async fn write(&self, mut rest: &[u8]) -> Result<()> {
         while !rest.is_empty() {
             match self.stream.try_write(rest) {
@@ -106,6 +121,39 @@ impl Connection {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// The server-sent events of a subscription.
+pub struct EventStream(Connection);
+
+impl EventStream {
+    /// Starts a subscription, and waits for the block without an event with which its stream begins.
+    pub async fn open(address: SocketAddr, token: &str, body: &str) -> Result<Self> {
+        // By HTTP/1.0, so that the response has no chunks.
+        let request = format!(
+            "POST /graphql HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+             Accept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut connection = Connection::open(address).await?;
+        connection.write(request.as_bytes()).await?;
+        let head = connection.read_until("\r\n\r\n").await?;
+        ensure!(head.starts_with("HTTP/1.0 200 "), "{body}: {head}");
+        let begin = connection.read_until("\n\n").await?;
+        ensure!(begin.starts_with("id: "), "{body}: {begin}");
+        Ok(Self(connection))
+    }
+
+    /// Returns the data of the next event.
+    pub async fn next_event(&mut self) -> Result<String> {
+        loop {
+            let block = self.0.read_until("\n\n").await?;
+            // A comment has no data.
+            if let Some(data) = block.lines().find_map(|line| line.strip_prefix("data: ")) {
+                return Ok(data.to_owned());
             }
         }
     }

@@ -3,9 +3,11 @@
 //!     cargo bench --bench load                                        # 100,000 users, every workload
 //!     cargo bench --bench load -- --only W1,W4 --seconds 1 --users 10000 --database sqlite
 //!     cargo bench --bench load -- --only search,search-all            # every kind of search, one at a time
+//!     cargo bench --bench load -- --only feed                         # from a change to its event at subscribers
 //!     cargo bench --bench load -- --only hostile                      # reads while the server is attacked
 //!     cargo bench --bench load -- --only import                       # `roster import` of a file of users
 //!     cargo bench --bench load -- --only peers                        # beside Mercurius: see benches/peers/README.md
+//!     cargo bench --features otlp --bench load -- --only overhead     # with metrics, and with traces
 //!     cargo bench --bench load -- --growth --concurrency 16           # 10,000, 100,000 and 1,000,000 users
 //!     cargo bench --bench load -- --growth --concurrency 16 --picture benches/speed.svg --markdown
 //!
@@ -29,6 +31,7 @@ mod bare;
 mod directory;
 mod everyday;
 mod expensive;
+mod feed;
 mod figures;
 mod guessing;
 mod hostile;
@@ -37,6 +40,7 @@ mod import;
 mod kinds;
 mod machine;
 mod measuring;
+mod overhead;
 mod peers;
 mod picture;
 #[path = "../../tests/api/postgres.rs"]
@@ -146,6 +150,9 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
         loading.on_disk
     );
 
+    if arguments.names("overhead") {
+        overhead::measure(arguments, place, postgres, &tokens).await.context("overhead")?;
+    }
     let began = Instant::now();
     // Every guess of the flood must be hashed, although all come from one address.
     let server = Server::start(place, &["serve", "--wrong-secrets-per-address", "1000000"])?;
@@ -158,6 +165,9 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
     let comparisons = if arguments.names("peers") { bench.compare(&tokens, place).await? } else { Vec::new() };
     let memory = machine::memory(bench.server.pid())?;
     println!("memory at the end {} MB, peak {} MB", memory.0, memory.1);
+    if bench.is_selected("feed") {
+        bench.feed(&tokens, place).await.context("feed")?;
+    }
     let runs_hostile = bench.is_selected("hostile");
     let Bench { server, bare, .. } = bench;
     server.stop()?;

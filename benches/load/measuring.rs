@@ -75,7 +75,7 @@ impl Bench<'_> {
 
     /// Begins to watch the cost of a server.
     pub fn watch<'a>(&'a self, server: &'a Server) -> Result<Watch<'a>> {
-        Ok(Watch { server, database: self.database, before: times(server, self.database)?, began: Instant::now() })
+        Watch::begin(server, self.database)
     }
 }
 
@@ -87,7 +87,12 @@ pub struct Watch<'a> {
     began: Instant,
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    /// Begins to watch the cost of a server and its database.
+    pub fn begin(server: &'a Server, database: Option<&'a Postgres>) -> Result<Self> {
+        Ok(Self { server, database, before: times(server, database)?, began: Instant::now() })
+    }
+
     /// Returns the cost since then.
     pub fn measured(self, run: Run) -> Result<Measured> {
         let (elapsed, after) = (self.began.elapsed(), times(self.server, self.database)?);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::http::Connection;
@@ -26,14 +26,15 @@ pub struct Writer {
 impl Writer {
     /// Returns updates of the same users to one position and then to the other, so that every update has an effect.
     pub fn updates(&self, users: &[User], [one, other]: [&'static str; 2]) -> Vec<Request> {
-        let query = "mutation($i: UpdateUserInput!) { updateUser(input: $i) { success user { id position } } }";
-        let update = |position: &'static str| {
-            spread(users, VARIANTS).map(move |user| {
-                let input = json!({"i": {"id": user.id, "position": position}});
-                request(self.address, &self.token, query, &input, r#"{"data":{"updateUser":{"success":true"#)
-            })
-        };
+        let update = |position: &'static str| spread(users, VARIANTS).map(move |user| self.update(user, position));
         update(one).chain(update(other)).collect()
+    }
+
+    /// Returns the update of a user to a position.
+    pub fn update(&self, user: &User, position: &str) -> Request {
+        let query = "mutation($i: UpdateUserInput!) { updateUser(input: $i) { success user { id position } } }";
+        let input = json!({"i": {"id": user.id, "position": position}});
+        request(self.address, &self.token, query, &input, r#"{"data":{"updateUser":{"success":true"#)
     }
 
     /// Returns creations of users whose logins begin with a prefix.
@@ -47,17 +48,34 @@ impl Writer {
 
     /// Creates the users that will sign in, and returns the requests by which they do.
     pub async fn sign_ins(&self, connection: &mut Connection) -> Result<Vec<Request>> {
-        let query = "mutation($i: LoginInput!) { login(input: $i) { success token user { id } } }";
         let mut logins = Vec::new();
         for number in 0..SIGN_INS {
             let input = new_user(NEWCOMER, number, Some(PASSWORD));
             let creation = request(self.address, &self.token, CREATE, &json!({"i": input}), CREATED);
             let response = connection.send(&creation.bytes).await?;
             ensure!(creation.outcome(&response) == Some(Outcome::Correct), "createUser: {}", response.body);
-            let input = json!({"i": {"login": input["email"], "password": PASSWORD}});
-            logins.push(request(self.address, "", query, &input, r#"{"data":{"login":{"success":true,"token":""#));
+            logins.push(self.sign_in(number));
         }
         Ok(logins)
+    }
+
+    /// Signs in the first ones of the users who were created by [`Self::sign_ins`], and returns their tokens.
+    pub async fn tokens(&self, connection: &mut Connection, count: usize) -> Result<Vec<String>> {
+        let mut tokens = Vec::new();
+        for number in 0..count {
+            let sign_in = self.sign_in(number);
+            let response = connection.send(&sign_in.bytes).await?;
+            let body: Value = serde_json::from_str(response.body)?;
+            let token = body["data"]["login"]["token"].as_str();
+            tokens.push(token.with_context(|| sign_in.describe(&response))?.to_owned());
+        }
+        Ok(tokens)
+    }
+
+    fn sign_in(&self, number: usize) -> Request {
+        let query = "mutation($i: LoginInput!) { login(input: $i) { success token user { id } } }";
+        let input = json!({"i": {"login": address_of(number), "password": PASSWORD}});
+        request(self.address, "", query, &input, r#"{"data":{"login":{"success":true,"token":""#)
     }
 }
 

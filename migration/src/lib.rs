@@ -194,6 +194,12 @@ pub const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261130_000025_migration_kinds/sqlite.sql"),
         postgres: include_str!("m20261130_000025_migration_kinds/postgres.sql"),
     },
+    Step {
+        name: "m20261130_000026_logins_first",
+        kind: MigrationKind::Expand,
+        sqlite: include_str!("m20261130_000026_logins_first/sqlite.sql"),
+        postgres: include_str!("m20261130_000026_logins_first/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

@@ -75,6 +75,9 @@ impl Viewer {
     pub fn may(&self, action: Action) -> Result<(), Error> {
         let viewer = match (self.scope(action), self) {
             (Scope::Nothing, Self::Anonymous) => return Err(Error::Unauthenticated),
+            (Scope::Nothing, _) if action == Action::RenameLicense => {
+                return forbidden("Only license administrators may do this.");
+            }
             (Scope::Nothing, _) => return forbidden("Only administrators may do this."),
             (_, Self::Anonymous) => return Ok(()),
             (_, Self::SignedIn(viewer)) => viewer,

@@ -55,6 +55,8 @@ pub enum Action {
     ChangeInstitution,
     /// Grant and revoke access to the data of institutions; [`Viewer::may_change_sites`] decides which ones.
     ChangeSites,
+    /// Change the holder of a license.
+    RenameLicense,
     /// Define custom attributes; administrators need the right for it, which [`Viewer::may`] checks.
     DefineAttributes,
     /// See, create and revoke API keys.
@@ -113,6 +115,7 @@ pub const fn scopes_of(action: Action) -> [Scope; 5] {
         Action::CreateInstitution => [Nothing,  Nothing, License, License, License],
         Action::ChangeInstitution => [Nothing,  Nothing, License, License, All],
         Action::ChangeSites       => [Nothing,  Nothing, Rank,    License, All],
+        Action::RenameLicense     => [Nothing,  Nothing, Nothing, License, All],
         Action::DefineAttributes  => [Nothing,  Nothing, License, License, License],
         Action::UseApiKeys        => [Nothing,  Nothing, Own,     License, All],
         Action::ReadAudit         => [Nothing,  Own,     License, License, All],
@@ -170,6 +173,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("deleteInstitution", Action::ChangeInstitution),
     ("grantSiteAccess", Action::ChangeSites),
     ("revokeSiteAccess", Action::ChangeSites),
+    ("renameLicense", Action::RenameLicense),
     ("defineAttribute", Action::DefineAttributes),
     ("removeAttribute", Action::DefineAttributes),
     ("createApiKey", Action::UseApiKeys),

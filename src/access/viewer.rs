@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, Value};
 
 use crate::entity::user::{self, AdminRights, Role};
 use crate::error::Error;
@@ -61,7 +61,7 @@ pub enum AuthMethod {
 }
 
 /// The columns of a user that determine their rights.
-#[derive(Clone, Copy, Debug, FromQueryResult)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
 pub struct ViewerRow {
     pub user_id: Id,
     pub license_id: Id,
@@ -88,6 +88,35 @@ impl ViewerRow {
         user::Column::IsAttributesAdmin,
         user::Column::IsContactFormEmailReceiver,
     ];
+
+    /// Returns the values of [`COLUMNS`](Self::COLUMNS).
+    #[must_use]
+    pub fn values(&self) -> [Value; 12] {
+        let AdminRights {
+            is_superuser,
+            is_admin,
+            is_project_admin,
+            is_group_admin,
+            is_taxonomies_admin,
+            is_resources_admin,
+            is_attributes_admin,
+            is_contact_form_email_receiver,
+        } = self.rights;
+        [
+            self.license_id.into(),
+            self.role.into(),
+            self.is_staff.into(),
+            self.full_site_access.into(),
+            is_superuser.into(),
+            is_admin.into(),
+            is_project_admin.into(),
+            is_group_admin.into(),
+            is_taxonomies_admin.into(),
+            is_resources_admin.into(),
+            is_attributes_admin.into(),
+            is_contact_form_email_receiver.into(),
+        ]
+    }
 }
 
 impl From<&user::Model> for ViewerRow {
@@ -112,6 +141,8 @@ pub struct SignedIn {
     pub rank: Rank,
     pub rights: AdminRights,
     pub full_site_access: bool,
+    /// The row that the viewer's rights were read from.
+    pub row: ViewerRow,
     /// The set of trusted documents to which the API key is bound.
     pub document_set: Option<String>,
     /// The ID of the request, for the audit trail; `None` for the command line.
@@ -129,8 +160,10 @@ impl SignedIn {
             AuthMethod::Session(_) => (rank, user.rights),
             AuthMethod::ApiKey(_, role) => (Rank::of_role(role).min(rank), AdminRights::default()),
         };
-        let ViewerRow { user_id, license_id, full_site_access, .. } = *user;
-        Self { user_id, auth_method, license_id, rank, rights, full_site_access, document_set: None, request_id }
+        let row = *user;
+        let ViewerRow { user_id, license_id, full_site_access, .. } = row;
+        let document_set = None;
+        Self { user_id, auth_method, license_id, rank, rights, full_site_access, row, document_set, request_id }
     }
 
     /// Returns the session of the request; `None` if it uses an API key.

@@ -1,9 +1,13 @@
-//! The limits on what one caller has under way at once.
+//! The cost of requests, and the limits on what one caller has under way at once.
 
 use std::time::Duration;
 
-use super::App;
+use async_graphql::Request;
+
+use super::{App, DocumentInfo};
 use crate::background;
+use crate::budget::{Budget, Limit};
+use crate::error::Error;
 use crate::graphql::cost;
 use crate::http::{self, HttpError};
 use crate::share::{Requester, Share, ShareLimits};
@@ -23,6 +27,19 @@ pub(super) const LONG_RESPONSES: ShareLimits =
     ShareLimits { at_once: 4, waiting: 8, max_wait: Duration::from_secs(3), rest: 0 };
 
 impl App {
+    /// Returns the cost of a request unless it is too high, and charges its introspection to the budget.
+    pub(super) fn cost(&self, request: &mut Request, info: &DocumentInfo, budget: &Budget) -> Result<usize, Error> {
+        let schema = info.introspection.clone()?;
+        budget.charge(Limit::Fields, schema.fields)?;
+        budget.charge(Limit::Bytes, schema.bytes)?;
+        let (name, variables) = (request.operation_name.clone(), request.variables.clone());
+        // A document that cannot be parsed or has no such operation is rejected when it is executed.
+        let Ok(document) = request.parsed_query() else { return Ok(0) };
+        let Some((_, operation)) = http::selected_operation(document, name.as_deref()) else { return Ok(0) };
+        let cost = self.costs.cost(document, operation, &variables).saturating_add(cost::of_introspection(schema));
+        cost::check(cost).map(|()| cost)
+    }
+
     /// Waits for a slot of the caller if a request is expensive; other requests need none.
     pub(super) async fn admit_expensive(
         &self,

@@ -7,20 +7,20 @@ use super::documents::check_unbound;
 use super::execution::is_public_mutation;
 use super::{App, errors};
 use crate::access::{SignedIn, Viewer};
-use crate::error::Error;
+use crate::error::{Error, unavailability};
 use crate::http::{Caller, HttpError};
 use crate::scalar::{Id, now};
-use crate::session::{self, TokenUse};
+use crate::session::TokenUse;
 
 impl App {
     /// Returns the viewer, read from the database for each request.
     pub(super) async fn viewer(&self, caller: &Caller, token_use: TokenUse) -> Result<Viewer, HttpError> {
         let Some(token) = &caller.token else { return Ok(Viewer::Anonymous) };
         let request_id = Some(caller.request_id.clone());
-        match session::authenticate(&self.db, self.policy.lifetime, token, token_use, request_id).await {
+        match self.authenticator.authenticate(token, token_use, request_id).await {
             // Every open connection would log it again and again.
             Err(Error::Unavailable(cause)) if token_use == TokenUse::OpenConnection => {
-                tracing::debug!(%cause, "the database cannot be reached");
+                tracing::debug!(%cause, "{}", unavailability(&*cause));
                 Err(HttpError::overloaded(1))
             }
             viewer => signed_in(viewer, caller),
@@ -55,7 +55,7 @@ impl App {
         let link = user_id.and_then(|id| self.avatar_links.verify(id, query, now()));
         let link = link.ok_or_else(HttpError::unauthenticated)?;
         let request_id = Some(caller.request_id.clone());
-        let viewer = session::authenticate_link(&self.db, self.policy.lifetime, link.viewer, request_id).await;
+        let viewer = self.authenticator.authenticate_link(link.viewer, request_id).await;
         Ok((signed_in(viewer, caller)?, Some(link.hash)))
     }
 }

@@ -7,7 +7,7 @@ use crate::access::{Action, SignedIn, Viewer};
 use crate::error::{Error, TopLevelCode};
 use crate::http::{self, Caller, HttpError};
 use crate::session::TokenUse;
-use crate::web::playground;
+use crate::web::{pages, playground};
 
 /// The callers who may read the schema, by introspection and as a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,11 +79,20 @@ impl App {
             .map_err(|_| HttpError::forbidden("You may not read the schema of this server"))
     }
 
-    /// Checks that a caller may send a document that is not trusted, which the settings allow for the playground: its own
-    /// documents, with which users sign in, and what a signed-in administrator writes.
-    pub(super) async fn authorize_untrusted(&self, caller: &Caller, text: &str) -> Result<(), HttpError> {
-        if playground::DOCUMENTS.contains(&text) {
+    /// Checks that a caller may send a document that is not trusted: one of the pages of emailed links, which work on every
+    /// server. If the settings allow it for the playground, also its own documents, with which users sign in, and what a
+    /// signed-in administrator writes.
+    pub(super) async fn authorize_untrusted(
+        &self,
+        caller: &Caller,
+        text: &str,
+        for_playground: bool,
+    ) -> Result<(), HttpError> {
+        if pages::is_document(text) || (for_playground && playground::DOCUMENTS.contains(&text)) {
             return Ok(());
+        }
+        if !for_playground {
+            return Err(HttpError::document_not_trusted());
         }
         let is_allowed = match self.viewer(caller, TokenUse::Request).await? {
             Viewer::Anonymous => false,

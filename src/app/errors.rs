@@ -2,7 +2,7 @@
 
 use async_graphql::{Pos, Response, ServerError};
 
-use crate::error::{Error, TopLevelCode, log_unreachable};
+use crate::error::{Error, TopLevelCode, log_unavailable, unavailability};
 use crate::graphql::credential_use;
 use crate::http::{Caller, HttpError};
 use crate::repeated::Repeated;
@@ -29,7 +29,7 @@ pub fn http_error(error: Error) -> HttpError {
 /// Logs an error that the caller did not cause, and returns the HTTP error for it.
 pub fn log(error: Error, caller: &Caller, what: &str) -> HttpError {
     if let Error::Unavailable(cause) = error {
-        log_unreachable(&cause);
+        log_unavailable(&*cause);
         return HttpError::overloaded(1);
     }
     tracing::error!(?error, request_id = caller.request_id, "{what}");
@@ -39,7 +39,7 @@ pub fn log(error: Error, caller: &Caller, what: &str) -> HttpError {
 /// Logs an error of the application itself, and returns the HTTP error for it.
 pub fn log_without_caller(error: Error) -> HttpError {
     if let Error::Unavailable(cause) = error {
-        tracing::warn!(%cause, "the database cannot be reached");
+        tracing::warn!(%cause, "{}", unavailability(&*cause));
         return HttpError::overloaded(1);
     }
     tracing::error!(?error, "failed to read the trusted documents");

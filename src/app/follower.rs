@@ -20,17 +20,17 @@ use crate::budget::Budget;
 use crate::change::feed::Head;
 use crate::change::follow::{Execution, Following};
 use crate::change::{Change, ChangePage, ChangesRequest, Outcome, Position, read_latest_page, read_page};
-use crate::error::{Error, TopLevelCode};
+use crate::error::{Error, TopLevelCode, unavailability};
 use crate::graphql::pagination::CursorKey;
 use crate::graphql::projection::SelectedFields;
 use crate::http::{Caller, Event, Events, HttpError};
-use crate::session::{self, TokenUse};
+use crate::session::TokenUse;
 use crate::share::{Requester, Share};
 
 /// The number of changes that are read at once.
 const PAGE_SIZE: usize = 100;
 /// The time after which a subscriber for whom there is nothing moves on to the head of the trail. So it need not search all that
-/// was committed meanwhile when there is something at last.
+/// was committed meanwhile when there is something at last. Its document may have been withdrawn as well.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 /// The time between two attempts while the database cannot be reached.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -113,7 +113,7 @@ impl Follower {
                 }
                 Err(Error::Unavailable(cause)) if self.failures < MAX_FAILURES => {
                     if self.failures == 0 {
-                        tracing::debug!(%cause, "the database cannot be reached; a subscriber waits");
+                        tracing::debug!(%cause, "{}; a subscriber waits", unavailability(&*cause));
                     }
                     self.failures += 1;
                     sleep(RETRY_INTERVAL).await;
@@ -145,15 +145,20 @@ impl Follower {
             let change = change.clone();
             return self.send(change).await;
         }
-        let head = *self.heads.borrow_and_update();
-        if head.history != self.history {
-            self.history = head.history;
+        let (head, history, is_concerned) = {
+            let (filter, viewer) = (&self.subscription.following.filter, self.viewer.user_id);
+            let head = self.heads.borrow_and_update();
+            let is_concerned = self.position.is_none_or(|position| head.may_concern(position, filter, viewer));
+            (head.position, head.history, is_concerned)
+        };
+        if history != self.history {
+            self.history = history;
             self.must_read = true;
         }
         match self.position {
-            Some(position) if !self.must_read && head.last_change <= position.seq() => {
-                // No event between the two is a change that the viewer can see.
-                self.position = Some(later(position, head.position));
+            Some(position) if !self.must_read && !is_concerned => {
+                // No event between the two is a change that is followed.
+                self.position = Some(later(position, head));
                 self.wait().await.map(|()| None)
             }
             _ => self.read(head).await,
@@ -190,7 +195,7 @@ impl Follower {
     }
 
     /// Reads the page after the position. The head was known before.
-    async fn read(&mut self, head: Head) -> Result<Option<Event>, Error> {
+    async fn read(&mut self, head: Position) -> Result<Option<Event>, Error> {
         let Some(_slot) = self.slot(self.must_read).await else { return Ok(None) };
         let is_first = self.position.is_none();
         let after = if is_first { self.subscription.following.after } else { self.position };
@@ -217,7 +222,7 @@ impl Follower {
         };
         let begin = after.unwrap_or(position);
         // Without more, everything up to the head was examined: it was committed before the page was read.
-        self.end_of_page = if has_more { position } else { later(position, head.position) };
+        self.end_of_page = if has_more { position } else { later(position, head) };
         self.must_read = has_more;
         self.position = Some(if changes.is_empty() { self.end_of_page } else { begin });
         (self.page, self.page_read_at) = (changes.into(), Instant::now());
@@ -236,11 +241,16 @@ impl Follower {
         slot.map(Some)
     }
 
-    /// Waits until there is a change, or for a while.
+    /// Waits until there is a change, or for a while, and checks that the document was not withdrawn meanwhile.
     async fn wait(&mut self) -> Result<(), Error> {
         tokio::select! {
-            changed = self.heads.changed() => changed.map_err(Error::internal),
-            () = sleep(REFRESH_INTERVAL) => Ok(()),
+            changed = self.heads.changed() => changed.map_err(Error::internal)?,
+            () = sleep(REFRESH_INTERVAL) => {}
+        }
+        match self.app.check_still_trusted(&self.viewer, self.subscription.trusted.as_deref()).await {
+            // An outage is no reason to end a subscription that has nothing to send.
+            Err(Error::Unavailable(_)) => Ok(()),
+            checked => checked,
         }
     }
 
@@ -253,8 +263,7 @@ impl Follower {
         let caller = &self.subscription.caller;
         let token = caller.token.as_deref().ok_or(Error::Unauthenticated)?;
         let request_id = Some(caller.request_id.clone());
-        let (db, lifetime) = (&self.app.db, self.app.policy.lifetime);
-        let viewer = session::authenticate(db, lifetime, token, TokenUse::OpenConnection, request_id).await?;
+        let viewer = self.app.authenticator.authenticate(token, TokenUse::OpenConnection, request_id).await?;
         self.app.check_still_trusted(&viewer, self.subscription.trusted.as_deref()).await?;
         if viewer == self.viewer {
             return Ok(true);

@@ -1,5 +1,7 @@
 //! The inbox: events of committed writes that have no place in the chain yet. Only PostgreSQL has it.
 
+use std::sync::LazyLock;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
@@ -7,7 +9,7 @@ use sea_orm::{
 };
 
 use super::chain::{changes_match, content_hash_of};
-use crate::db::batch::{self, IfExists};
+use crate::db::batch::{self, IfExists, InsertionFrom};
 use crate::db::conditions::any_of;
 use crate::entity::audit_event;
 use crate::entity::audit_inbox::{self, Column};
@@ -68,6 +70,16 @@ pub(super) async fn add(connection: &impl ConnectionTrait, events: Vec<audit_eve
     let rows = events.into_iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
     batch::insert_generated(connection, &rows, IfExists::Fail, &[]).await?;
     Ok(())
+}
+
+/// The name of the result of the statement before [`addition_after`].
+pub(super) const SOURCE: &str = "written";
+
+static ADDITION: LazyLock<InsertionFrom<audit_inbox::Model>> = LazyLock::new(|| InsertionFrom::new(SOURCE, true, &[]));
+
+/// Returns the statement that adds an event to the inbox if another one, whose result is [`SOURCE`], has written its row.
+pub(super) fn addition_after(event: audit_event::Model) -> Result<Statement, Error> {
+    Ok(ADDITION.of(&row_of(event)?))
 }
 
 /// Returns whether no event waits for its place in the chain. The lowest number is found by the index, while `EXISTS` would read the

@@ -4,6 +4,7 @@
 //! them into the chain right after the commit. A bulk load seals its own events ([`commit_sealed`]).
 
 mod chain;
+mod commit;
 mod inbox;
 pub mod sealer;
 pub mod verify;
@@ -11,14 +12,12 @@ pub mod verify;
 use std::sync::LazyLock;
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter,
-    QuerySelect, Statement, Value as Stored,
-};
+use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter, QuerySelect, Value as Stored};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::chain::Head;
+pub use self::commit::{commit, commit_if, commit_sealed, commit_write};
 use crate::access::{AuthMethod, Viewer};
 use crate::actor::Actor;
 use crate::db::{self, Transaction};
@@ -174,62 +173,6 @@ pub fn prepare(entries: impl IntoIterator<Item = Entry>) -> Result<PreparedEvent
         prepared.events.push(event);
     }
     Ok(prepared)
-}
-
-/// Commits a transaction together with the events of what it did: both are saved, or neither.
-pub async fn commit(mut transaction: Transaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
-    let PreparedEvents { events, changed } = prepare(entries)?;
-    if transaction.get_database_backend() == DatabaseBackend::Postgres {
-        inbox::add(&transaction, events).await?;
-    } else {
-        let head = transaction.take_end_of_trail().map(|(seq, hash)| Head { seq, hash });
-        chain::append_after(&transaction, head, events).await?;
-    }
-    finish(transaction, &changed).await
-}
-
-/// Commits a transaction with one more write, and its event, as [`commit`]. SQLite gets both as one statement. The inner error is that
-/// of the write.
-pub async fn commit_write(
-    mut transaction: Transaction,
-    write: Statement,
-    entry: Entry,
-) -> Result<Result<(), DbErr>, Error> {
-    let PreparedEvents { events, changed } = prepare([entry])?;
-    if transaction.get_database_backend() == DatabaseBackend::Postgres {
-        if let Err(error) = transaction.execute_raw(write).await {
-            return Ok(Err(error));
-        }
-        inbox::add(&transaction, events).await?;
-    } else {
-        let head = transaction.take_end_of_trail().map(|(seq, hash)| Head { seq, hash });
-        let write = chain::with_events(&transaction, head, write, events).await?;
-        if let Err(error) = transaction.execute_raw(write).await {
-            return Ok(Err(error));
-        }
-    }
-    finish(transaction, &changed).await.map(Ok)
-}
-
-/// Commits a transaction that wrote many rows together with its events, as [`commit`]. On PostgreSQL, it seals the events itself,
-/// after those that are committed, because on the way through the inbox each would be written twice. It takes the last locks of a
-/// transaction, as [`erase`].
-pub async fn commit_sealed(transaction: Transaction, prepared: PreparedEvents) -> Result<(), Error> {
-    let PreparedEvents { events, changed } = prepared;
-    if !events.is_empty() {
-        sealer::seal_within(&transaction).await?;
-        chain::append(&transaction, events).await?;
-    }
-    finish(transaction, &changed).await
-}
-
-/// Commits a transaction whose events have been written, and records the users that it changes.
-#[expect(clippy::disallowed_methods, reason = "this is the one place where a write is committed, with its events")]
-async fn finish(transaction: Transaction, changed: &ChangedUsers) -> Result<(), Error> {
-    let rows = transaction.changed_rows();
-    transaction.commit().await?;
-    rows.record(&changed.users, &changed.events);
-    Ok(())
 }
 
 /// The field that the event of a deletion records of a user who has never been active: whoever does not see inactive users does

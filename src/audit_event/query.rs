@@ -162,8 +162,8 @@ impl audit_event::Model {
     }
 
     /// The date and time of the action.
-    async fn at(&self) -> DateTime<Utc> {
-        self.at
+    async fn at(&self) -> Instant {
+        self.at.into()
     }
 
     /// The action that was performed.

@@ -16,6 +16,7 @@ use crate::entity::mail::MailKind;
 use crate::entity::{credential, erased_reference, invitation, link, mail, pin, registration, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
+use crate::text::counted;
 
 /// The time for which clients may keep cursors, positions and URLs, as long as a session.
 const KEPT_BY_CLIENTS: TimeDelta = TimeDelta::days(30);
@@ -72,21 +73,29 @@ impl KeyUse {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let counts = [
-            (self.passwords, "passwords, of users who have not signed in since: they need a new one, by email"),
-            (self.pins, "PINs, of users who have not signed in with them since: they need to set a new one"),
+            (self.passwords, "password", "passwords", "not used to sign in since: a new one is needed, by email"),
+            (self.pins, "PIN", "PINs", "not used to sign in since: a new one is needed"),
             (
                 self.links,
-                "emailed links that are not used yet: they end, because the key and a copy of the database tell them",
+                "emailed link",
+                "emailed links",
+                "not used yet: no longer valid, because the key and a copy of the database tell it",
             ),
-            (self.mails, "queued emails with a link, which is not sent"),
-            (self.erased_references, "external IDs of erased users: an import of them creates these users again"),
+            (self.mails, "queued email with a link", "queued emails with a link", "not sent any more"),
+            (
+                self.erased_references,
+                "external ID of an erased user",
+                "external IDs of erased users",
+                "unknown to an import, which creates the user again",
+            ),
         ];
-        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let counts = counts.into_iter().filter(|(count, ..)| *count > 0);
+        let counts = counts.map(|(count, one, several, state)| format!("{}, {state}", counted(count, one, several)));
         let clients = self.clients_until.map(|until| {
             let until = until.format("%Y-%m-%d %H:%M UTC");
             format!("cursors and positions that clients keep, until {until}: they have to read from the beginning")
         });
-        counts.map(|(count, what)| format!("{count} {what}")).chain(clients).collect()
+        counts.chain(clients).collect()
     }
 }
 

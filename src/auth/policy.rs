@@ -27,6 +27,8 @@ pub struct SignInPolicy {
 pub struct SelfServicePolicy {
     /// The URLs to which users may be redirected after they have activated their account.
     pub next_urls: NextUrls,
+    /// The URL at which users sign in, for the pages of emailed links; `None` if there is none to link to.
+    pub sign_in_url: Option<String>,
     /// The license in which users may register themselves; `None` disables registration.
     pub registration: Option<Id>,
 }

@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, SimpleExpr};
 use sea_orm::{ConnectionTrait, Statement, Value};
 
 use crate::db::Db;
@@ -174,6 +174,12 @@ pub fn foreign_login_count(user_id: Id) -> SimpleExpr {
     count.and_where(Expr::col("subject").eq(ThrottleKey::of_foreign_logins(user_id).0));
     count.and_where(Expr::col("since").gt(now() - PERIOD));
     SimpleExpr::from(count)
+}
+
+/// Returns the condition that the [`foreign_login_count`] of a user is below the limit.
+#[must_use]
+pub fn has_foreign_logins_left(user_id: Id) -> SimpleExpr {
+    Func::coalesce([foreign_login_count(user_id), Expr::value(0)]).lt(MAX_FOREIGN_LOGINS)
 }
 
 /// Checks the [`foreign_login_count`] of a user, as [`check_foreign_logins`] does.

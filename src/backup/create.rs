@@ -45,13 +45,16 @@ pub async fn create_file(
     }
     let created_at = now();
     let work_dir = WorkDir::new_in(private_file::dir_of(&file))?;
-    let copy_dir = WorkDir::new_in(&work_dir::parent_of_copy(database, &file, passphrase.is_some()))?;
+    let parent_of_copy = work_dir::parent_of_copy(database, &file, passphrase.is_some());
+    let copy_dir = WorkDir::new_in(&parent_of_copy)?;
     let copy = copy_dir.path().join("copy");
-    let (kind, contents) = if db::is_postgres(&database.url) {
-        (DatabaseKind::Postgres, postgres::dump(database, &copy).await?)
+    let copied = if db::is_postgres(&database.url) {
+        postgres::dump(database, &copy).await.map(|contents| (DatabaseKind::Postgres, contents))
     } else {
-        (DatabaseKind::Sqlite, sqlite::copy(database, &copy).await?)
+        sqlite::copy(database, &copy).await.map(|contents| (DatabaseKind::Sqlite, contents))
     };
+    let (kind, contents) =
+        copied.with_context(|| format!("copying the database to the directory {}", parent_of_copy.display()))?;
     let dir = work_dir.path().to_owned();
     let plan = Plan { copy, kind, contents, created_at, dir, file, passphrase };
     // The directories are removed when nobody waits any more, which ends the work as well.
@@ -79,7 +82,8 @@ impl Plan {
         let Self { copy, kind, contents, created_at, dir, file, passphrase } = self;
         let part = archive::measure(kind.part(), File::open(&copy)?)?;
         let manifest = Manifest::new(kind, created_at, contents, part);
-        let written = write_archive(&copy, &dir, &manifest, passphrase.as_ref())?;
+        let written = write_archive(&copy, &dir, &manifest, passphrase.as_ref())
+            .with_context(|| format!("writing {}", file.display()))?;
         let read =
             read::read(written.path(), passphrase.as_ref(), &mut io::sink()).context("reading the new backup")?;
         if read != manifest {

@@ -12,6 +12,34 @@ use crate::audit;
 use crate::db::{DatabaseSettings, Db};
 use crate::text::counted;
 
+/// A backup that was restored to a temporary place, as far as that is possible, and checked there.
+pub struct Verification {
+    pub report: Report,
+    db: Option<Db>,
+    /// The directory of a SQLite file, which is removed at the end.
+    place: Option<WorkDir>,
+}
+
+impl Verification {
+    /// Returns the restored database; `None` if only the list of the dump was read.
+    #[must_use]
+    pub const fn db(&self) -> Option<&Db> {
+        self.db.as_ref()
+    }
+
+    /// Closes the restored database, and removes its file. Returns the results.
+    ///
+    /// # Errors
+    /// That the database cannot be closed.
+    pub async fn finish(self) -> anyhow::Result<Report> {
+        if let Some(db) = self.db {
+            db.close().await?;
+        }
+        drop(self.place);
+        Ok(self.report)
+    }
+}
+
 /// The most problems of one kind that are listed.
 const MAX_PROBLEMS: usize = 100;
 
@@ -26,7 +54,8 @@ pub struct Report {
 }
 
 impl Report {
-    fn note(&mut self, check: &str, problems: Vec<String>) {
+    /// Adds the result of a check: that it passed, if there are no problems.
+    pub fn note(&mut self, check: &str, problems: Vec<String>) {
         if problems.is_empty() {
             self.passed.push(check.to_owned());
         }
@@ -39,16 +68,19 @@ impl Report {
 ///
 /// # Errors
 /// That the backup cannot be restored at all.
-pub async fn verify(backup: &Backup, scratch: Option<&DatabaseSettings>) -> anyhow::Result<Report> {
+pub async fn verify(backup: &Backup, scratch: Option<&DatabaseSettings>) -> anyhow::Result<Verification> {
     let mut report = Report { passed: vec!["checksums of the file and its parts".to_owned()], ..Report::default() };
-    match (backup.manifest().database, scratch) {
-        (DatabaseKind::Sqlite, _) => verify_sqlite(backup, &mut report).await?,
+    let (db, place) = match (backup.manifest().database, scratch) {
+        (DatabaseKind::Sqlite, _) => {
+            let (db, place) = verify_sqlite(backup, &mut report).await?;
+            (Some(db), Some(place))
+        }
         (DatabaseKind::Postgres, Some(scratch)) => {
             let db = Db::connect(scratch).await.map_err(anyhow::Error::from).context("--scratch-url")?;
             backup.load_dump(&db, &scratch.url).await.context("--scratch-url")?;
             report.note("restored by pg_restore, with all foreign keys", Vec::new());
             verify_contents(backup, &db, &mut report).await?;
-            db.close().await?;
+            (Some(db), None)
         }
         (DatabaseKind::Postgres, None) => {
             let work = WorkDir::new_in(&std::env::temp_dir())?;
@@ -59,12 +91,13 @@ pub async fn verify(backup: &Backup, scratch: Option<&DatabaseSettings>) -> anyh
             report
                 .skipped
                 .push("rows, counts and the audit trail: restore into an empty database with --scratch-url".to_owned());
+            (None, None)
         }
-    }
-    Ok(report)
+    };
+    Ok(Verification { report, db, place })
 }
 
-async fn verify_sqlite(backup: &Backup, report: &mut Report) -> anyhow::Result<()> {
+async fn verify_sqlite(backup: &Backup, report: &mut Report) -> anyhow::Result<(Db, WorkDir)> {
     let work = WorkDir::new_in(&std::env::temp_dir())?;
     let file = work.path().join("roster.db");
     backup.extract(file.clone()).await?;
@@ -78,7 +111,7 @@ async fn verify_sqlite(backup: &Backup, report: &mut Report) -> anyhow::Result<(
     );
     report.note("foreign keys", keys.await?);
     verify_contents(backup, &db, report).await?;
-    sqlite::close(db, &file).await
+    Ok((db, work))
 }
 
 /// Runs a check that returns a row for each problem.

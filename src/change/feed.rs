@@ -1,18 +1,19 @@
-//! The feed of a process: one task looks for new events in the audit trail, and wakes the subscribers whom they concern. So the
-//! number of statements does not depend on the number of subscribers while nothing changes.
+//! The feed of a process: one task looks for new events in the audit trail, and wakes the subscribers of their licenses.
+//! So the number of statements does not depend on the number of subscribers whom no change concerns.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::{ChangeKind, Position};
+use super::recent::{RecentChange, RecentChanges};
+use super::{ChangeFilter, ChangeKind, NodeType, Position};
 use crate::audit::{self, sealer};
 use crate::db::{Db, Reader};
-use crate::entity::audit_event;
+use crate::entity::audit_event::{self, SubjectType};
 use crate::error::Error;
 use crate::repeated::Repeated;
 use crate::scalar::Id;
@@ -24,18 +25,28 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const GATHER_INTERVAL: Duration = Duration::from_millis(5);
 /// The same while the database cannot be reached.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Maximum number of new events that are searched for changes; with more, as after an import, every subscriber is woken.
+/// Maximum number of new events that are searched for changes; with more, as after an import, every subscriber reads
+/// them.
 const MAX_SEARCHED: i64 = 10_000;
 
 /// The head of the trail, as the subscribers of a license know it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Head {
     /// The position after the last event, of whatever license.
     pub position: Position,
-    /// The number of the last event that may be a change in the license, at most that of `position`.
-    pub last_change: i64,
     /// Changes when the trail is replaced by another one, as by a backup that is restored.
     pub history: u64,
+    /// The last changes of the license up to `position`.
+    recent: RecentChanges,
+}
+
+impl Head {
+    /// Returns whether an event after a position may be a change that a viewer follows, or may have changed their
+    /// rights.
+    #[must_use]
+    pub fn may_concern(&self, after: Position, filter: &ChangeFilter, viewer: Id) -> bool {
+        self.recent.may_concern(after, filter, viewer)
+    }
 }
 
 /// The feed of a process; cheap to clone.
@@ -73,7 +84,7 @@ impl Feed {
         let mut state = self.lock();
         let (position, history) = (state.head.unwrap_or(Position::START), state.history);
         // Any event up to the head may be a change: nobody searched for those of this license.
-        let channel = || watch::Sender::new(Head { position, last_change: position.seq(), history });
+        let channel = || watch::Sender::new(Head { position, history, recent: RecentChanges::since(position) });
         let receiver = state.channels.entry(license).or_insert_with(channel).subscribe();
         if !state.is_polling {
             state.is_polling = true;
@@ -129,28 +140,28 @@ impl Feed {
         }
         let searched = known.filter(|known| (1..=MAX_SEARCHED).contains(&(head.seq() - known.seq())));
         let changes = match searched {
-            Some(known) => Some(last_changes(self.db.read(), known, head).await?),
+            Some(known) => Some(changes_between(self.db.read(), known, head).await?),
             None => None,
         };
-        self.publish(head, changes.as_ref());
+        self.publish(head, changes.as_deref());
         Ok(())
     }
 
-    /// Tells the subscribers the head. `changes` has the last new change of each license; `None` if it is not known.
-    fn publish(&self, head: Position, changes: Option<&HashMap<Id, i64>>) {
+    /// Tells the subscribers the head. `changes` has the new changes with their licenses, oldest first; `None` if they
+    /// are not known.
+    fn publish(&self, head: Position, changes: Option<&[(Id, RecentChange)]>) {
         let mut state = self.lock();
         state.head = Some(head);
         let history = state.history;
         for (license, channel) in &state.channels {
-            let last_change = match (changes, license) {
-                (None, _) => Some(head.seq()),
-                (Some(changes), Some(license)) => changes.get(license).copied(),
-                (Some(changes), None) => changes.values().max().copied(),
-            };
             channel.send_if_modified(|known| {
                 (known.position, known.history) = (head, history);
-                known.last_change = last_change.unwrap_or(known.last_change);
-                last_change.is_some()
+                let Some(changes) = changes else {
+                    known.recent = RecentChanges::since(head);
+                    return true;
+                };
+                let of_license = changes.iter().filter(|(of, _)| license.is_none_or(|license| license == *of));
+                known.recent.add(of_license.map(|(_, change)| *change))
             });
         }
     }
@@ -178,19 +189,21 @@ async fn contains(db: &Reader, position: Position) -> Result<bool, Error> {
     Ok(event.map_or(Position::START, |(seq, hash)| Position::after(seq, &hash)) == position)
 }
 
-/// Returns the number of the last change of each license, among the events between two positions.
-async fn last_changes(db: &Reader, after: Position, until: Position) -> Result<HashMap<Id, i64>, Error> {
+/// Returns the changes among the events between two positions with their licenses, oldest first.
+async fn changes_between(db: &Reader, after: Position, until: Position) -> Result<Vec<(Id, RecentChange)>, Error> {
     use audit_event::Column;
-    let changes = audit_event::Entity::find()
+    let events = audit_event::Entity::find()
         .select_only()
-        .column(Column::LicenseId)
-        .column_as(Column::Seq.max(), "last_change")
+        .columns([Column::Seq, Column::LicenseId, Column::SubjectType, Column::SubjectId])
         .filter(Column::Seq.gt(after.seq()))
         .filter(Column::Seq.lte(until.seq()))
         .filter(Column::Action.is_in(ChangeKind::actions()))
-        .group_by(Column::LicenseId)
-        .into_tuple::<(Id, i64)>()
+        .order_by_asc(Column::Seq)
+        .into_tuple::<(i64, Id, SubjectType, Id)>()
         .all(db)
         .await?;
-    Ok(changes.into_iter().collect())
+    let change = |(seq, license, subject, id)| {
+        NodeType::of_subject(subject).map(|node_type| (license, RecentChange { seq, node_type, id }))
+    };
+    Ok(events.into_iter().filter_map(change).collect())
 }

@@ -10,6 +10,7 @@ mod field;
 pub mod follow;
 mod kind;
 pub mod query;
+mod recent;
 pub mod subscription;
 mod trail;
 mod visible;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Object, Result};
-use chrono::{DateTime, Utc};
 
 use super::{Change, ChangeFilter, ChangeKind, ChangePage, ChangesRequest, NodeType, Outcome, arguments};
 use crate::access::RequiresAction;
@@ -13,7 +12,7 @@ use crate::graphql::context::ContextExt;
 use crate::graphql::loader::{GroupById, InstitutionById, LicenseById, UserById};
 use crate::graphql::node::Node;
 use crate::graphql::pagination::{CursorKey, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
-use crate::scalar::Id;
+use crate::scalar::{Id, Instant};
 
 #[derive(Default)]
 pub struct ChangeQuery;
@@ -122,8 +121,8 @@ impl Change {
     }
 
     /// The date and time of the change.
-    async fn at(&self) -> DateTime<Utc> {
-        self.at
+    async fn at(&self) -> Instant {
+        self.at.into()
     }
 
     /// The current state of the object. Null if it no longer exists or the viewer cannot see it.

@@ -3,7 +3,6 @@
 use std::option;
 
 use async_graphql::{Context, Object, Result, Subscription};
-use chrono::{DateTime, Utc};
 use futures_util::stream::{self, Iter};
 
 use super::follow::{Execution, Following};
@@ -13,7 +12,7 @@ use crate::entity::user;
 use crate::error::{Error, located};
 use crate::graphql::context::ContextExt;
 use crate::graphql::loader::UserById;
-use crate::scalar::Id;
+use crate::scalar::{Id, Instant};
 
 /// The event of one execution; none at the start.
 type Events<T> = Iter<option::IntoIter<T>>;
@@ -132,7 +131,7 @@ impl UserChange {
     }
 
     /// The date and time of the change.
-    async fn at(&self) -> DateTime<Utc> {
-        self.0.at
+    async fn at(&self) -> Instant {
+        self.0.at.into()
     }
 }

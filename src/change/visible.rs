@@ -42,88 +42,104 @@ pub(super) async fn changes(
 ) -> Result<Vec<Change>, Error> {
     let candidates: Vec<Candidate> =
         events.into_iter().filter_map(|event| Candidate::of_event(event, filter)).collect();
-    let visibility = Visibility {
-        viewer,
-        objects: visible_objects(db, viewer, &candidates).await?,
-        attributes: open_attributes(db, viewer, &candidates).await?,
-    };
-    let mut changes = Vec::new();
-    for candidate in &candidates {
-        if changes.len() == limit {
-            break;
-        }
-        changes.extend(visibility.change(candidate)?);
+    let open = open_attributes(db, viewer, &candidates).await?;
+    let mut possible = Vec::new();
+    for candidate in candidates {
+        possible.extend(PossibleChange::of_candidate(candidate, viewer, &open)?);
     }
-    Ok(changes)
+    let objects = visible_objects(db, viewer, &possible).await?;
+    let changes = possible.into_iter().filter_map(|change| change.judge(viewer, &objects));
+    Ok(changes.take(limit).collect())
 }
 
-/// The objects and custom attributes that a viewer can see.
-struct Visibility<'a> {
-    viewer: &'a Viewer,
-    /// The IDs of the objects.
-    objects: HashSet<Id>,
-    /// The licenses and names of custom attributes whose values are visible to every user.
-    attributes: HashSet<(Id, String)>,
+/// A change that the viewer can see if they can see its object.
+struct PossibleChange {
+    candidate: Candidate,
+    /// The names of the changed fields that the viewer can see.
+    fields: Vec<String>,
+    /// Whether the user was activated or deactivated; `None` if neither.
+    activity: Option<bool>,
+    is_never_active: bool,
+    /// Whether anything is recorded.
+    is_recorded: bool,
 }
 
-impl Visibility<'_> {
-    /// Returns the change as the viewer can see it; `None` if the viewer cannot know of it.
-    fn change(&self, candidate: &Candidate) -> Result<Option<Change>, Error> {
+impl PossibleChange {
+    /// Returns `None` if the viewer cannot know of the change, whether they can see its object or not. `open` are the
+    /// licenses and names of the custom attributes whose values are visible to every user.
+    fn of_candidate(
+        candidate: Candidate,
+        viewer: &Viewer,
+        open: &HashSet<(Id, String)>,
+    ) -> Result<Option<Self>, Error> {
+        let recorded = candidate.event.recorded()?;
+        let fields = visible_fields(&candidate, viewer, open, &recorded);
+        // A change of which nothing is visible would tell that something private changed.
+        if fields.is_empty() && !matches!(candidate.kind, ChangeKind::Created | ChangeKind::Deleted) {
+            return Ok(None);
+        }
+        let (activity, is_never_active) = (recorded_activity(&recorded), is_never_active(&recorded));
+        Ok(Some(Self { candidate, fields, activity, is_never_active, is_recorded: !recorded.is_empty() }))
+    }
+
+    /// Returns the change as the viewer can see it, by the objects that they can see; `None` if they cannot know of it.
+    fn judge(self, viewer: &Viewer, objects: &HashSet<Id>) -> Option<Change> {
+        let Self { candidate, fields, activity, is_never_active, is_recorded } = self;
         let Candidate { event, kind, node_type } = candidate;
-        let recorded = event.recorded()?;
-        let changed_fields = self.fields(candidate, &recorded);
-        let is_visible = self.objects.contains(&event.subject_id);
-        let activity = recorded_activity(&recorded);
+        let is_visible = objects.contains(&event.subject_id);
         let kind = match (kind, activity) {
             // An import activates and deactivates users together with other changes.
             (ChangeKind::Updated, Some(true)) => ChangeKind::Activated,
             (ChangeKind::Updated, Some(false)) => ChangeKind::Deactivated,
-            (kind, _) => *kind,
+            (kind, _) => kind,
         };
         let visible_kind = match kind {
             // Viewers who do not see inactive users have never seen one who was never active.
-            ChangeKind::Deleted if is_never_active(&recorded) && !self.viewer.can_see_inactive_users() => None,
+            ChangeKind::Deleted if is_never_active && !viewer.can_see_inactive_users() => None,
             ChangeKind::Deleted => Some(kind),
             ChangeKind::Created if is_visible => Some(kind),
             // Nothing is recorded of a user who was erased, and their deletion follows.
-            ChangeKind::Created if *node_type == NodeType::User && recorded.is_empty() => None,
+            ChangeKind::Created if node_type == NodeType::User && !is_recorded => None,
             // A user who was created inactive has never been visible.
             ChangeKind::Created => (activity != Some(false)).then_some(ChangeKind::Removed),
             // The user may have been hidden before the update. If not, a later change tells that they are hidden now.
-            ChangeKind::Updated if !is_visible && *node_type == NodeType::User => None,
-            // A change of which nothing is visible would tell that something private changed.
-            _ if changed_fields.is_empty() => None,
+            ChangeKind::Updated if !is_visible && node_type == NodeType::User => None,
             _ => Some(if is_visible { kind } else { ChangeKind::Removed }),
         };
-        Ok(visible_kind.map(|kind| Change {
+        visible_kind.map(|kind| Change {
             position: event.position(),
             kind,
-            node_type: *node_type,
+            node_type,
             id: event.subject_id,
-            changed_fields: if kind.is_gone() { Vec::new() } else { changed_fields },
+            changed_fields: if kind.is_gone() { Vec::new() } else { fields },
             at: event.at,
-        }))
+        })
     }
+}
 
-    /// Returns the names of the changed fields that the viewer can see.
-    fn fields(&self, candidate: &Candidate, recorded: &[RecordedChange]) -> Vec<String> {
-        let Candidate { event, node_type, .. } = candidate;
-        let Event { license_id, subject_type, subject_id, .. } = event;
-        let mut fields: Vec<String> = Vec::new();
-        for RecordedChange { field, .. } in recorded.iter().take(MAX_CHANGES) {
-            let attribute = field.strip_prefix(ATTRIBUTES).filter(|_| *node_type == NodeType::User);
-            let is_open = attribute.is_some_and(|name| self.attributes.contains(&(*license_id, name.to_owned())));
-            if !is_open && !self.viewer.can_see_change(*license_id, *subject_type, *subject_id, field) {
-                continue;
-            }
-            if let Some(name) = api_field(*node_type, field)
-                && !fields.iter().any(|known| known == name)
-            {
-                fields.push(name.to_owned());
-            }
+/// Returns the names of the changed fields that the viewer can see.
+fn visible_fields(
+    candidate: &Candidate,
+    viewer: &Viewer,
+    open: &HashSet<(Id, String)>,
+    recorded: &[RecordedChange],
+) -> Vec<String> {
+    let Candidate { event, node_type, .. } = candidate;
+    let Event { license_id, subject_type, subject_id, .. } = event;
+    let mut fields: Vec<String> = Vec::new();
+    for RecordedChange { field, .. } in recorded.iter().take(MAX_CHANGES) {
+        let attribute = field.strip_prefix(ATTRIBUTES).filter(|_| *node_type == NodeType::User);
+        let is_open = attribute.is_some_and(|name| open.contains(&(*license_id, name.to_owned())));
+        if !is_open && !viewer.can_see_change(*license_id, *subject_type, *subject_id, field) {
+            continue;
         }
-        fields
+        if let Some(name) = api_field(*node_type, field)
+            && !fields.iter().any(|known| known == name)
+        {
+            fields.push(name.to_owned());
+        }
     }
+    fields
 }
 
 /// Returns whether the user was activated or deactivated according to the recorded changes; `None` if neither.
@@ -140,9 +156,10 @@ fn is_never_active(recorded: &[RecordedChange]) -> bool {
 }
 
 /// Returns the IDs of the changed objects that the viewer can see now, in one statement for each type.
-async fn visible_objects(db: &Reader, viewer: &Viewer, candidates: &[Candidate]) -> Result<HashSet<Id>, Error> {
+async fn visible_objects(db: &Reader, viewer: &Viewer, changes: &[PossibleChange]) -> Result<HashSet<Id>, Error> {
     let ids = |node_type: NodeType| -> HashSet<Id> {
-        let of_type = candidates.iter().filter(|candidate| candidate.node_type == node_type);
+        let candidates = changes.iter().map(|change| &change.candidate);
+        let of_type = candidates.filter(|candidate| candidate.node_type == node_type);
         let existing = of_type.filter(|candidate| candidate.kind != ChangeKind::Deleted);
         existing.map(|candidate| candidate.event.subject_id).collect()
     };

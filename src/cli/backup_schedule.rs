@@ -41,7 +41,10 @@ impl FailedBackup {
         let file = Self::file_in(data_dir);
         match std::fs::read(&file) {
             Err(error) if private_file::is_missing(&error) => Ok(None),
-            json => Ok(Some(serde_json::from_slice(&json?).with_context(|| file.display().to_string())?)),
+            json => {
+                let json = json.with_context(|| file.display().to_string())?;
+                Ok(Some(serde_json::from_slice(&json).with_context(|| file.display().to_string())?))
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod database;
 mod documents;
 mod environment;
 mod file;
+mod help;
 mod invite;
 mod license;
 mod listen;
@@ -52,10 +53,11 @@ impl Cli {
     pub fn parse_with_warnings() -> (Self, Vec<String>) {
         let command = Self::command();
         let mut warnings = environment::unknown_warnings(&command, std::env::vars_os().map(|(name, _)| name));
-        let (mut command, of_file) = file::add_to(environment::ignore_empty(command))
+        let (command, of_file) = file::add_to(environment::ignore_empty(command))
             .unwrap_or_else(|error| Self::command().error(ErrorKind::ValueValidation, error).exit());
         warnings.extend(of_file);
-        let matches = command.get_matches_mut();
+        let (mut command, arguments) = help::prepare(command, std::env::args_os().collect());
+        let matches = command.try_get_matches_from_mut(arguments).unwrap_or_else(|error| error.exit());
         warnings.extend(secret::exposure_warnings(&matches));
         match Self::from_arg_matches(&matches) {
             Ok(cli) => (cli, warnings),

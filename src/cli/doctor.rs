@@ -73,8 +73,8 @@ async fn query_one(db: &Db, backend: DatabaseBackend, sql: String) -> Result<Opt
     Ok(db.write().query_one_raw(Statement::from_string(backend, sql)).await?)
 }
 
-/// Describes how many weak password hashes of other systems are still stored, by family, and what to do about them.
-pub async fn weak_passwords(db: &Db) -> Result<String, Error> {
+/// Describes how many weak password hashes of other systems are still stored, by family; `None` if there are none.
+pub async fn weak_passwords(db: &Db) -> Result<Option<String>, Error> {
     let mut families: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut last_user_id: Option<Id> = None;
     loop {
@@ -95,10 +95,5 @@ pub async fn weak_passwords(db: &Db) -> Result<String, Error> {
         let Some(hash) = hashes.last() else { break };
         last_user_id = Some(hash.user_id);
     }
-    Ok(match password::format_counts(&families) {
-        None => "none".to_owned(),
-        Some(counts) => format!(
-            "{counts}; each is replaced when its user signs in. Send password resets to users who do not sign in, or deactivate them."
-        ),
-    })
+    Ok(password::format_counts(&families))
 }

@@ -1,48 +1,48 @@
-//! `roster doctor`: prints the settings and the state of the database.
+//! `roster doctor`: prints the settings and the state of the database, and what should be done.
 
-use std::collections::BTreeSet;
+mod backups;
+mod database;
+mod findings;
+mod keys;
+
 use std::io;
-use std::path::PathBuf;
 
-use super::backup_schedule::FailedBackup;
-use super::config::{LogFormat, SchemaReaders, Settings};
-use super::doctor;
-use super::open::DATA_DIR;
+use anyhow::Context as _;
+
+pub use self::findings::Findings;
+use self::findings::NOT_STARTING;
+use super::config::{Listen, LogFormat, SchemaReaders, Settings};
+use super::open::{DATA_DIR, setting_of_database};
 use super::output::print_line;
-use crate::auth::key_state::DatabaseKeys;
-use crate::auth::key_use;
-use crate::auth::server_key::{self, HeldKeys};
-use crate::backup::directory::BackupDir;
-use crate::backup::last_served::LastServed;
 use crate::db::{self, Db};
 use crate::http::DocumentPolicy;
+use crate::startup;
 use crate::text::counted;
-use crate::{backup, private_file, startup};
 
-/// Returns the path of a file or directory, with a remark if users other than its owner may access it.
-fn with_exposure(path: &std::path::Path) -> String {
-    format!("{}{}", path.display(), exposure(path))
-}
-
-fn exposure(path: &std::path::Path) -> String {
-    let mode = private_file::mode_for_others(path);
-    mode.map(|mode| format!("; open to other users of this machine (mode {mode:04o})")).unwrap_or_default()
-}
-
-fn exposure_of_key(source: &server_key::Source) -> String {
-    match source {
-        server_key::Source::File(file) => exposure(file),
-        server_key::Source::Setting(_) => String::new(),
+/// Examines the settings, of which some caused warnings, and the database. Findings are an error, which is printed already.
+pub async fn examine(settings: &Settings, warnings: &[String]) -> anyhow::Result<()> {
+    let mut findings = Findings::default();
+    for warning in warnings {
+        let (state, advice) = warning.split_once("; ").unwrap_or((warning.as_str(), ""));
+        findings.warn(state, advice);
     }
+    let examined = examine_all(settings, &mut findings).await;
+    if examined.is_ok() || !findings.is_empty() {
+        findings.print()?;
+    }
+    examined?;
+    findings.into_result()
 }
 
-pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
-    print_server_settings(settings)?;
+async fn examine_all(settings: &Settings, findings: &mut Findings) -> anyhow::Result<()> {
+    print_server_settings(settings, findings)?;
     print_mail_settings(settings)?;
-    let held = print_key(settings)?;
+    let data_dir = settings.data_dir(DATA_DIR);
+    print_line!("data directory        {}{}", data_dir.display(), findings.remark_on_access(&data_dir))?;
+    let held = keys::print_source(settings, findings)?;
     let database = settings.database(DATA_DIR);
     print_log_settings(settings)?;
-    print_backups(settings)?;
+    backups::print_backups(settings, findings)?;
     print_line!("database connections  {} for reading", settings.database_connections)?;
     print_line!("database              {}", db::without_password(&database.url))?;
     if db::missing_file(&database.url).is_some() {
@@ -51,29 +51,29 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
         return Ok(());
     }
     if let Some(file) = db::file_of(&database.url) {
-        print_line!("database file         {}", with_exposure(&file))?;
+        print_line!("database file         {}{}", file.display(), findings.remark_on_access(&file))?;
     }
-    let db = Db::connect(&settings.database_with_standby(DATA_DIR)).await?;
-    print_standby(settings, &db).await?;
-    print_database(&db, held.as_ref(), &settings.data_dir(DATA_DIR)).await
+    let db = Db::connect(&settings.database_with_standby(DATA_DIR)).await.map_err(anyhow::Error::from);
+    let db = db.with_context(|| setting_of_database(settings, DATA_DIR))?;
+    database::print_standby(settings, &db, findings).await?;
+    database::print_database(settings, &db, held.as_ref(), findings).await
 }
 
-fn print_server_settings(settings: &Settings) -> io::Result<()> {
+fn print_server_settings(settings: &Settings, findings: &mut Findings) -> io::Result<()> {
     let file = settings.config.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
     print_line!("settings file         {file}")?;
     print_line!("listen                {}", settings.listen)?;
     let metrics = settings.metrics_listen.as_ref().map_or("off".to_owned(), ToString::to_string);
     print_line!("metrics listen        {metrics}")?;
     print_line!("OTLP endpoint         {}", settings.otlp_endpoint.as_deref().unwrap_or("off"))?;
-    print_line!("TLS                   {}", describe_tls(settings))?;
+    print_line!("TLS                   {}", describe_tls(settings, findings))?;
     print_line!("public URL            {}", settings.public_url(&settings.listen))?;
     print_line!("playground            {}", settings.playground)?;
     print_line!("documents             {}", describe_documents(settings))?;
     print_line!("introspection         {}", describe_readers(settings))?;
     let (connections, per_address) = (settings.max_connections, settings.max_connections_per_address());
     print_line!("max connections       {connections}, {per_address} per address")?;
-    let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
-    print_line!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") })?;
+    print_line!("trusted proxies       {}", describe_proxies(settings, findings))?;
     let origins = settings.all_allowed_origins(&settings.public_url(&settings.listen));
     let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
     print_line!("allowed origins       {}", origins.join(", "))?;
@@ -87,12 +87,31 @@ fn print_server_settings(settings: &Settings) -> io::Result<()> {
     print_line!("password length       at least {} characters", settings.password_length)
 }
 
-fn describe_tls(settings: &Settings) -> String {
+fn describe_tls(settings: &Settings, findings: &mut Findings) -> String {
     match (settings.read_tls(), &settings.tls.tls_cert) {
-        (Err(reason), _) => reason,
+        (Err(reason), _) => {
+            findings.problem(&reason, NOT_STARTING);
+            reason
+        }
         (Ok(_), Some(certificate)) => format!("certificate {}", certificate.display()),
         (Ok(_), None) => "off".to_owned(),
     }
+}
+
+fn describe_proxies(settings: &Settings, findings: &mut Findings) -> String {
+    if !settings.trusted_proxies.is_empty() {
+        let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
+        return proxies.join(", ");
+    }
+    let is_behind_proxy = settings.public_url(&settings.listen).starts_with("https://") && !settings.tls.is_set();
+    // Whoever can open a Unix socket is trusted.
+    if is_behind_proxy && !matches!(settings.listen, Listen::Unix(_)) {
+        findings.warn(
+            "the proxy that speaks TLS is not trusted: all users share the limits of its address",
+            "name the addresses from which it connects with --trusted-proxies (ROSTER_TRUSTED_PROXIES)",
+        );
+    }
+    "none".to_owned()
 }
 
 fn describe_documents(settings: &Settings) -> &'static str {
@@ -132,149 +151,4 @@ fn print_mail_settings(settings: &Settings) -> io::Result<()> {
     print_line!("mail from             {}", settings.mail_from(&settings.public_url(&settings.listen)))?;
     print_line!("next URLs             {}", settings.next_urls(&settings.public_url(&settings.listen)))?;
     print_line!("registration          {}", settings.registration.as_deref().unwrap_or("disabled"))
-}
-
-/// Prints the data directory and the server keys. Returns the keys, if they can be used.
-fn print_key(settings: &Settings) -> io::Result<Option<HeldKeys>> {
-    print_line!("data directory        {}", with_exposure(settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref())))?;
-    let source = settings.key_source(DATA_DIR);
-    let held = source.find();
-    match &held {
-        Ok(Some(_)) => print_line!("key                   {source}{}", exposure_of_key(&source))?,
-        Ok(None) => print_line!("key                   {source}; missing, created at the first start")?,
-        Err(error) => print_line!("key                   {source}: {error}")?,
-    }
-    let held = held.ok().flatten();
-    for key in held.iter().flat_map(HeldKeys::all) {
-        print_line!("key fingerprint       {}", key.fingerprint_text())?;
-    }
-    Ok(held)
-}
-
-/// Prints the schedule of backups, and the state of their directory.
-fn print_backups(settings: &Settings) -> anyhow::Result<()> {
-    let backups = &settings.backups;
-    let (every, keep) = (backups.backup_every.map(humantime::format_duration), backups.backup_keep);
-    match (&every, &backups.backup_dir) {
-        (Some(every), Some(dir)) => {
-            let encrypted =
-                if settings.passphrase().is_ok_and(|passphrase| passphrase.is_some()) { ", encrypted" } else { "" };
-            print_line!("backups               every {every} to {}, {keep} are kept{encrypted}", dir.display())?;
-        }
-        (Some(every), None) => print_line!("backups               every {every}, but there is no --backup-dir")?,
-        (None, _) => print_line!("backups               not scheduled")?,
-    }
-    if let Some(dir) = &backups.backup_dir {
-        let made = BackupDir::new(dir.clone()).list()?;
-        match made.last() {
-            Some(last) => {
-                let at = last.at.format("%Y-%m-%d %H:%M:%S UTC");
-                print_line!("last backup           {at}, {} bytes; {} in all", last.size, made.len())?;
-            }
-            None => print_line!("last backup           none yet")?,
-        }
-    }
-    if let Some(failed) = FailedBackup::read(&settings.data_dir(DATA_DIR))? {
-        let FailedBackup { at, error } = failed;
-        print_line!("failed backup         {}: {error}", at.format("%Y-%m-%d %H:%M:%S UTC"))?;
-    }
-    print_left_over(settings)?;
-    Ok(())
-}
-
-/// Prints the directories that killed processes have left in the places where copies of the database are made.
-fn print_left_over(settings: &Settings) -> io::Result<()> {
-    let database = db::file_of(&settings.database(DATA_DIR).url);
-    let beside_database = database.map(|file| private_file::dir_of(&file).to_owned());
-    let places = [beside_database, settings.backups.backup_dir.clone(), Some(std::env::temp_dir())];
-    let places: BTreeSet<PathBuf> = places.into_iter().flatten().collect();
-    for dir in places.iter().flat_map(|place| backup::left_over_in(place)) {
-        let advice =
-            "of a command that was killed; it may have a copy of the database, and the next backup there removes it";
-        print_line!("left over             {}: {advice}", dir.display())?;
-    }
-    Ok(())
-}
-
-/// Prints whether the database contains the last audit event that this machine has served.
-async fn print_last_served(db: &Db, data_dir: &std::path::Path) -> anyhow::Result<()> {
-    let Some(last) = LastServed::read(&LastServed::file_in(data_dir))? else { return Ok(()) };
-    let state = last.warning(db).await?.unwrap_or_else(|| "the database contains it".to_owned());
-    print_line!("last served           event {}; {state}", last.event)?;
-    Ok(())
-}
-
-/// Prints whether the held keys are those of the database, and what still needs the one that was replaced.
-async fn print_keys_of(db: &Db, held: &HeldKeys) -> anyhow::Result<()> {
-    let known = DatabaseKeys::read(db.read()).await?;
-    let used = known.select(held);
-    let match_text = match (&used, &known.current) {
-        (_, None) => "none yet",
-        (Some(_), _) => "matches",
-        (None, _) => "does not match",
-    };
-    print_line!("key of the database   {match_text}")?;
-    if let Some(current) = known.current.as_ref().filter(|_| known.is_rotating() || !known.retired.is_empty()) {
-        print_line!("current key           {current}")?;
-    }
-    if let Some(next) = &known.next {
-        print_line!("next key              {next}; `roster key rotate` makes it the current one")?;
-    }
-    let retired = known.retired.iter().filter(|fingerprint| held.find(fingerprint).is_some());
-    for fingerprint in retired {
-        print_line!("retired key           {fingerprint}; not used any more, remove it from the settings or the file")?;
-    }
-    let Some(old) = &known.old else { return Ok(()) };
-    let since = old.since.format("%Y-%m-%d %H:%M:%S UTC");
-    print_line!("old key               {}, replaced at {since}", old.fingerprint)?;
-    if let Some(used) = &used {
-        let remaining = key_use::count(db.read(), used.current(), old, None).await?;
-        if !remaining.is_needed() {
-            print_line!("                      nothing needs it: run `roster key retire`")?;
-        }
-        for line in remaining.lines() {
-            print_line!("                      needed for {line}")?;
-        }
-    }
-    Ok(())
-}
-
-/// Prints the standby that queries may read from, and its state.
-async fn print_standby(settings: &Settings, db: &Db) -> io::Result<()> {
-    let Some(url) = settings.read_url() else { return Ok(()) };
-    let state = match (settings.check_standby(DATA_DIR), db.describe_standby().await) {
-        (Err(reason), _) => reason,
-        (Ok(()), state) => state.unwrap_or_default(),
-    };
-    print_line!("standby               {}; {state}", db::without_password(url))
-}
-
-async fn print_database(db: &Db, held: Option<&HeldKeys>, data_dir: &std::path::Path) -> anyhow::Result<()> {
-    for (name, value) in doctor::parameters(db).await? {
-        print_line!("{name:<21} {value}")?;
-    }
-    let state = db.schema_state().await?;
-    let newer = if state.newer.is_empty() { String::new() } else { format!(", {} newer", state.newer.len()) };
-    print_line!("migrations            {} pending{newer}", state.pending.len())?;
-    state.check()?;
-    if !state.pending.is_empty() {
-        return Ok(());
-    }
-    if let Some(held) = held {
-        print_keys_of(db, held).await?;
-    }
-    print_last_served(db, data_dir).await?;
-    let duplicates = doctor::duplicate_logins(db).await?;
-    let advice = if duplicates.count == 0 { "" } else { "; change one login of each pair" };
-    print_line!("duplicate logins      {}{advice}", duplicates.count)?;
-    for line in duplicates.lines() {
-        print_line!("                      {line}")?;
-    }
-    match doctor::wrong_totals(db).await? {
-        0 => print_line!("list totals           match the rows")?,
-        wrong => print_line!("list totals           {wrong} differ from the rows")?,
-    }
-    let weak_passwords = doctor::weak_passwords(db).await?;
-    print_line!("weak password hashes  {weak_passwords}")?;
-    Ok(())
 }

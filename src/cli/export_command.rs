@@ -20,6 +20,8 @@ pub async fn export(settings: &Settings, options: &Export) -> anyhow::Result<()>
     }
     let is_ndjson = options.format == ExportFormat::Ndjson;
     anyhow::ensure!(is_ndjson || !options.with_audit, "--with-audit needs --format ndjson");
+    let has_secrets = options.format != ExportFormat::Scim;
+    anyhow::ensure!(has_secrets || !options.with_secrets, "--with-secrets needs another --format: SCIM has no hashes");
     anyhow::ensure!(is_ndjson || options.avatar_dir.is_none(), "--avatar-dir needs --format ndjson");
     anyhow::ensure!(is_ndjson || options.license.len() <= 1, "several licenses need --format ndjson");
     let name = || options.output.display().to_string();

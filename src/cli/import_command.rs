@@ -1,25 +1,26 @@
 //! `roster import`: loads users, groups and institutions from a file.
 
+mod source;
 mod target;
 
+use std::cell::Cell;
 use std::io;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 
+use self::source::open_source;
 use self::target::Target;
 use super::bulk;
 use super::config::{Import, OnError, Settings};
+use super::interruption::until_stopped_with;
 use super::open::{DATA_DIR, check_key, close, hasher_unchanged, open_unchanged, open_with_key};
 use super::output::{print_error, print_line, write_text};
 use super::progress::progress_bar;
 use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::db::Db;
-use crate::import::{
-    self, Channel, Formats, ImportSummary, Input, Leavers, LicenseRow, Mapping, Options, Preset, Report, SeenKeys,
-    Source,
-};
+use crate::import::{self, Channel, ImportSummary, Leavers, LicenseRow, Options, Report, SeenKeys, Source};
 
 pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     if import.print_mapping {
@@ -27,18 +28,41 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
     }
     let source = open_source(import)?;
     check_key(settings, DATA_DIR)?;
-    if import.dry_run {
-        return try_out(settings, import, &source).await;
-    }
+    let is_writing = Cell::new(false);
+    let effect = || {
+        if is_writing.get() {
+            "what was written stays, and the same command writes the rest"
+        } else {
+            "nothing was written"
+        }
+    };
+    Box::pin(until_stopped_with(effect, async {
+        if import.dry_run {
+            try_out(settings, import, &source).await
+        } else {
+            check_and_write(settings, import, &source, &is_writing).await
+        }
+    }))
+    .await
+}
+
+/// Validates every row, and then writes them. Sets `is_writing` in between.
+async fn check_and_write(
+    settings: &Settings,
+    import: &Import,
+    source: &Source,
+    is_writing: &Cell<bool>,
+) -> anyhow::Result<()> {
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
-    let mut job = Job::find(&db, import, &source, hasher).await?;
+    let mut job = Job::find(&db, import, source, hasher).await?;
     let checked = job.check().await?;
     if checked.refused > 0 && import.on_error == OnError::Stop {
         return show(settings, import, &checked, Pass::Check);
     }
+    is_writing.set(true);
     // New licenses are created only after the file has been found valid.
     job.create_licenses().await?;
-    let bar = progress_of(&source, "Writing")?;
+    let bar = progress_of(source, "Writing")?;
     bulk::begin(&db, checked.new_users).await?;
     let imported = job.run(Pass::Write, &bar).await;
     bar.set_message("Building indexes");
@@ -73,14 +97,14 @@ struct Job<'a> {
 impl<'a> Job<'a> {
     async fn find(db: &'a Db, import: &'a Import, source: &'a Source, hasher: Hasher) -> anyhow::Result<Self> {
         let targets = vec![Target::find(db, import, source).await?];
-        Ok(Self { db, import, source, targets, options: options(import, source, hasher) })
+        Ok(Self { db, import, source, targets, options: options(import, source, hasher)? })
     }
 
     /// Finds the license of a part after the first.
     async fn add_target(&mut self, license: &LicenseRow) -> anyhow::Result<()> {
         anyhow::ensure!(self.import.license.is_none(), "the file has several licenses; import it without --license");
         anyhow::ensure!(self.import.rejects.is_none(), "--rejects needs a file of one license");
-        let target = Target::of_row(self.db, license).await?;
+        let target = Target::of_row(self.db, self.source, license).await?;
         let is_same = |other: &Target| other.is_same(&target);
         anyhow::ensure!(
             !self.targets.iter().any(is_same),
@@ -117,11 +141,12 @@ impl<'a> Job<'a> {
                 self.add_target(license).await?;
             }
             let target = self.targets.get(place).context("the file has changed since it was checked")?;
-            let report = Report::create(import.report.as_deref(), rejects.take(), pass == Pass::Check, place > 0);
-            let mut report = report.context("the report cannot be written")?;
+            let (files, is_trial) = (self.source.names(), pass == Pass::Check);
+            let report = Report::create(import.report.as_deref(), rejects.take(), files, is_trial, place > 0);
+            let mut report = report?;
             let name = part.license().map(|_| target.name());
             if let Some(license) = part.license().filter(|license| license.record.is_some()) {
-                report.license(license.line, &target.number, target.id, target.is_new())?;
+                report.license(license.place, &target.number, target.id, target.is_new())?;
             }
             let options = self.options.clone();
             let part = import::Import { db: self.db, license_id: target.id, part, options };
@@ -138,55 +163,28 @@ impl<'a> Job<'a> {
 }
 
 fn progress_of(source: &Source, message: &'static str) -> io::Result<ProgressBar> {
-    let bar = progress_bar(source.size()?, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
+    let bar = progress_bar(source.size()?, "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
     bar.set_message(message);
     Ok(bar)
 }
 
-fn options(import: &Import, source: &Source, hasher: Hasher) -> Options {
-    let leavers = || Leavers { max_percent: import.max_leavers, source: source.source_of_users() };
-    Options {
+fn options(import: &Import, source: &Source, hasher: Hasher) -> anyhow::Result<Options> {
+    let leavers = || {
+        let source = source.source_of_users().map_err(anyhow::Error::msg).context("--full")?;
+        anyhow::Ok(Leavers { max_percent: import.max_leavers, source })
+    };
+    Ok(Options {
         channel: Channel::File,
         hasher: Some(hasher),
         reactivate: import.reactivate,
+        create_institutions: import.create_institutions.is_some(),
         keep_edits: import.keep_edits,
         avatar_dir: import.avatar_dir.clone(),
-        formats: source.formats().clone(),
-        leavers: import.full.then(leavers),
-    }
-}
-
-/// Returns the mapping of the options: a file, or that of a system.
-fn mapping_of(import: &Import) -> anyhow::Result<Option<Mapping>> {
-    let mapping = match (&import.mapping, import.from) {
-        (Some(file), _) => {
-            let name = || file.display().to_string();
-            Some(Mapping::parse(&std::fs::read_to_string(file).with_context(name)?).with_context(name)?)
-        }
-        (None, Some(preset)) => Some(Mapping::parse(preset.text())?),
-        (None, None) => None,
-    };
-    Ok(mapping)
-}
-
-fn open_source(import: &Import) -> anyhow::Result<Source> {
-    let file = import.file.as_deref().context("no file was given")?;
-    let name = || file.display().to_string();
-    let mut mapping = mapping_of(import)?;
-    let format = import.format.or(mapping.as_ref().and_then(|mapping| mapping.format));
-    let input = Input::open(file, format, import.encoding).with_context(name)?;
-    if mapping.is_none() {
-        mapping = Preset::of_format(input.format()).map(|preset| Mapping::parse(preset.text())).transpose()?;
-    }
-    let given = Formats { time_zone: import.time_zone, dates: import.date_format.clone() };
-    let formats = match &mapping {
-        Some(mapping) => mapping.formats(given)?,
-        None => given,
-    };
-    if let (Some(mapping), Some(source)) = (&mut mapping, &import.source) {
-        mapping.source.clone_from(source);
-    }
-    Ok(Source::new(input, mapping, formats).named(import.source.clone()))
+        formats: source.formats(),
+        leavers: import.full.then(leavers).transpose()?,
+        files: source.names(),
+        fixes: import.fix.as_slice().into(),
+    })
 }
 
 fn print_mapping(import: &Import) -> anyhow::Result<()> {
@@ -208,6 +206,10 @@ impl Pass {
             Self::Write => "were",
         }
     }
+
+    const fn verb_of(self, count: u64) -> &'static str {
+        if count == 1 && matches!(self, Self::Write) { "was" } else { self.verb() }
+    }
 }
 
 fn show(settings: &Settings, import: &Import, summary: &ImportSummary, pass: Pass) -> anyhow::Result<()> {
@@ -221,7 +223,8 @@ fn show(settings: &Settings, import: &Import, summary: &ImportSummary, pass: Pas
     }
     if summary.refused > 0 {
         let place = import.rejects.as_ref().map(|file| format!(": {}", file.display())).unwrap_or_default();
-        print_line!("{} invalid {} {} refused{place}.", summary.refused, rows(summary.refused), pass.verb())?;
+        let (refused, verb) = (summary.refused, pass.verb_of(summary.refused));
+        print_line!("{refused} invalid {} {verb} refused{place}.", rows(refused))?;
     }
     Ok(())
 }

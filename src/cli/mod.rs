@@ -37,5 +37,6 @@ pub mod serve;
 mod server_url;
 mod table;
 mod trace_task;
+mod trial;
 mod unverified;
 mod waiting;

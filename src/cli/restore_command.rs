@@ -8,11 +8,12 @@ use super::config::{Restore, Settings};
 use super::interruption::until_stopped;
 use super::open::{DATA_DIR, WrongSetting, keys_with, unusable_key};
 use super::output::{print_error, print_line};
+use super::trial::{self, Trial};
 use crate::auth::server_key::Key;
 use crate::backup::directory::BackupDir;
 use crate::backup::read::is_encrypted;
 use crate::backup::restore::Backup;
-use crate::backup::verify;
+use crate::backup::verify::{self, Verification};
 use crate::backup::{Manifest, SecretString};
 use crate::db::DatabaseSettings;
 use crate::text::counted;
@@ -101,6 +102,17 @@ fn check_key(settings: &Settings, manifest: &Manifest) -> anyhow::Result<Option<
     .into())
 }
 
+/// Tries to sign in to a restored database that has no problems so far.
+async fn try_out(settings: &Settings, verification: &mut Verification) {
+    let Some(db) = verification.db().filter(|_| verification.report.problems.is_empty()) else { return };
+    let tried = trial::try_out(settings, db).await;
+    match tried {
+        Ok(Trial::Passed) => verification.report.note("sign-in of a new user, with the server key", Vec::new()),
+        Ok(Trial::WithoutKey(reason)) => verification.report.skipped.push(format!("sign-in: {reason}")),
+        Err(error) => verification.report.problems.push(format!("sign-in of a new user: {error:#}")),
+    }
+}
+
 async fn print_verification(settings: &Settings, backup: &Backup, scratch_url: Option<String>) -> anyhow::Result<()> {
     let manifest = backup.manifest();
     let scratch = scratch_url.filter(|url| !url.is_empty());
@@ -112,7 +124,9 @@ async fn print_verification(settings: &Settings, backup: &Backup, scratch_url: O
         manifest.created_at.format("%Y-%m-%d %H:%M:%S UTC"),
         manifest.roster
     )?;
-    let report = verify::verify(backup, scratch.as_ref()).await?;
+    let mut verification = verify::verify(backup, scratch.as_ref()).await?;
+    Box::pin(try_out(settings, &mut verification)).await;
+    let report = verification.finish().await?;
     for check in &report.passed {
         print_line!("ok           {check}")?;
     }

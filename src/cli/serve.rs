@@ -1,5 +1,6 @@
 //! `roster serve`: serves the API until the process is stopped.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -40,13 +41,17 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let Some((db, public)) = waiting::open(settings, public, tls.as_ref()).await? else { return Ok(()) };
     let hasher = hasher_of(&db, settings, DATA_DIR).await?;
     if !admin::has_superuser(&db).await? {
-        let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
         announce(
             settings.log_format,
-            "There is no administrator yet. Create the first one, in another terminal or before the next start:",
+            "There is no administrator yet. Create one with the same settings, now or before the next start:",
         );
+        let flag = |name, path: &Option<PathBuf>| path.as_ref().map(|path| format!(" --{name} {}", path.display()));
+        let flags = [flag("config", &settings.config), flag("data-dir", &settings.data_dir)];
+        let flags: String = flags.into_iter().flatten().collect();
         let command = "admin create --email you@example.org --first-name Your --last-name Name";
-        announce(settings.log_format, format_args!("    roster{dir} {command}"));
+        let has_license = !license::list(&db).await?.is_empty();
+        let holder = if has_license { "" } else { " --holder \"Your organization\"" };
+        announce(settings.log_format, format_args!("    roster{flags} {command}{holder}"));
     }
     run(settings, DATA_DIR, db, hasher, Ports { public, metrics, tls }).await
 }
@@ -103,7 +108,8 @@ async fn announce_stop(stopped: impl Future<Output = ()> + Send, stop: watch::Se
 /// Creates the application that serves the API.
 async fn application(settings: &Settings, public_url: &str, db: &Db, hasher: &Hasher) -> anyhow::Result<App> {
     let registration = registration_license(settings, db).await?;
-    let self_service = SelfServicePolicy { next_urls: settings.next_urls(public_url), registration };
+    let (next_urls, sign_in_url) = (settings.next_urls(public_url), settings.sign_in_url());
+    let self_service = SelfServicePolicy { next_urls, sign_in_url, registration };
     let policy = settings.sign_in_policy();
     let app = App::new(db.clone(), policy, hasher.clone(), public_url.to_owned(), self_service)?;
     Ok(app.with_introspection(settings.documents.introspection()))

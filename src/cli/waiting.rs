@@ -26,7 +26,8 @@ use crate::repeated::Repeated;
 use crate::scalar::Id;
 use crate::schema;
 use crate::share::Requester;
-use crate::web::{pages, playground};
+use crate::web::pages::{self, PageSettings};
+use crate::web::playground;
 
 /// The pauses between two attempts to connect.
 const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
@@ -72,7 +73,8 @@ async fn wait(
     let ended = async {
         let _ = ended.await;
     };
-    let application = Waiting { min_password_length: settings.password_length.into() };
+    let pages = PageSettings::new(settings.password_length.into(), settings.sign_in_url());
+    let application = Waiting { pages };
     // Both servers accept from the same socket, one after the other, so that no connection is refused in between.
     let waiting_listener = listener.try_clone()?;
     let server_settings = settings.server_settings(&public_url, tls);
@@ -129,7 +131,7 @@ async fn connect(settings: &Settings, is_unreachable: &Notify) -> Result<Db, Err
 /// The application until there is a database: it answers every request that needs one with 503.
 #[derive(Clone)]
 struct Waiting {
-    min_password_length: usize,
+    pages: PageSettings,
 }
 
 impl Application for Waiting {
@@ -157,7 +159,7 @@ impl Application for Waiting {
         Err(HttpError::overloaded(RETRY_AFTER))
     }
 
-    async fn authorize_document(&self, _: &Caller, _: &str) -> Result<(), HttpError> {
+    async fn authorize_document(&self, _: &Caller, _: &str, _: bool) -> Result<(), HttpError> {
         Err(HttpError::overloaded(RETRY_AFTER))
     }
 
@@ -178,7 +180,7 @@ impl Application for Waiting {
     }
 
     fn pages(&self, route: Route) -> Route {
-        pages::add_to(route, self.min_password_length)
+        pages::add_to(route, &self.pages)
     }
 
     fn playground(&self, route: Route) -> Route {

@@ -78,6 +78,34 @@ pub async fn insert_generated<M: ModelTrait>(
     Ok(inserted)
 }
 
+/// The statement of PostgreSQL that inserts a row for each row of the result of another statement: once, or not at all. Its text is
+/// kept, because composing it takes long beside the rest of a mutation.
+pub struct InsertionFrom<M: ModelTrait> {
+    sql: String,
+    columns: Vec<Column<M>>,
+}
+
+impl<M: ModelTrait> InsertionFrom<M> {
+    /// Returns the statement for a `source`, the name of the other one's result. The database generates the primary key if `generated`
+    /// says so. The values of the `returning` columns are its result.
+    #[must_use]
+    pub fn new(source: &str, generated: bool, returning: &[Column<M>]) -> Self {
+        let columns = <Column<M> as Iterable>::iter().filter(|column| !generated || !is_key::<M::Entity>(*column));
+        let columns: Vec<Column<M>> = columns.collect();
+        let parameters: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
+        let head = format!("INSERT INTO {} ({})", table::<M>(), names(&columns));
+        let tail = returned(returning);
+        Self { sql: format!("{head} SELECT {} FROM {source}{tail}", parameters.join(", ")), columns }
+    }
+
+    /// Returns the statement that inserts a row.
+    #[must_use]
+    pub fn of(&self, row: &M) -> Statement {
+        let values = self.columns.iter().map(|column| row.get(*column));
+        Statement::from_sql_and_values(DatabaseBackend::Postgres, &self.sql, values)
+    }
+}
+
 /// Updates the rows with the same primary keys, each of which is given once.
 ///
 /// # Errors
@@ -118,10 +146,7 @@ impl<M: ModelTrait> Insert<M> {
         if_exists: IfExists<'_, Column<M>>,
         returning: &[Column<M>],
     ) -> Self {
-        let mut tail = if_exists.clause::<M::Entity>();
-        if !returning.is_empty() {
-            tail = format!("{tail} RETURNING {}", names(returning));
-        }
+        let tail = if_exists.clause::<M::Entity>() + &returned(returning);
         Self { given: Given::new(backend, columns), tail }
     }
 
@@ -146,6 +171,11 @@ fn is_key<E: EntityTrait>(column: E::Column) -> bool {
 
 fn table<M: ModelTrait>() -> String {
     format!("\"{}\"", M::Entity::default().table_name())
+}
+
+/// Returns the clause that returns columns of the rows that a statement has written.
+fn returned<C: ColumnTrait>(columns: &[C]) -> String {
+    if columns.is_empty() { String::new() } else { format!(" RETURNING {}", names(columns)) }
 }
 
 fn names<C: ColumnTrait>(columns: &[C]) -> String {

@@ -8,7 +8,7 @@ use crate::error::Error;
 /// The parameters of SQLite's writing connection during a load: it waits for the disk only at checkpoints, has a page cache for
 /// the pages that a large transaction changes, and sorts in files. A power cut may lose the last transactions, but never a part of
 /// one.
-const BULK_PRAGMAS: &str = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 32768; PRAGMA cache_size = -65536; \
+const BULK_PRAGMAS: &str = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 32768; PRAGMA cache_size = -8192; \
     PRAGMA temp_store = FILE";
 /// The parameters in normal operation.
 const NORMAL_PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -4096; \

@@ -3,7 +3,7 @@
 use sea_orm::sea_query::extension::sqlite::SqliteExpr;
 use sea_orm::sea_query::postgres_array::NotU8;
 use sea_orm::sea_query::{
-    Alias, Asterisk, BinOper, Condition, Expr, ExprTrait, Query, SelectStatement, SimpleExpr, UnionType,
+    Alias, Asterisk, BinOper, Condition, ExprTrait, Func, Query, SelectStatement, SimpleExpr, UnionType,
 };
 use sea_orm::{ColumnTrait, DatabaseBackend, Value};
 
@@ -16,16 +16,22 @@ pub fn one_of(backend: DatabaseBackend, column: impl ColumnTrait, ids: impl Into
 }
 
 /// Returns the condition that a column has one of several values, as [`one_of`].
-pub fn any_of<V>(backend: DatabaseBackend, column: impl ColumnTrait, mut values: Vec<V>) -> SimpleExpr
+pub fn any_of<V>(backend: DatabaseBackend, column: impl ColumnTrait, values: Vec<V>) -> SimpleExpr
 where
     V: Into<Value> + Clone + NotU8,
 {
     // PostgreSQL plans a statement with an array anew each time, because the array may have any length.
+    if backend == DatabaseBackend::Postgres && values.len() != 1 {
+        return column.eq_any(values);
+    }
+    one_of_few(column, values)
+}
+
+/// Returns the condition that a column has one of a few values. Its text is the same for up to a power of two of them, and PostgreSQL
+/// plans each text once.
+pub fn one_of_few<V: Into<Value> + Clone>(column: impl ColumnTrait, mut values: Vec<V>) -> SimpleExpr {
     if let [only] = values.as_slice() {
         return column.eq(only.clone());
-    }
-    if backend == DatabaseBackend::Postgres {
-        return column.eq_any(values);
     }
     if let Some(last) = values.last().cloned() {
         values.resize(values.len().next_power_of_two(), last);
@@ -128,12 +134,12 @@ pub fn waits_in_line(backend: DatabaseBackend, lock: Lock, id: Id) -> Condition 
         return Condition::all();
     }
     let wait = match lock {
-        Lock::Shared => "pg_advisory_xact_lock_shared($1) IS NOT NULL",
-        Lock::Exclusive => "pg_advisory_xact_lock($1) IS NOT NULL",
+        Lock::Shared => "pg_advisory_xact_lock_shared",
+        Lock::Exclusive => "pg_advisory_xact_lock",
     };
     // The random half of a UUIDv7.
     let key = id.0.as_u64_pair().1.cast_signed();
-    Condition::all().add(Expr::cust_with_values(wait, [key]))
+    Condition::all().add(Func::cust(wait).arg(key).is_not_null())
 }
 
 #[cfg(test)]

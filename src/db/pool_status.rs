@@ -7,7 +7,8 @@ use super::Db;
 /// The connections of a pool at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// The purpose of the pool: `read`, `background` or `write`; `standby` and `standby_background` if there is a standby.
+    /// The purpose of the pool: `read`, `background` or `write`; `write_single` on PostgreSQL, for single statements that write;
+    /// `standby` and `standby_background` if there is a standby.
     pub name: &'static str,
     /// The number of connections that may be open.
     pub max: usize,
@@ -28,7 +29,8 @@ impl Db {
         let waiting = usize::try_from(writer.waiting.get()).unwrap_or(0);
         let write = PoolStatus { name: "write", max, open, idle, waiting };
         let of_primary = [self.shared.front.status("read"), self.shared.background.status("background"), write];
-        of_primary.into_iter().chain(self.standby.pools()).collect()
+        let single = writer.single.as_ref().map(|single| single.connections.status("write_single"));
+        of_primary.into_iter().chain(single).chain(self.standby.pools()).collect()
     }
 
     /// Returns the number of open connections of a pool of sqlx, and of those that are idle.

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::{self, Connection};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, RuntimeErr, Statement};
 use tokio::sync::watch;
 
 use super::hosts::{Pooler, Servers};
+use super::pool::Connections;
 use super::primary::Primary;
 use super::reader::{Standby, StandbyAddress, StandbyMetrics};
 use super::target::{Initializer, SessionSetup, Source, Target};
 use super::{DatabaseSettings, DatabaseTimeouts, Reader, StatementCounter};
-use crate::error::Error;
+use crate::error::{Error, describe};
 
 /// A connection that has been idle for this long is tested before it is used.
 const TESTED_WHEN_IDLE_FOR: Duration = Duration::from_secs(1);
@@ -28,6 +29,8 @@ pub(super) struct Connected {
     pub(super) background: Reader,
     /// The connections for transactions.
     pub(super) pool: DatabaseConnection,
+    /// The connections for single statements that write; `None` behind a connection pooler that gives each transaction another one.
+    pub(super) single: Option<Arc<Connections<PgConnection>>>,
     /// Follows the server that accepts writes, if there may be another one.
     pub(super) primary: Option<Arc<Primary>>,
     /// The statements with which each transaction begins, after its isolation level.
@@ -45,12 +48,14 @@ pub(super) async fn connect(settings: &DatabaseSettings, meter: &StatementCounte
 
     let found = Primary::find(servers.hosts, setup.clone(), timeouts.acquire).await;
     let (primary, watched) = found.map_err(explain)?;
-    let reader = |most: u32| {
+    let source = || {
         let begin = transaction_settings.as_ref().map(|set| format!("BEGIN; {READ_COMMITTED}; {set}").into());
-        let source = Source { target: primary.target(), initializer: Box::new(setup.clone()), begin };
-        Reader::postgres(source, most, timeouts, meter.clone())
+        Source { target: primary.target(), initializer: Box::new(setup.clone()), begin }
     };
+    let reader = |most: u32| Reader::postgres(source(), most, timeouts, meter.clone());
     let (reader, background) = (reader(settings.connections), reader(settings.connections.div_ceil(2)));
+    let single = || Connections::new(source(), settings.connections, timeouts.acquire);
+    let single = transaction_settings.is_none().then(single);
     check_encoding(&reader, pooler).await.map_err(explain)?;
     let pool = pool(settings, &setup, primary.target());
     let primary = Arc::new(primary);
@@ -59,7 +64,7 @@ pub(super) async fn connect(settings: &DatabaseSettings, meter: &StatementCounte
         tokio::spawn(Primary::follow(Arc::downgrade(&primary), pool.clone(), watched));
     }
     let pool = DatabaseConnection::from(pool);
-    Ok(Connected { reader, background, pool, primary: is_followed.then_some(primary), transaction_settings })
+    Ok(Connected { reader, background, pool, single, primary: is_followed.then_some(primary), transaction_settings })
 }
 
 /// Returns the standby that queries may read from, if there is the URL of one.
@@ -143,7 +148,7 @@ fn transaction_settings(timeouts: DatabaseTimeouts, pooler: Option<Pooler>) -> O
 fn explain(error: impl Into<Error>) -> Error {
     match error.into() {
         Error::Unavailable(cause) if cause.to_string().contains("unsupported startup parameter") => {
-            Error::internal(format!("{cause}: {DROPPED_SETTINGS}"))
+            Error::internal(format!("{}: {DROPPED_SETTINGS}", describe(&*cause)))
         }
         error => error,
     }

@@ -1,32 +1,26 @@
-//! Connections for reading, without the pool of sqlx: it tests a connection after every use, which costs as much as a small
-//! statement.
+//! Connections for reading.
 
-mod limits;
-mod pool;
 mod standby;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sea_orm::sqlx::ConnectOptions;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sea_orm::sqlx::{self, ConnectOptions};
-use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
-};
+use sea_orm::{ConnAcquireErr, ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, Statement};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
-use self::pool::Connections;
 pub use self::standby::StandbyMetrics;
 use self::standby::StandbyReader;
 pub(super) use self::standby::{Standby, StandbyAddress};
+use super::pool::{Connections, failed, spent};
 use super::target::{NoInitialization, Source, Target};
 use super::transaction::SeenGroup;
 use super::{DatabaseTimeouts, PoolStatus, StatementCounter};
 use crate::budget::{Budget, Limit};
-use crate::error::Error;
 use crate::share::{Requester, Share, ShareLimits, Shares};
 
 /// The maximum number of waiting statements of one caller. A request has only few statements that do not depend on one another.
@@ -188,15 +182,6 @@ macro_rules! run {
     }};
 }
 
-/// Charges a budget, if there is one. Once it is spent, the request fails, whatever the caller does with the error.
-fn charge(budget: Option<&Budget>, limit: Limit, count: usize) -> Result<(), sqlx::Error> {
-    budget.map_or(Ok(()), |budget| budget.charge(limit, count)).map_err(spent(limit))
-}
-
-fn spent(limit: Limit) -> impl Fn(Error) -> sqlx::Error {
-    move |_| sqlx::Error::Decode(format!("too many {}", limit.name()).into())
-}
-
 #[async_trait::async_trait]
 impl ConnectionTrait for Reader {
     fn get_database_backend(&self) -> DatabaseBackend {
@@ -215,14 +200,10 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        run!(self, one, statement)
+        run!(self, query_one, statement)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        run!(self, all, statement, self.budget())
+        run!(self, query_all, statement, self.budget())
     }
-}
-
-fn failed(error: sqlx::Error) -> DbErr {
-    DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }

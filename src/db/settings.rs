@@ -9,7 +9,8 @@ pub struct DatabaseSettings {
     pub url: String,
     /// The URL of a standby of PostgreSQL that queries may read from.
     pub read_url: Option<String>,
-    /// The number of connections for reading; on PostgreSQL there are as many again for writing.
+    /// The number of connections for reading; on PostgreSQL there are as many again for transactions, and for single statements
+    /// that write.
     pub connections: u32,
     pub timeouts: DatabaseTimeouts,
 }

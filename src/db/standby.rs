@@ -124,10 +124,10 @@ impl Db {
         &self.standby.connected.metrics
     }
 
-    /// Describes the state of the standby; `None` if there is none.
-    pub async fn describe_standby(&self) -> Option<String> {
+    /// Checks whether the standby can be used, and says what is wrong otherwise; `None` if there is none.
+    pub async fn check_standby(&self) -> Option<Result<(), String>> {
         match self.standby.standby() {
-            Some(standby) => Some(standby.describe(&self.shared.front).await),
+            Some(standby) => Some(standby.check(&self.shared.front).await),
             None => None,
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::changed::ChangedRows;
 use super::primary::Primary;
+use super::writer::check_after;
 
 /// A transaction that may write, as [`Db::begin`](super::Db::begin) returns it. Dropped without a commit, it is rolled back.
 ///
@@ -167,13 +168,6 @@ impl ConnectionTrait for Transaction {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.track(self.inner().query_all_raw(statement)).await
-    }
-}
-
-/// Has the server checked after an error.
-fn check_after(primary: Option<&Primary>, error: &DbErr) {
-    if let Some(primary) = primary {
-        primary.check_after(error);
     }
 }
 

@@ -6,7 +6,7 @@ use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
 
 use super::user::Role;
-use crate::scalar::{Id, now};
+use crate::scalar::{Id, Instant, now};
 
 /// An API key with which a program acts on behalf of the user who created it. The program has the rank of the key's
 /// role, but never a higher rank than that user, and none of the user's `adminRights`. It cannot set passwords or
@@ -33,10 +33,13 @@ pub struct Model {
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub token_hash: Vec<u8>,
     /// The date and time when the API key was created.
+    #[graphql(skip, derived(name = "created_at", into = "Instant", owned))]
     pub created_at: DateTime<Utc>,
     /// The date and time when the API key was last used, updated at most once a minute. Null if it was never used.
+    #[graphql(skip, derived(name = "last_used_at", into = "Option<Instant>", owned, with = Instant::optional))]
     pub last_used_at: Option<DateTime<Utc>>,
     /// The date and time when the API key expires. Null if it never expires.
+    #[graphql(skip, derived(name = "expires_at", into = "Option<Instant>", owned, with = Instant::optional))]
     pub expires_at: Option<DateTime<Utc>>,
     /// The name of the set of trusted documents to which the API key is bound: it can execute only the documents of the
     /// set. Null if it is not bound to a set.

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use serde::Deserialize;
 
 use super::external_reference::{self, ExternalReferenceInput, StoredReferences};
-use crate::scalar::{Id, now};
+use crate::scalar::{Id, Instant, now};
 use crate::text;
 use crate::validation::{Validator, rule};
 
@@ -29,8 +29,10 @@ pub struct Model {
     #[graphql(skip)]
     pub external_references: Option<StoredReferences>,
     /// The date and time when the group was created.
+    #[graphql(skip, derived(name = "created_at", into = "Instant", owned))]
     pub created_at: DateTime<Utc>,
     /// The date and time when a field of the group last changed. Changes to its members do not count.
+    #[graphql(skip, derived(name = "modified_at", into = "Instant", owned))]
     pub modified_at: DateTime<Utc>,
     /// The version of the group, which increases with every change to a field. Changes to its members do not count.
     pub version: i32,

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use serde::Deserialize;
 
 use super::external_reference::{self, ExternalReferenceInput, StoredReferences};
-use crate::scalar::{Id, now};
+use crate::scalar::{Id, Instant, now};
 use crate::text;
 use crate::validation::{Validator, rule};
 
@@ -64,8 +64,10 @@ pub struct Model {
     #[graphql(skip)]
     pub external_references: Option<StoredReferences>,
     /// The date and time when the institution was created.
+    #[graphql(skip, derived(name = "created_at", into = "Instant", owned))]
     pub created_at: DateTime<Utc>,
     /// The date and time when the institution last changed.
+    #[graphql(skip, derived(name = "modified_at", into = "Instant", owned))]
     pub modified_at: DateTime<Utc>,
     /// The version of the institution, which increases with every change.
     pub version: i32,
@@ -143,7 +145,7 @@ impl Model {
         let InstitutionCore { name, kind, country } = core;
         let InstitutionFields { state, city, address, postcode, phone, email, num_beds, .. } = fields;
         validator.required("name", name, &mut self.name, rule::text(200));
-        validator.value("kind", kind, &mut self.kind);
+        validator.needed("kind", kind, &mut self.kind);
         validator.required("country", country, &mut self.country, rule::country);
         validator.text("state", state, &mut self.state, rule::text(100));
         validator.text("city", city, &mut self.city, rule::text(100));

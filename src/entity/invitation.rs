@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbErr, Iterable};
 use super::link::{self, Purpose};
 use super::{credential, user};
 use crate::db::rows;
-use crate::scalar::{Id, now};
+use crate::scalar::{Id, Instant, now};
 
 /// The state of an invitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, EnumIter)]
@@ -41,6 +41,7 @@ pub struct Model {
     #[graphql(skip)]
     pub mail_id: Id,
     /// The date and time when the email was handed over to the mail server. Null if it has not been handed over.
+    #[graphql(skip, derived(name = "sent_at", into = "Option<Instant>", owned, with = Instant::optional))]
     pub sent_at: Option<DateTime<Utc>>,
     /// The error of the last attempt to send the email. Null if the email was sent, or no attempt was made yet.
     pub last_error: Option<String>,
@@ -49,6 +50,7 @@ pub struct Model {
     #[graphql(skip)]
     pub accepted_at: Option<DateTime<Utc>>,
     /// The date and time when the link expires.
+    #[graphql(skip, derived(name = "expires_at", into = "Instant", owned))]
     pub expires_at: DateTime<Utc>,
 }
 

@@ -15,8 +15,8 @@ pub enum LicenseKind {
     Private,
 }
 
-/// A license: one tenant of the directory, with its own users, groups and institutions. Licenses are managed only from the
-/// command line.
+/// A license: one tenant of the directory, with its own users, groups and institutions. Licenses are managed from the command
+/// line; `renameLicense` changes the holder.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "licenses")]
 #[graphql(name = "License", complex)]
@@ -35,6 +35,9 @@ pub struct Model {
     /// The last day on which the license is valid (UTC). Null if it does not expire.
     pub expires_on: Option<Date>,
 }
+
+/// The holder of a first license whose holder is not known. Emails never say it.
+pub const UNKNOWN_HOLDER: &str = "This organisation";
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

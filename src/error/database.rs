@@ -49,6 +49,36 @@ pub fn is_lock_conflict(error: &DbErr) -> bool {
     database_code(error).is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03"))
 }
 
+/// What to do if a statement that this connection has prepared is missing, or one that it has not prepared exists.
+const SHARED_CONNECTION: &str =
+    "others share the connection, as behind a pooler in transaction mode: set pooler=transaction in the URL";
+
+/// Describes the cause of an error to operators. Of an error that the database has reported, that is its message, without the line
+/// of its own source that it adds.
+#[must_use]
+pub fn describe(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    match cause.downcast_ref().and_then(sqlx_error) {
+        Some(Sqlx::Database(error)) if error.code().is_some_and(|code| matches!(&*code, "42P05" | "26000")) => {
+            format!("{}: {SHARED_CONNECTION}", error.message())
+        }
+        Some(Sqlx::Database(error)) => error.message().to_owned(),
+        _ => cause.to_string(),
+    }
+}
+
+/// Says why the database does not serve, by the cause of an [`Error::Unavailable`]: it cannot be reached, or it reports an error.
+#[must_use]
+pub fn unavailability(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> &'static str {
+    let reports = |error: &DbErr| {
+        matches!(error, DbErr::Exec(_) | DbErr::Query(_)) && database_code(error).is_some() && !is_disconnect(error)
+    };
+    if cause.downcast_ref().is_some_and(reports) {
+        "the database cannot do its work at present"
+    } else {
+        "the database cannot be reached"
+    }
+}
+
 /// Returns the code of an error that the database has reported.
 fn database_code(error: &DbErr) -> Option<Cow<'_, str>> {
     match sqlx_error(error) {
@@ -74,9 +104,16 @@ fn is_temporary(error: &Sqlx) -> bool {
             // Busy, locked, read-only, disk error, full, file cannot be opened (extended codes have these in their low byte,
             // https://sqlite.org/rescode.html).
             Some(_) => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
-            // Read-only, cancelled by a timeout, deadlock, serialization failure (Appendix A of PostgreSQL's manual).
-            None => ends_connection(&code) || matches!(&*code, "25006" | "57014" | "40P01" | "40001"),
+            None => ends_connection(&code) || is_transient(&code),
         }),
         _ => false,
     }
+}
+
+/// Returns whether a code of PostgreSQL means that the same statement may succeed later (Appendix A of its manual):
+/// read-only, cancelled by a timeout, deadlock, serialization failure, lock not available in time, an error of the
+/// system, and a lack of resources, such as a full disk. A statement that exceeds a limit of the
+/// configuration (53400) fails each time.
+fn is_transient(code: &str) -> bool {
+    matches!(code, "25006" | "57014" | "40P01" | "40001" | "53000" | "53100" | "53200" | "53300" | "55P03" | "58030")
 }

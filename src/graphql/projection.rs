@@ -44,6 +44,7 @@ impl Projectable for user::Entity {
         ("license", &[]),
         ("groups", &[]),
         ("groupsOwned", &[]),
+        ("memberships", &[]),
         ("attributes", &[]),
         ("sessions", &[]),
         ("devices", &[]),
@@ -149,6 +150,12 @@ impl SelectedFields {
                 Selection::FragmentSpread(_) => {}
             }
         }
+    }
+
+    /// Returns whether a field with this name is selected, on any type.
+    #[must_use]
+    pub fn contains(&self, field: &str) -> bool {
+        self.fields.contains(field)
     }
 
     /// Returns the columns of a table that are behind these fields.

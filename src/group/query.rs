@@ -2,10 +2,9 @@
 
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{ComplexObject, Context, ID, Object, OutputType, Result, SimpleObject};
-use chrono::{DateTime, Utc};
 use sea_orm::{EntityTrait, QueryFilter};
 
-use crate::access::RequiresAction;
+use crate::access::{Action, RequiresAction};
 use crate::budget::ListItem;
 use crate::entity::external_reference::{self, ExternalReference};
 use crate::entity::list_total::{self, CountedList};
@@ -16,7 +15,7 @@ use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
 use crate::graphql::pagination::{self, Connection, Order, PageArgs};
-use crate::scalar::Id;
+use crate::scalar::{Id, Instant};
 
 /// The fields of the edge between a group and a member.
 #[derive(SimpleObject)]
@@ -24,7 +23,7 @@ pub struct Membership {
     /// The user's role in the group.
     role: GroupRole,
     /// The date and time when the user joined the group.
-    joined_at: DateTime<Utc>,
+    joined_at: Instant,
 }
 
 /// The type names `GroupMemberConnection` and `GroupMemberEdge`.
@@ -99,10 +98,15 @@ impl group::Model {
         ListItem::list(external_reference::list(self.external_references.as_ref()))
     }
 
-    /// The group's members, sorted by last name, first name and ID. Inactive users are omitted.
+    /// The group's members, sorted by last name, first name and ID.
     async fn members(
         &self,
         ctx: &Context<'_>,
+        #[graphql(
+            default = false,
+            desc = "Whether to include inactive users. Administrators only. Defaults to `false`."
+        )]
+        include_inactive: bool,
         #[graphql(
             desc = "The number of items to return from the beginning of the list, from 1 to 100. Defaults to `50`."
         )]
@@ -115,12 +119,18 @@ impl group::Model {
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<MemberConnection> {
         located(ctx, async {
-            let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.visibility_scope());
+            let (viewer, group_id) = (ctx.viewer()?, self.id);
+            if include_inactive {
+                viewer.may(Action::ListInactive)?;
+            }
+            let members = if include_inactive { "all members" } else { "members" };
+            let name = format!("{members} of group {} {}", group_id.0, viewer.visibility_scope());
             let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
-            let page = ctx.loaders()?.load_one(MembersOfGroup(self.id, page_request)).await?.unwrap_or_default();
-            let total = loaded_count(MemberCountOfGroup(self.id));
+            let key = MembersOfGroup { group_id, include_inactive, page_request };
+            let page = ctx.loaders()?.load_one(key).await?.unwrap_or_default();
+            let total = loaded_count(MemberCountOfGroup { group_id, include_inactive });
             Ok(page.into_connection(total, |member: Member| {
-                (member.user, Membership { role: member.role, joined_at: member.joined_at })
+                (member.user, Membership { role: member.role, joined_at: member.joined_at.into() })
             }))
         })
         .await

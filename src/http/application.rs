@@ -26,7 +26,7 @@ pub struct ExecutionResult {
 /// The schema for its readers, with an entity tag.
 pub struct PublishedSchema {
     /// The text in the schema definition language.
-    pub sdl: String,
+    pub sdl: EncodedBody,
     /// The entity tag, with its quotation marks.
     pub etag: String,
     /// The same as a page. `None` if it could not be rendered.
@@ -130,10 +130,15 @@ pub trait Application: Clone + Send + Sync + 'static {
         async { Ok(None) }
     }
 
-    /// Checks whether the caller may send a document that is not trusted, on a server that executes only trusted documents and
-    /// serves a playground.
-    fn authorize_document(&self, caller: &Caller, text: &str) -> impl Future<Output = Result<(), HttpError>> + Send {
-        let _ = (caller, text);
+    /// Checks whether the caller may send a document that is not trusted, on a server that executes only trusted documents.
+    /// `for_playground` is whether its playground may send others.
+    fn authorize_document(
+        &self,
+        caller: &Caller,
+        text: &str,
+        for_playground: bool,
+    ) -> impl Future<Output = Result<(), HttpError>> + Send {
+        let _ = (caller, text, for_playground);
         async { Err(HttpError::document_not_trusted()) }
     }
 

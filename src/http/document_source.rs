@@ -19,7 +19,7 @@ pub enum DocumentPolicy {
     /// All documents.
     #[default]
     Any,
-    /// Only trusted documents. With `for_playground` also those for which [`Application::authorize_document`] succeeds.
+    /// Only trusted documents, and those for which [`Application::authorize_document`] succeeds.
     TrustedOnly { for_playground: bool },
 }
 
@@ -147,10 +147,7 @@ async fn resolve_text<A: Application>(
     if let Some(trusted) = trusted.filter(|trusted| trusted.text == text) {
         return Ok(Source::of_trusted(trusted));
     }
-    if !for_playground {
-        return Err(HttpError::document_not_trusted());
-    }
-    app.authorize_document(caller, &text).await?;
+    app.authorize_document(caller, &text, for_playground).await?;
     Ok(Source { text, trusted: None, register_as: None })
 }
 

@@ -65,21 +65,18 @@ impl<A: Application> Endpoint for GraphQl<A> {
             Ok(caller) => self.read(&mut request, &caller, accepted).await.map(|prepared| (caller, prepared)),
             Err(error) => Err(error),
         };
-        let (caller, mut prepared) = match read {
+        let (caller, prepared) = match read {
             Ok(read) => read,
             Err(error) if error.of_document && accepted.only_events() => {
                 return Ok(event_stream::of_error(&error, &id));
             }
             Err(error) => return Ok(error_response(&mut request, error, accepted.media(), &id).await),
         };
-        let description = std::mem::take(&mut prepared.description);
-        let mut response = match self.respond(&request, caller, prepared, accepted).await {
+        Ok(match self.respond(&request, caller, prepared, accepted).await {
             Ok(response) => response,
             Err(error) if error.of_document && accepted.only_events() => event_stream::of_error(&error, &id),
             Err(error) => error.into_response(accepted.media(), &id),
-        };
-        response.set_data(description);
-        Ok(response)
+        })
     }
 }
 

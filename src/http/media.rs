@@ -1,6 +1,6 @@
 //! The media type of a response, negotiated by the Accept header.
 
-use poem::http::{HeaderMap, HeaderValue, header};
+use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// The media type of an event stream.
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -12,13 +12,16 @@ pub enum Media {
     GraphQl,
     /// `application/json`: the status is 200 for every well-formed request.
     Json,
+    /// Either, as the caller prefers neither: `application/json`, which every program shows as JSON, if the request was executed,
+    /// and else `application/graphql-response+json` with the status that tells why not.
+    Either,
 }
 
 impl Media {
     /// Returns the media type that the caller accepts; `None` if it is none of these.
     pub fn accepted(headers: &HeaderMap) -> Option<Self> {
         if !headers.contains_key(header::ACCEPT) {
-            return Some(Self::GraphQl);
+            return Some(Self::Either);
         }
         let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let (mut graphql, mut json) = (Preference::default(), Preference::default());
@@ -28,8 +31,8 @@ impl Media {
             let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
             let quality = quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0));
             let (for_graphql, for_json) = match name.as_str() {
-                "application/graphql-response+json" => (3, 0),
-                "application/json" => (0, 3),
+                "application/graphql-response+json" => (BY_NAME, 0),
+                "application/json" => (0, BY_NAME),
                 "application/*" => (2, 2),
                 "*/*" => (1, 1),
                 _ => continue,
@@ -38,18 +41,26 @@ impl Media {
             json.update(for_json, quality);
         }
         let json_by_name = json.precision > graphql.precision && json.quality >= graphql.quality;
+        let is_same = json.quality.total_cmp(&graphql.quality).is_eq() && json.precision == graphql.precision;
         match (graphql.quality > 0.0, json.quality > 0.0) {
             (false, false) => None,
             (_, true) if json.quality > graphql.quality || json_by_name => Some(Self::Json),
+            _ if is_same && graphql.precision < BY_NAME => Some(Self::Either),
             _ => Some(Self::GraphQl),
         }
     }
 
-    /// Returns the Content-Type header of a response.
-    pub fn content_type(self) -> HeaderValue {
+    /// Returns the status of a document that is not executed, of which `status` tells why.
+    pub fn status_of_rejected(self, status: StatusCode) -> StatusCode {
+        if self == Self::Json { StatusCode::OK } else { status }
+    }
+
+    /// Returns the Content-Type header of a response with this status.
+    pub fn content_type(self, status: StatusCode) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::GraphQl => "application/graphql-response+json; charset=utf-8",
             Self::Json => "application/json; charset=utf-8",
+            Self::Either if status == StatusCode::OK => "application/json; charset=utf-8",
+            Self::GraphQl | Self::Either => "application/graphql-response+json; charset=utf-8",
         })
     }
 }
@@ -92,6 +103,9 @@ fn accepts_events(headers: &HeaderMap) -> bool {
         is_stream && quality.is_none_or(|quality| quality.parse().unwrap_or(0.0) > 0.0)
     })
 }
+
+/// The precision of a range that is one media type.
+const BY_NAME: u8 = 3;
 
 /// The preference for a media type, decided by the most precise range.
 #[derive(Default)]

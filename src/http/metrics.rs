@@ -9,6 +9,7 @@ use prometheus_client::{
 };
 
 use super::outcome::{Bound, DISCONNECTED, KINDS, OK, Outcome};
+use super::trusted_operations::TrustedOperations;
 use crate::measure::{UnderWay, durations};
 
 /// The metrics of the HTTP server; cheap to clone.
@@ -16,6 +17,7 @@ use crate::measure::{UnderWay, durations};
 pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<OperationLabel, Histogram>,
+    trusted_operations: TrustedOperations,
     refusals: Family<BoundLabel, Counter>,
     documents_parsed: Counter,
     connections: Gauge,
@@ -47,6 +49,7 @@ impl Default for HttpMetrics {
         let metrics = Self {
             requests: Family::default(),
             durations: Family::new_with_constructor(durations as fn() -> Histogram),
+            trusted_operations: TrustedOperations::default(),
             refusals: Family::default(),
             documents_parsed: Counter::default(),
             connections: Gauge::default(),
@@ -74,6 +77,7 @@ impl HttpMetrics {
         registry.register("requests", help, self.requests.clone());
         let help = "Duration of HTTP requests up to their response; of a subscription, up to its beginning";
         registry.register("request_duration_seconds", help, self.durations.clone());
+        self.trusted_operations.register(registry);
         registry.register("refusals", "Refused requests and connections, by limit", self.refusals.clone());
         let help = "Documents of requests that were parsed, valid or not; those in memory are not parsed again";
         registry.register("documents_parsed", help, self.documents_parsed.clone());
@@ -94,6 +98,11 @@ impl HttpMetrics {
         if let Some(bound) = outcome.and_then(|outcome| outcome.bound) {
             self.count_refusal(bound);
         }
+    }
+
+    /// Counts a request for a trusted document, by the name of its operation. The outcome is that of the request.
+    pub fn count_trusted_operation(&self, name: Option<&str>, outcome: Option<Outcome>, duration: Duration) {
+        self.trusted_operations.count(name, outcome.map_or(DISCONNECTED, Outcome::as_str), duration);
     }
 
     /// Counts something that was refused for a limit.

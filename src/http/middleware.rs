@@ -24,7 +24,7 @@ use super::{
     media::Media,
     metrics::HttpMetrics,
     outcome::{DISCONNECTED, Outcome, kind_of},
-    prepared::RequestDescription,
+    prepared::{RequestDescription, SharedDescription},
     response::security_headers,
 };
 use crate::error::TopLevelCode;
@@ -52,6 +52,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
         let mut log_line = LogLine::new(&request, &id, self.metrics.clone(), &self.traces);
         host::add_of_http2(&mut request);
         request.set_data(RequestId(id.clone()));
+        request.set_data(log_line.description.clone());
         let Some((connection, _under_way)) = self.connections.begin_request(&request) else {
             return Err(disconnected());
         };
@@ -141,7 +142,7 @@ struct LogLine {
     recorded: Current,
     started: Instant,
     status: Option<StatusCode>,
-    description: RequestDescription,
+    description: SharedDescription,
     /// `None` if the caller disconnected.
     outcome: Option<Outcome>,
     metrics: HttpMetrics,
@@ -161,7 +162,7 @@ impl LogLine {
             recorded,
             started: Instant::now(),
             status: None,
-            description: RequestDescription::default(),
+            description: SharedDescription::default(),
             outcome: None,
             metrics,
         }
@@ -178,21 +179,18 @@ impl LogLine {
         let status = response.status();
         let outcome = response.data::<Outcome>().copied();
         (self.status, self.outcome) = (Some(status), Some(outcome.unwrap_or_else(|| Outcome::of_status(status))));
-        if let Some(description) = response.data::<RequestDescription>() {
-            self.description = description.clone();
-        }
     }
 
     /// Returns what the span of the request shows. A name that the client chose may say anything, so it shows only names of
     /// trusted documents.
-    fn summary(&self) -> RequestSummary {
-        let RequestDescription { operation_type, operation, document } = &self.description;
+    fn summary(&self, description: RequestDescription) -> RequestSummary {
+        let RequestDescription { operation_type, operation, document } = description;
         RequestSummary {
             request_id: self.request_id.clone(),
             method: name_of(&self.method),
             operation_type: operation_type.map(|operation_type| kind_of(Some(operation_type))),
-            operation: operation.clone().filter(|_| document.is_some()),
-            document: document.clone(),
+            operation: operation.filter(|_| document.is_some()),
+            document,
             status: self.status.map(|status| status.as_u16()),
             outcome: self.outcome.map_or(DISCONNECTED, Outcome::as_str),
             is_failure: self.outcome.is_some_and(Outcome::is_failure),
@@ -210,10 +208,15 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         let shortened =
             |text: &Option<String>| text.as_ref().map(|text| text.chars().take(MAX_LOGGED).collect::<String>());
+        let description = self.description.get();
+        let (operation, document) = (shortened(&description.operation), shortened(&description.document));
         let duration = self.started.elapsed();
-        self.metrics.count_request(kind_of(self.description.operation_type), self.outcome, duration);
+        self.metrics.count_request(kind_of(description.operation_type), self.outcome, duration);
+        if document.is_some() {
+            self.metrics.count_trusted_operation(operation.as_deref(), self.outcome, duration);
+        }
         if let Some(recorded) = &self.recorded {
-            recorded.end(self.summary());
+            recorded.end(self.summary(description));
         }
         tracing::info!(
             method = self.method.as_str().get(..MAX_LOGGED).unwrap_or(self.method.as_str()),
@@ -222,8 +225,8 @@ impl Drop for LogLine {
             milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             request_id = self.request_id,
             client_request_id = self.client_request_id,
-            operation = shortened(&self.description.operation),
-            document = shortened(&self.description.document),
+            operation,
+            document,
             trace_id = self.trace.trace_id(),
             span_id = self.trace.span_id(),
             "request"

@@ -43,6 +43,7 @@ mod subscription_root;
 mod subscriptions;
 mod suggestion;
 mod tls;
+mod trusted_operations;
 mod upload;
 mod validation;
 mod variables;

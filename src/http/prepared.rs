@@ -1,11 +1,13 @@
 //! Requests that are ready for execution.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::parser::types::OperationType;
+use poem::Request;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::document_cache::Document;
+use super::document_source::TrustedDocument;
 use crate::scalar::Id;
 use crate::share::Share;
 
@@ -15,7 +17,6 @@ pub struct Prepared<R> {
     pub document: Arc<Document<R>>,
     /// The type of the operation; `None` if the document has no such operation, which its execution reports.
     pub operation_type: Option<OperationType>,
-    pub description: RequestDescription,
     /// Held until a request with a file has been executed; `None` without a file.
     pub upload_permit: Option<UploadPermit>,
 }
@@ -29,6 +30,43 @@ pub struct RequestDescription {
     pub operation: Option<String>,
     /// The ID of the trusted document.
     pub document: Option<String>,
+}
+
+/// The description of a request under way, as far as it is known; cheap to clone. It is not part of the response,
+/// because a request may end without one.
+#[derive(Clone, Debug, Default)]
+pub struct SharedDescription(Arc<Mutex<RequestDescription>>);
+
+impl SharedDescription {
+    /// Returns the description that the middleware has added to a request.
+    pub fn of(request: &Request) -> Self {
+        request.data::<Self>().cloned().unwrap_or_default()
+    }
+
+    /// Returns what is known by now.
+    pub fn get(&self) -> RequestDescription {
+        self.lock().clone()
+    }
+
+    /// Adds the trusted document.
+    pub fn set_document(&self, document: &TrustedDocument) {
+        let mut description = self.lock();
+        description.operation.clone_from(&document.name);
+        description.document = Some(document.id.clone());
+    }
+
+    /// Adds the operation. Its name replaces that of the document.
+    pub fn set_operation(&self, operation_type: OperationType, name: Option<&str>) {
+        let mut description = self.lock();
+        description.operation_type = Some(operation_type);
+        if let Some(name) = name {
+            description.operation = Some(name.to_owned());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RequestDescription> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The slots of a request with a file, released when it is dropped.

@@ -20,7 +20,7 @@ use super::{
     metrics::HttpMetrics,
     parameters::{Parameters, UPLOAD_MARK, from_json, from_query},
     persisted_queries::PersistedQueries,
-    prepared::{Prepared, RequestDescription},
+    prepared::{Prepared, SharedDescription},
     subscription_root, variables,
 };
 use crate::background;
@@ -73,21 +73,22 @@ pub async fn read<A: Application>(
     accepts_events: bool,
 ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
     let allowed = Allowed { mutations: *request.method() == Method::POST, subscriptions: accepts_events };
+    let description = SharedDescription::of(request);
     match *request.method() {
         Method::GET => {
             let parameters = from_query(request.uri().query().unwrap_or_default())?;
-            reader.prepare(parameters, allowed, caller).await
+            reader.prepare(parameters, allowed, caller, description).await
         }
         Method::POST => {
             check_content(request.headers())?;
             let body = body::read(request).await?;
             if body.len() <= LONG_BODY {
-                return reader.prepare(from_json(&body, "The body")?, allowed, caller).await;
+                return reader.prepare(from_json(&body, "The body")?, allowed, caller, description).await;
             }
             let (all, sender) = (reader.clone(), caller.clone());
             let read = async move {
                 let parameters = from_json(&body, "The body")?;
-                let (source, rest) = all.resolve(parameters, &sender).await?;
+                let (source, rest) = all.resolve(parameters, &sender, description).await?;
                 all.prepare_now(&source, rest, allowed).map(|prepared| (source, prepared))
             };
             let (source, prepared) = reader.in_background(caller.address, read).await??;
@@ -157,14 +158,16 @@ impl<A: Application> Reader<A> {
         })
     }
 
-    /// Checks the parameters of a request, and registers its document if the caller asks for it.
+    /// Checks the parameters of a request, and registers its document if the caller asks for it. What is found out
+    /// about the request is added to its description.
     pub async fn prepare(
         &self,
         parameters: Parameters,
         allowed: Allowed,
         caller: &Caller,
+        description: SharedDescription,
     ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
-        let (source, rest) = self.resolve(parameters, caller).await?;
+        let (source, rest) = self.resolve(parameters, caller, description).await?;
         if source.text.len() > LONG_DOCUMENT && !self.documents.contains(&source.text) {
             return self.prepare_source_in_background(source, rest, allowed, caller).await;
         }
@@ -180,8 +183,9 @@ impl<A: Application> Reader<A> {
         parameters: Parameters,
         allowed: Allowed,
         caller: &Caller,
+        description: SharedDescription,
     ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
-        let (source, rest) = self.resolve(parameters, caller).await?;
+        let (source, rest) = self.resolve(parameters, caller, description).await?;
         self.prepare_source_in_background(source, rest, allowed, caller).await
     }
 
@@ -200,10 +204,18 @@ impl<A: Application> Reader<A> {
     }
 
     /// Finds the document of a request.
-    async fn resolve(&self, parameters: Parameters, caller: &Caller) -> Result<(Source, Rest), HttpError> {
+    async fn resolve(
+        &self,
+        parameters: Parameters,
+        caller: &Caller,
+        description: SharedDescription,
+    ) -> Result<(Source, Rest), HttpError> {
         let Parameters { document, operation_name, variables } = parameters;
         let source = document_source::resolve(&self.app, self.policy, &self.persisted, document, caller).await?;
-        Ok((source, Rest { operation_name, variables }))
+        if let Some(trusted) = &source.trusted {
+            description.set_document(trusted);
+        }
+        Ok((source, Rest { operation_name, variables, description }))
     }
 
     /// Does work for an address in the background, as soon as its network has no other work there.
@@ -238,7 +250,8 @@ impl<A: Application> Reader<A> {
         rest: Rest,
         allowed: Allowed,
     ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
-        let (Source { text: query, trusted, .. }, Rest { operation_name, variables }) = (source, rest);
+        let Source { text: query, trusted, .. } = source;
+        let Rest { operation_name, variables, description } = rest;
         // The text is searched for the escape, so that the literals of the document need not be walked.
         if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
             return Err(HttpError::bad_request("query: must not contain U+0000 or the upload marker"));
@@ -246,6 +259,9 @@ impl<A: Application> Reader<A> {
         let document = self.documents.get(query, trusted.is_some(), |parsed| self.app.analyze(parsed))?;
         let selected = document_limits::selected_operation(&document.parsed, operation_name.as_deref());
         let operation_type = selected.map(|(_, operation)| operation.ty);
+        if let Some((name, operation)) = selected {
+            description.set_operation(operation.ty, name);
+        }
         allowed.check(operation_type)?;
         let mut parsed = document.parsed.clone();
         if operation_type == Some(OperationType::Subscription) {
@@ -256,12 +272,6 @@ impl<A: Application> Reader<A> {
             values = variables::coerce(self.documents.schema, operation, &document.non_null_uses, variables)?;
             variables::remove_absent(&mut parsed, operation, &values);
         }
-        let name = selected.and_then(|(name, _)| name).map(str::to_owned);
-        let description = RequestDescription {
-            operation_type,
-            operation: name.or_else(|| trusted.as_ref().and_then(|trusted| trusted.name.clone())),
-            document: trusted.as_ref().map(|trusted| trusted.id.clone()),
-        };
         let mut request =
             async_graphql::Request::new(query.as_str()).variables(Variables::from_json(Value::Object(values)));
         request.operation_name = operation_name;
@@ -269,7 +279,7 @@ impl<A: Application> Reader<A> {
         if let Some(trusted) = trusted {
             request = request.data(Arc::clone(trusted));
         }
-        Ok(Prepared { request, document, operation_type, description, upload_permit: None })
+        Ok(Prepared { request, document, operation_type, upload_permit: None })
     }
 }
 
@@ -277,4 +287,5 @@ impl<A: Application> Reader<A> {
 struct Rest {
     operation_name: Option<String>,
     variables: Map<String, Value>,
+    description: SharedDescription,
 }

@@ -28,7 +28,7 @@ impl HttpError {
     /// Returns the response that reports the error.
     #[must_use]
     pub fn into_response(self, media: Media, request_id: &str) -> Response {
-        let status = if self.of_document && media == Media::Json { StatusCode::OK } else { self.status };
+        let status = if self.of_document { media.status_of_rejected(self.status) } else { self.status };
         let errors = self.server_errors(request_id);
         let mut response = json(status, media, &Body::of_errors(&errors));
         response.set_data(Outcome::of_error(&self));
@@ -103,14 +103,14 @@ pub fn from_graphql(mut response: async_graphql::Response, format: ResponseForma
     let body = Body::of_response(&mut response, request_id);
     let is_rejected = body.data.is_none();
     let is_cacheable = is_cacheable && body.errors.is_empty();
-    let status = if is_rejected && media == Media::GraphQl { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let status = if is_rejected { media.status_of_rejected(StatusCode::BAD_REQUEST) } else { StatusCode::OK };
     let outcome = Outcome::of_errors(body.errors);
     let (status, bytes) = serialize(status, &body);
     let etag = is_cacheable.then(|| etag::of(&bytes)).and_then(|etag| etag::weak(&etag));
     let is_long = bytes.len() >= compression::MIN_LENGTH;
     let (bytes, encoding) = compression::encode(bytes, encoding);
     let mut http_response =
-        Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type()).body(bytes);
+        Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type(status)).body(bytes);
     http_response.set_data(outcome);
     let headers = http_response.headers_mut();
     headers.extend(response.http_headers);
@@ -207,7 +207,7 @@ fn set_code(error: &mut ServerError, code: TopLevelCode, request_id: &str) {
 
 fn json(status: StatusCode, media: Media, body: &Body) -> Response {
     let (status, bytes) = serialize(status, body);
-    Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type()).body(bytes)
+    Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type(status)).body(bytes)
 }
 
 fn serialize(status: StatusCode, body: &Body) -> (StatusCode, Vec<u8>) {

@@ -1,13 +1,14 @@
 //! The schema as a file, `/schema.graphql`, for code generators and checks of clients, and as a page, `/docs`.
 
 use poem::{
-    Request, Response,
+    Request, Response, ResponseBuilder,
     http::{StatusCode, header},
 };
 
 use super::{
     Application,
     caller::Caller,
+    compression::EncodedBody,
     error::HttpError,
     etag,
     resource::{Resource, revalidated},
@@ -22,12 +23,8 @@ pub struct SchemaFile;
 impl Resource for SchemaFile {
     async fn respond<A: Application>(&self, app: &A, caller: Caller, request: &Request) -> Result<Response, HttpError> {
         let schema = app.published_schema(caller).await?;
-        let response = revalidated(&schema.etag);
-        Ok(if etag::holds(request.headers(), &schema.etag) {
-            response.status(StatusCode::NOT_MODIFIED).finish()
-        } else {
-            response.content_type("text/plain; charset=utf-8").body(schema.sdl.as_str())
-        })
+        let response = revalidated(&format!("W/{}", schema.etag));
+        Ok(finish(response, request, "text/plain; charset=utf-8", &schema.etag, &schema.sdl))
     }
 }
 
@@ -38,17 +35,28 @@ impl Resource for SchemaReference {
     async fn respond<A: Application>(&self, app: &A, caller: Caller, request: &Request) -> Result<Response, HttpError> {
         let schema = app.published_schema(caller).await?;
         let page = schema.reference.as_ref().ok_or_else(HttpError::internal)?;
-        let response = revalidated(&format!("W/{}", page.etag))
-            .header(header::VARY, "Accept-Encoding")
-            .header(header::CONTENT_SECURITY_POLICY, page.policy.as_str());
-        if etag::holds(request.headers(), &page.etag) {
-            return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
-        }
-        let (body, encoding) = page.body.accepted(request.headers());
-        let mut response = response.content_type("text/html; charset=utf-8").body(body);
-        if let Some(encoding) = encoding {
-            response.headers_mut().insert(header::CONTENT_ENCODING, encoding.header());
-        }
-        Ok(response)
+        let response =
+            revalidated(&format!("W/{}", page.etag)).header(header::CONTENT_SECURITY_POLICY, page.policy.as_str());
+        Ok(finish(response, request, "text/html; charset=utf-8", &page.etag, &page.body))
     }
+}
+
+/// Adds the body to a response, in the encoding that the caller accepts; 304 if the caller already has it.
+fn finish(
+    response: ResponseBuilder,
+    request: &Request,
+    media_type: &str,
+    etag: &str,
+    body: &'static EncodedBody,
+) -> Response {
+    let response = response.header(header::VARY, "Accept-Encoding");
+    if etag::holds(request.headers(), etag) {
+        return response.status(StatusCode::NOT_MODIFIED).finish();
+    }
+    let (bytes, encoding) = body.accepted(request.headers());
+    let mut response = response.content_type(media_type).body(bytes);
+    if let Some(encoding) = encoding {
+        response.headers_mut().insert(header::CONTENT_ENCODING, encoding.header());
+    }
+    response
 }

@@ -18,7 +18,7 @@ use super::{
     caller::Caller,
     error::HttpError,
     parameters::{self, Parameters},
-    prepared::Prepared,
+    prepared::{Prepared, SharedDescription},
     request::{self, Allowed, Reader},
 };
 use crate::scalar::Upload;
@@ -65,7 +65,7 @@ pub async fn read<A: Application>(
     let body = body::read(request).await?;
     let (parameters, file) = parse(body, boundary).await?;
     let allowed = Allowed { mutations: true, subscriptions: false };
-    let mut prepared = reader.prepare(parameters, allowed, caller).await?;
+    let mut prepared = reader.prepare(parameters, allowed, caller, SharedDescription::of(request)).await?;
     if prepared.operation_type != Some(OperationType::Mutation) {
         return Err(HttpError::bad_request("A query must be sent as application/json"));
     }

@@ -3,6 +3,8 @@
 use super::Channel;
 use super::existing::ExistingRows;
 use super::importer::Importer;
+use super::origin::Fault;
+use super::place::Place;
 use super::record::UserRecord;
 use super::seen::Claim;
 use crate::access::is_same_license;
@@ -18,13 +20,13 @@ impl Importer<'_> {
     /// Adds an error for each unique value that another user has.
     pub(super) fn collect_conflicts(
         &mut self,
-        row: &user::Model,
+        row: &mut user::Model,
         old: Option<&user::Model>,
-        line: u64,
+        place: Place,
         existing: &ExistingRows,
         validator: &mut Validator,
     ) {
-        let claim = Claim { user_id: row.id, line, chunk: self.chunk };
+        let claim = Claim { user_id: row.id, place, chunk: self.chunk };
         let logins: [(&str, &str, KeyOf); 2] = [
             ("email", "email address", |user| user.email_key.as_deref()),
             ("username", "username", |user| user.username_key.as_deref()),
@@ -35,7 +37,12 @@ impl Importer<'_> {
             let earlier = self.seen.claim_login(changed, claim);
             let holder = holder.map(|id| self.describe(*id, existing));
             if let Some(holder) = holder.or_else(|| self.describe_row(earlier)) {
-                validator.add_error(field, ErrorCode::Taken, format!("This {name} is taken by {holder}."));
+                let message = format!("This {name} is taken by {holder}.");
+                if self.leave_out_login(field, row, old) {
+                    self.left_out.push(Fault::new(field, message));
+                } else {
+                    validator.add_error(field, ErrorCode::Taken, message);
+                }
             }
         }
         let holder = existing.with_external_id(row.external_id.as_deref()).filter(|holder| holder.id != row.id);
@@ -66,8 +73,8 @@ impl Importer<'_> {
         }
     }
 
-    fn describe_row(&self, number: Option<u64>) -> Option<String> {
-        number.map(|number| self.options.channel.name_of_row(number))
+    fn describe_row(&self, place: Option<Place>) -> Option<String> {
+        place.map(|place| self.options.channel.name_of_row(place, &self.options.files))
     }
 }
 

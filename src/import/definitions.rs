@@ -1,7 +1,14 @@
 //! Imports definitions of custom attributes. A definition that exists stays as it is.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Channel;
 use super::draft::storable;
+use super::fields::ATTRIBUTE_PREFIX;
 use super::importer::Importer;
+use super::place::Place;
 use super::reader::Parsed;
 use super::record::{AttributeRecord, RecordKind};
 use super::report::Outcome;
@@ -21,7 +28,11 @@ impl Importer<'_> {
         known.extend(self.new_definitions.clone());
         let mut new = Vec::new();
         for Parsed { origin, record, faults } in records {
-            match self.validate_attribute(record, origin.line, &known) {
+            if let Some(old) = known.get(&record.name).filter(|_| origin.key.is_some()) {
+                self.count_unchanged(&origin, RecordKind::Attribute, old.id)?;
+                continue;
+            }
+            match self.validate_attribute(record, origin.place, &known) {
                 Ok((definition, outcome)) if faults.is_empty() => {
                     self.summary.count(outcome);
                     self.report.row(&origin, RecordKind::Attribute, Some(definition.id), outcome)?;
@@ -37,11 +48,31 @@ impl Importer<'_> {
         if self.write { attribute::define_missing(self.db, self.license_id, new).await } else { Ok(()) }
     }
 
+    /// Leaves out the values of a row of a file whose attributes are not defined, and adds an error of each that is not
+    /// null to `validator`.
+    pub(super) fn retain_defined(
+        &self,
+        given: &mut BTreeMap<String, Value>,
+        definitions: &Definitions,
+        validator: &mut Validator,
+    ) {
+        if self.options.channel == Channel::File {
+            given.retain(|name, value| {
+                let is_defined = definitions.contains_key(name);
+                if !is_defined && !value.is_null() {
+                    let message = "There is no attribute with this name. Define it first, or with --define-attributes.";
+                    validator.add_error(&format!("{ATTRIBUTE_PREFIX}{name}"), ErrorCode::NotFound, message);
+                }
+                is_defined
+            });
+        }
+    }
+
     /// Returns the definition of a record, or the one that exists.
     fn validate_attribute(
         &mut self,
         record: AttributeRecord,
-        line: u64,
+        place: Place,
         known: &Definitions,
     ) -> Result<(Model, Outcome), Error> {
         let AttributeRecord { id, name, label, kind, required, user_editable, user_visible, history } = record;
@@ -60,7 +91,7 @@ impl Importer<'_> {
             validator.add_error("name", ErrorCode::NotAllowed, message);
         }
         let id = old.map_or(row.id, |old| old.id);
-        self.check_first_mention(RecordKind::Attribute, id, line, &mut validator);
+        self.check_first_mention(RecordKind::Attribute, id, place, &mut validator);
         validator.finish()?;
         Ok(old.map_or((row, Outcome::Created), |old| (old.clone(), Outcome::Unchanged)))
     }

@@ -15,6 +15,9 @@ use crate::scalar::Id;
 use crate::text;
 use crate::validation::{Validator, rule};
 
+/// The field with the password hash of another system.
+const PASSWORD_HASH: &str = "passwordHash";
+
 /// A record of a user, with everything that follows from it alone.
 pub(super) struct Draft {
     pub(super) origin: Origin,
@@ -38,6 +41,8 @@ pub(super) struct Draft {
     pub(super) prepared: Prepared,
     /// The reason why the password hash cannot be used.
     pub(super) password_error: Option<Fault>,
+    /// The values that rules leave out, and why.
+    pub(super) left_out: Vec<Fault>,
 }
 
 impl Draft {
@@ -49,6 +54,10 @@ impl Draft {
         apply(&record, None, &mut user, &mut validator);
         restore(&record, &mut user, &mut validator);
         let (password, password_error) = parse_password(record.password_hash.as_deref());
+        // A mapping may find that a hash has a form that is not supported.
+        let is_of_hash = |fault: &Fault| fault.field == PASSWORD_HASH;
+        let (of_hash, faults): (Vec<Fault>, Vec<Fault>) = faults.into_iter().partition(is_of_hash);
+        let password_error = password_error.or(of_hash.into_iter().next());
         Self {
             origin,
             faults,
@@ -62,6 +71,7 @@ impl Draft {
             password_error,
             reference_hashes: Vec::new(),
             prepared: Prepared::default(),
+            left_out: Vec::new(),
         }
     }
 
@@ -147,6 +157,6 @@ fn parse_password(hash: Option<&str>) -> (Option<Imported>, Option<Fault>) {
     match hash.map(password::parse_imported) {
         None => (None, None),
         Some(Ok(password)) => (password, None),
-        Some(Err(error)) => (None, Some(Fault::new("passwordHash", error))),
+        Some(Err(error)) => (None, Some(Fault::new(PASSWORD_HASH, error))),
     }
 }

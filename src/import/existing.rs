@@ -87,9 +87,10 @@ impl ExistingRows {
         drafts: &[Draft],
         lock: bool,
     ) -> Result<(), Error> {
-        self.read_users(db, license_id, drafts, lock).await?;
         let keys = drafts.iter().flat_map(|draft| [&draft.user.username_key, &draft.user.email_key]).flatten();
+        // Before the users: whoever is created in between is found as a user, not reported as another one.
         self.logins = login::find_holders(db, keys.cloned().collect()).await?;
+        self.read_users(db, license_id, drafts, lock).await?;
         let ids = drafts.iter().filter_map(|draft| draft.record.id);
         let of_ids = one_of(db.get_database_backend(), tombstone::Column::UserId, ids);
         let tombstones = tombstone::Entity::find().filter(of_ids).all(db).await?;

@@ -148,17 +148,30 @@ pub(super) fn names(kind: RecordKind) -> String {
     names.join(", ")
 }
 
+/// Returns the error of a column that is not named after a field of a user, with the names of the fields or without.
+pub(super) fn unknown_column(with_names: bool) -> String {
+    let fields = if with_names { format!("; the fields are {}", names(RecordKind::User)) } else { String::new() };
+    format!("unknown field; columns of custom attributes are named {ATTRIBUTE_PREFIX}NAME{fields}")
+}
+
 /// Returns the field of a user that a column is named after, ignoring case and signs: `first_name` and `First Name` are `firstName`.
+/// The name of a custom attribute counts as it is.
 pub(super) fn named_like(column: &str) -> Option<String> {
     let plain =
         |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
-    if let Some(name) = column.strip_prefix(ATTRIBUTE_PREFIX) {
+    if let Some(name) = after_prefix(column, ATTRIBUTE_PREFIX) {
         return Some(format!("{ATTRIBUTE_PREFIX}{name}"));
     }
-    let wanted = plain(column.strip_prefix(RIGHT_PREFIX).unwrap_or(column));
+    let wanted = plain(after_prefix(column, RIGHT_PREFIX).unwrap_or(column));
     let field = USER.iter().map(|(name, _)| name).find(|name| plain(name) == wanted).cloned();
     let right = || RIGHTS.into_iter().find(|right| plain(right.as_str()) == wanted).map(user::Column::field);
     field.or_else(right)
+}
+
+/// Returns what follows a prefix of a column, ignoring its case; `None` if the column has another one.
+fn after_prefix<'a>(column: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = column.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 /// Returns whether the values of a field or column must not be shown.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::mpsc;
@@ -9,7 +10,8 @@ use tokio::task::JoinHandle;
 
 use super::names::NameIndex;
 use super::origin::{Fault, InvalidRow, Origin};
-use super::reader::{self, Chunk, ReadRow};
+use super::place::Place;
+use super::reader::{self, Chunk, ReadRow, Target};
 use super::record::RecordKind;
 use super::report::Report;
 use super::seen::SeenKeys;
@@ -41,6 +43,8 @@ pub(super) struct Importer<'a> {
     /// The definitions of custom attributes that the file adds.
     pub(super) new_definitions: Definitions,
     pub(super) seen: SeenKeys,
+    /// The values of the current row that rules leave out, and why.
+    pub(super) left_out: Vec<Fault>,
     pub(super) summary: ImportSummary,
     pub(super) report: Report,
     /// The number of the current chunk.
@@ -74,6 +78,7 @@ impl<'a> Importer<'a> {
             groups: NameIndex::default(),
             new_definitions: Definitions::new(),
             seen: SeenKeys::default(),
+            left_out: Vec::new(),
             summary: ImportSummary::default(),
             report: Report::default(),
             chunk: 0,
@@ -87,9 +92,9 @@ impl<'a> Importer<'a> {
         rows: impl Iterator<Item = io::Result<ReadRow>> + Send + 'static,
         progress: impl Fn(u64),
     ) -> Result<ImportSummary, Error> {
-        let license_id = self.license_id;
+        let target = Target { license_id: self.license_id, fixes: Arc::clone(&self.options.fixes) };
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let reader = tokio::task::spawn_blocking(move || reader::read(rows, license_id, &sender));
+        let reader = tokio::task::spawn_blocking(move || reader::read(rows, &target, &sender));
         let mut imported = self.import_chunks(chunks, progress).await;
         if imported.is_ok() {
             imported = self.deactivate_leavers().await;
@@ -169,11 +174,11 @@ impl<'a> Importer<'a> {
     }
 
     /// Rejects a record whose object an earlier record has already described.
-    pub(super) fn check_first_mention(&mut self, kind: RecordKind, id: Id, line: u64, validator: &mut Validator) {
-        if let Some(first) = self.seen.add(kind, id, line) {
+    pub(super) fn check_first_mention(&mut self, kind: RecordKind, id: Id, place: Place, validator: &mut Validator) {
+        if let Some(first) = self.seen.add(kind, id, place) {
             let earlier = match self.options.channel {
-                Channel::File => format!("An earlier row of the file, at line {first},"),
-                Channel::Request => format!("An earlier row, row {first},"),
+                Channel::File => format!("An earlier row of the file, at {},", first.name(&self.options.files)),
+                Channel::Request => format!("An earlier row, row {},", first.line),
             };
             let message = format!("{earlier} is about the same {}.", kind.name());
             validator.add_error("id", ErrorCode::Taken, message);
@@ -203,7 +208,14 @@ impl<'a> Importer<'a> {
 
     /// Reports an invalid row.
     fn refuse(&mut self, origin: &Origin, kind: Option<RecordKind>, faults: Vec<Fault>) -> Result<(), Error> {
-        let invalid = InvalidRow::new(origin, faults);
+        let mut invalid = InvalidRow::new(origin, &self.options.files, faults);
+        if let (Some(_), Some(kind)) = (&origin.key, kind) {
+            // An object that a row refers to. The row has an error of its own.
+            invalid.name = format!("{}: {}", invalid.name, kind.name());
+            self.report.left_out(origin, kind, &invalid)?;
+            self.summary.add_note(invalid);
+            return Ok(());
+        }
         self.report.refused(origin, kind, &invalid)?;
         self.summary.add_invalid(invalid);
         Ok(())

@@ -1,8 +1,12 @@
 //! Mappings: which columns of a file become which fields. A mapping is a TOML file; those of some systems are built in.
 
+mod additions;
+mod keys;
 mod license;
+mod logins;
+mod rows;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
@@ -16,7 +20,7 @@ use super::mapping_value::{lookup, text_of};
 use super::origin::{Columns, Fault};
 use super::parse::put;
 use super::record::RecordKind;
-use super::values::{Formats, parse_zone};
+use super::values::{Formats, parse_date_form, parse_zone};
 use crate::entity::external_reference::FIELD;
 use crate::scalar::Id;
 
@@ -102,12 +106,16 @@ struct Section {
     /// The values that columns must have, ignoring case.
     #[serde(default, rename = "where")]
     conditions: BTreeMap<String, Vec<String>>,
+    /// The column with a list of rows of the same section, such as the groups within a group.
+    within: Option<String>,
     /// Columns that are left out on purpose.
     #[serde(default)]
     ignore: Vec<String>,
     fields: BTreeMap<String, FieldRule>,
     #[serde(default)]
     attributes: BTreeMap<String, FieldRule>,
+    /// The rule for the institution if institutions are created from rows of users.
+    new_institution: Option<FieldRule>,
 }
 
 /// A row with the names of fields.
@@ -116,8 +124,8 @@ pub(super) struct MappedRow {
     pub(super) object: Map<String, Value>,
     /// The column that each field was read from.
     pub(super) columns: Columns,
-    /// Objects that the row refers to, and which are created if they do not exist.
-    pub(super) created: Vec<(RecordKind, Map<String, Value>)>,
+    /// Objects that the row refers to, each with its key in the row, which are created if they do not exist.
+    pub(super) created: Vec<(RecordKind, String, Map<String, Value>)>,
     pub(super) faults: Vec<Fault>,
     /// Columns with a value that no rule uses.
     pub(super) ignored: Vec<String>,
@@ -127,7 +135,7 @@ impl Mapping {
     /// Parses a mapping.
     ///
     /// # Errors
-    /// The text is not TOML, or refers to a field that does not exist.
+    /// The text is not TOML, or refers to a field or a time zone that does not exist, or a form of dates is invalid.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let mapping: Self = toml::from_str(text)?;
         let mut has_section = false;
@@ -139,17 +147,21 @@ impl Mapping {
             }
         }
         ensure!(has_section, "expected a section user, group or institution");
+        mapping.formats(Formats::default())?;
         Ok(mapping)
     }
 
     /// Returns the forms of dates and times, with a time zone that was given otherwise.
     ///
     /// # Errors
-    /// The time zone of the mapping does not exist.
+    /// The time zone of the mapping does not exist, or a form of dates is invalid.
     pub fn formats(&self, given: Formats) -> anyhow::Result<Formats> {
         let own = self.time_zone.as_deref().map(parse_zone).transpose();
         let own = own.map_err(anyhow::Error::msg).context("time-zone")?;
-        Ok(Formats { time_zone: given.time_zone.or(own), dates: [given.dates, self.date_formats.clone()].concat() })
+        let dates = self.date_formats.iter().map(|form| parse_date_form(form));
+        let dates: Result<Vec<String>, String> = given.dates.into_iter().map(Ok).chain(dates).collect();
+        let dates = dates.map_err(anyhow::Error::msg).context("date-formats")?;
+        Ok(Formats { time_zone: given.time_zone.or(own), dates })
     }
 
     /// Returns the source of the ids of users, if they are told apart by it.
@@ -189,22 +201,8 @@ impl Mapping {
         for (name, rule) in &section.attributes {
             mapped.set(&format!("{ATTRIBUTE_PREFIX}{name}"), rule, &environment);
         }
+        mapped.leave_out_repeated_login();
         Some(mapped)
-    }
-
-    /// Describes a row for which there is no section.
-    pub(super) fn name_of_row(&self, row: &Map<String, Value>, list: Option<&str>) -> String {
-        let columns: HashSet<&String> = self.sections().flat_map(|(_, section)| section.conditions.keys()).collect();
-        let mut values: Vec<String> = columns
-            .into_iter()
-            .filter_map(|column| Some(format!("{column} {}", text_of(lookup(row, column)?)?)))
-            .collect();
-        values.sort();
-        match (values.is_empty(), list) {
-            (false, _) => format!("rows with {}", values.join(", ")),
-            (true, Some(list)) => format!("rows of {list}"),
-            (true, None) => "rows that the mapping does not describe".to_owned(),
-        }
     }
 }
 
@@ -220,7 +218,7 @@ impl Section {
         let is_used = |name: &str| {
             let is_name = |used: &str| {
                 let outer = used.get(..name.len()).filter(|outer| outer.eq_ignore_ascii_case(name));
-                outer.is_some() && matches!(used.as_bytes().get(name.len()), None | Some(b'.'))
+                outer.is_some() && matches!(used.as_bytes().get(name.len()), None | Some(b'.' | b'['))
             };
             self.ignore.iter().any(|used| is_name(used))
                 || self.conditions.keys().any(|used| is_name(used))
@@ -258,7 +256,8 @@ impl MappedRow {
             Err(message) => self.faults.push(Fault::new(field, message)),
         }
         let kind = if field == "groups" { RecordKind::Group } else { RecordKind::Institution };
-        self.created.extend(rule.created(value, environment).into_iter().map(|object| (kind, object)));
+        let created = rule.created(value, environment).into_iter();
+        self.created.extend(created.map(|(key, object)| (kind, key, object)));
     }
 }
 

@@ -1,11 +1,15 @@
 //! The rules of a mapping: how a field gets its value.
 
+mod created;
+mod form;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::created::CreatedObject;
 use super::fields::FieldType;
 use super::keycloak;
 use super::mapping_value::{each, list_of, lookup, memberships, picture, rdn, references, text_of};
@@ -14,8 +18,7 @@ use crate::entity::external_reference::FIELD;
 use crate::scalar::Id;
 
 /// A rule: the column, or a table with more.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 pub(super) enum FieldRule {
     Column(String),
     Rule(Box<Rule>),
@@ -57,6 +60,9 @@ pub(super) struct Rule {
     roles: Option<String>,
     /// Creates the objects that the value refers to, with these fields in addition to the name.
     create: Option<Map<String, Value>>,
+    /// The label and the kind of a custom attribute, if the import defines it.
+    label: Option<String>,
+    kind: Option<String>,
 }
 
 /// A conversion of a value.
@@ -150,8 +156,8 @@ impl FieldRule {
         }
     }
 
-    /// Returns the objects that a value refers to and that are created.
-    pub(super) fn created(&self, value: Option<&Value>, environment: &Environment<'_>) -> Vec<Map<String, Value>> {
+    /// Returns the objects that a value refers to and that are created, each with its key.
+    pub(super) fn created(&self, value: Option<&Value>, environment: &Environment<'_>) -> Vec<CreatedObject> {
         match self {
             Self::Column(_) => Vec::new(),
             Self::Rule(rule) => rule.created(value, environment),
@@ -168,34 +174,24 @@ impl Rule {
             (value, Some(Conversion::IsBlank)) => value.is_none().into(),
             // A role in a group that is missing is an error.
             (None, _) => self.references(&Value::Null, environment)?,
-            (Some(value), conversion) => self.convert(value, conversion, environment)?,
+            (Some(value), _) => self.convert(value, environment)?,
         };
         if converted.is_null() { Ok(self.default.clone().unwrap_or_default()) } else { Ok(converted) }
     }
 
-    fn convert(
-        &self,
-        value: &Value,
-        conversion: Option<Conversion>,
-        environment: &Environment<'_>,
-    ) -> Result<Value, String> {
+    fn convert(&self, value: &Value, environment: &Environment<'_>) -> Result<Value, String> {
         let is_list = self.has_roles() || self.key.is_some() || self.create.is_some();
-        let part = self.split.as_deref().map(|separator| each(value, |text| self.part_of(text, separator)));
-        let value = part.as_ref().unwrap_or(value);
-        let value = match conversion {
-            Some(Conversion::KeycloakCredentials) => return keycloak::password_hash(value),
-            Some(Conversion::Picture) => return Ok(picture(value)),
-            Some(Conversion::References) => return references(value),
+        let value = self.prepared(value);
+        match self.convert {
+            Some(Conversion::KeycloakCredentials) => return keycloak::password_hash(&value),
+            Some(Conversion::Picture) => return Ok(picture(&value)),
+            Some(Conversion::References) => return references(&value),
             Some(Conversion::Not) => {
-                let truth = environment.formats.convert(value.clone(), FieldType::Boolean)?;
+                let truth = environment.formats.convert(value, FieldType::Boolean)?;
                 return Ok(truth.as_bool().map_or(Value::Null, |truth| (!truth).into()));
             }
-            Some(Conversion::First) => value.get(0).unwrap_or(value).clone(),
-            Some(Conversion::Rdn) => each(value, rdn),
-            Some(Conversion::Path) => each(value, |path| path.trim_start_matches('/').to_owned()),
-            None if self.roles.is_some() && self.key.is_none() => list_of(value),
-            Some(Conversion::IsBlank) | None => value.clone(),
-        };
+            _ => {}
+        }
         if is_list || (self.derive.is_some() && value.is_array()) {
             return self.references(&value, environment);
         }
@@ -208,6 +204,19 @@ impl Rule {
         } else {
             value
         })
+    }
+
+    /// Returns the part of a value that counts, or of each item of a list.
+    fn prepared(&self, value: &Value) -> Value {
+        let part = self.split.as_deref().map(|separator| each(value, |text| self.part_of(text, separator)));
+        let value = part.as_ref().unwrap_or(value);
+        match self.convert {
+            Some(Conversion::First) => value.get(0).unwrap_or(value).clone(),
+            Some(Conversion::Rdn) => each(value, rdn),
+            Some(Conversion::Path) => each(value, |path| path.trim_start_matches('/').to_owned()),
+            None if self.roles.is_some() && self.key.is_none() => list_of(value),
+            _ => value.clone(),
+        }
     }
 
     /// Returns the part of a text that counts; blank if it has fewer.
@@ -273,27 +282,5 @@ impl Rule {
             (Some(key), Value::Object(item)) => text_of(item.get(key)?),
             (_, item) => text_of(item),
         }
-    }
-
-    /// Returns the objects that a value refers to and that are created.
-    fn created(&self, value: Option<&Value>, environment: &Environment<'_>) -> Vec<Map<String, Value>> {
-        let (Some(more), Some(value)) = (&self.create, value) else { return Vec::new() };
-        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        let object = |item: &Value| {
-            let key = self.key_of(item)?;
-            let name = match (&self.name, item) {
-                (Some(name), Value::Object(item)) => item.get(name).and_then(text_of),
-                (Some(column), _) => lookup(environment.row, column).and_then(text_of),
-                (None, _) => None,
-            };
-            let mut object = more.clone();
-            object.insert("name".to_owned(), name.unwrap_or_else(|| key.clone()).into());
-            let reference = self.reference(&key, environment);
-            if Id::parse(&reference).is_some() {
-                object.insert("id".to_owned(), reference.into());
-            }
-            Some(object)
-        };
-        items.iter().filter_map(object).collect()
     }
 }

@@ -7,21 +7,30 @@ use serde_json::{Map, Value, json};
 use super::list_items::{text_items, text_reference};
 use crate::entity::external_reference::ID_SEPARATOR;
 
-/// Returns the value of a column. A name with full stops is a path, if no column has it; columns may have names with full stops
-/// themselves. Of a list, a path goes on with the item that is `primary`, or else with the first one.
+/// Returns the value of a column. A name with full stops is a path, if no column has it; columns may have names with
+/// full stops themselves. Of a list, a path goes on with the item that is `primary`, or else with the first one;
+/// `phones[mobile]` is that of the items whose `type` is `mobile`, and `phones[]` that of those without a type.
 pub(super) fn lookup<'a>(row: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let named = |name: &str| {
         row.get(name).or_else(|| row.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value))
     };
+    let is_primary = |item: &&Value| item.get("primary") == Some(&Value::Bool(true));
     named(path).or_else(|| {
         let mut parts = path.match_indices('.').filter_map(|(end, _)| Some((path.get(..end)?, path.get(end + 1..)?)));
-        parts.find_map(|(outer, inner)| match named(outer)? {
-            Value::Object(object) => lookup(object, inner),
-            Value::Array(items) => {
-                let is_primary = |item: &&Value| item.get("primary") == Some(&Value::Bool(true));
-                lookup(items.iter().find(is_primary).or(items.first())?.as_object()?, inner)
+        parts.find_map(|(outer, inner)| match named(outer) {
+            Some(Value::Object(object)) => lookup(object, inner),
+            Some(Value::Array(items)) => lookup(items.iter().find(is_primary).or(items.first())?.as_object()?, inner),
+            Some(_) => None,
+            None => {
+                let (list, kind) = outer.strip_suffix(']')?.split_once('[')?;
+                let is_of_type = |item: &&Value| {
+                    item.get("type").and_then(Value::as_str).unwrap_or_default().eq_ignore_ascii_case(kind)
+                };
+                let mut of_type = named(list)?.as_array()?.iter().filter(is_of_type);
+                let first = of_type.next()?;
+                let primary = std::iter::once(first).chain(of_type).find(is_primary);
+                lookup(primary.unwrap_or(first).as_object()?, inner)
             }
-            _ => None,
         })
     })
 }

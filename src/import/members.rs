@@ -21,6 +21,7 @@ use crate::entity::external_reference::{FIELD, parse_list};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::InstitutionFields;
 use crate::entity::user::{UserFields, UserNames};
+use crate::scalar::Id;
 
 /// The members that have not been read yet, whose values have the types of their fields, and the errors so far.
 pub(super) struct Members<'a> {
@@ -52,7 +53,7 @@ impl<'a> Members<'a> {
 
     fn license(&mut self) -> LicenseRecord {
         let record = LicenseRecord {
-            id: self.take("id"),
+            id: self.id(RecordKind::License),
             number: self.text("number").unwrap_or_default(),
             holder: self.text("holder").unwrap_or_default(),
             is_private: self.text("kind").is_some_and(|kind| kind == "PRIVATE"),
@@ -70,7 +71,7 @@ impl<'a> Members<'a> {
     fn attribute(&mut self) -> AttributeRecord {
         let kind = self.text("kind").and_then(|kind| AttributeKind::try_from_value(&kind).ok());
         AttributeRecord {
-            id: self.take("id"),
+            id: self.id(RecordKind::Attribute),
             name: self.text("name").unwrap_or_default(),
             label: self.nullable("label"),
             kind: kind.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
@@ -82,8 +83,8 @@ impl<'a> Members<'a> {
     }
 
     fn institution(&mut self) -> InstitutionRecord {
-        let mut record =
-            InstitutionRecord { id: self.take("id"), history: self.history(), ..InstitutionRecord::default() };
+        let (id, history) = (self.id(RecordKind::Institution), self.history());
+        let mut record = InstitutionRecord { id, history, ..InstitutionRecord::default() };
         record.core.name = self.nullable("name");
         record.core.kind = self.nullable("kind");
         record.core.country = self.nullable("country");
@@ -93,7 +94,7 @@ impl<'a> Members<'a> {
     }
 
     fn group(&mut self) -> GroupRecord {
-        let (id, history) = (self.take("id"), self.history());
+        let (id, history) = (self.id(RecordKind::Group), self.history());
         self.read_references();
         GroupRecord { id, history, fields: self.all_other::<GroupFields>() }
     }
@@ -107,12 +108,15 @@ impl<'a> Members<'a> {
         let (has_all_groups, has_all_sites) = (is_given("groups"), is_given("sites"));
         let (sites, granted_at) = self.sites();
         UserRecord {
-            id: self.take("id"),
+            id: self.id(RecordKind::User),
             names,
             is_active: self.nullable("isActive"),
             attributes: self.take("attributes").unwrap_or_default(),
             attribute_list: MaybeUndefined::Undefined,
-            institution: self.text("institution").filter(|reference| !reference.trim().is_empty()),
+            institution: self
+                .text("institution")
+                .map(|text| text.trim().to_owned())
+                .filter(|reference| !reference.is_empty()),
             clears_institution,
             groups: self.groups(),
             has_all_groups,
@@ -221,6 +225,16 @@ impl<'a> Members<'a> {
             Some(Value::Null) => MaybeUndefined::Null,
             Some(value) => self.decode(name, value).map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
         }
+    }
+
+    /// Takes the ID of the object; `None` if it is absent or null.
+    fn id(&mut self, kind: RecordKind) -> Option<Id> {
+        let id = self.text("id")?;
+        let expected = match kind {
+            RecordKind::License | RecordKind::Attribute => "expected a UUID",
+            _ => "expected a UUID; the ID of another system belongs in externalReferences",
+        };
+        self.found("id", Id::parse(&id).ok_or_else(|| expected.to_owned()))
     }
 
     /// Takes a member that is a text; `None` if it is absent or null.

@@ -6,6 +6,7 @@
 //! directory (`users.rs`, `organisation.rs`, `definitions.rs`), and a task writes it (`batch.rs`). No stage runs a statement for
 //! each row. A request is one chunk, and its transaction is that of a mutation.
 
+mod additions;
 mod batch;
 mod conflicts;
 mod definitions;
@@ -13,6 +14,7 @@ mod draft;
 mod edits;
 mod existing;
 mod fields;
+mod fixes;
 mod importer;
 mod input;
 mod keycloak;
@@ -23,11 +25,13 @@ mod mapping_rule;
 mod mapping_value;
 mod members;
 pub mod mutation;
+mod named;
 mod names;
 mod organisation;
 mod origin;
 mod parse;
 mod parts;
+mod place;
 mod reader;
 pub mod record;
 mod relations;
@@ -44,6 +48,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::BufRead;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use self::importer::Importer;
 use self::input::Rows;
@@ -54,16 +59,19 @@ use crate::auth::password::Hasher;
 use crate::db::Db;
 use crate::error::Error;
 use crate::scalar::Id;
+pub use additions::{Additions, NewInstitutions};
 pub use edits::KeepEdits;
+pub use fixes::Fix;
 pub use input::{Format, Input};
 pub use mapping::{Mapping, Preset};
 pub use origin::{InvalidRow, RowError};
 pub use parts::{LicenseRow, Part, Parts};
+pub use place::Place;
 pub use report::Report;
 pub use seen::SeenKeys;
-pub use source::Source;
+pub use source::{Source, SourceFile};
 pub use summary::ImportSummary;
-pub use values::{Formats, parse_zone};
+pub use values::{Formats, parse_date_form, parse_zone};
 
 /// The means by which records arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,10 +85,10 @@ pub enum Channel {
 
 impl Channel {
     /// Returns the name of a row in messages.
-    fn name_of_row(self, number: u64) -> String {
+    fn name_of_row(self, place: Place, files: &[String]) -> String {
         match self {
-            Self::File => format!("the row at line {number}"),
-            Self::Request => format!("row {number}"),
+            Self::File => format!("the row at {}", place.name(files)),
+            Self::Request => format!("row {}", place.line),
         }
     }
 
@@ -102,14 +110,20 @@ pub struct Options {
     pub hasher: Option<Hasher>,
     /// Whether users who were deactivated here are activated again.
     pub reactivate: bool,
+    /// Whether institutions are created if rows of users name them.
+    pub create_institutions: bool,
     /// The fields that were edited here and are kept.
     pub keep_edits: KeepEdits,
     /// The directory of pictures that rows refer to.
     pub avatar_dir: Option<PathBuf>,
-    /// The forms of dates and times.
-    pub formats: Formats,
+    /// The forms of dates and times in each file.
+    pub formats: Vec<Formats>,
     /// The treatment of users who are missing in the file.
     pub leavers: Option<Leavers>,
+    /// The names of the files.
+    pub files: Arc<[String]>,
+    /// The rules by which values are left out.
+    pub fixes: Arc<[Fix]>,
 }
 
 /// The deactivation of users who are missing in a file.
@@ -179,7 +193,7 @@ pub async fn load(
     file: impl BufRead + Send + 'static,
     progress: impl Fn(u64),
 ) -> Result<ImportSummary, Error> {
-    let parser = RowParser::new(Shape::Own, Formats::default(), license_id);
+    let parser = RowParser::new(vec![(Shape::Own, Formats::default())], license_id);
     let rows = parsed(Rows::of_lines(file), parser);
     let importer = Importer::new(db, license_id, true, Options::default(), Report::default());
     importer.await?.import(rows, progress).await

@@ -60,6 +60,18 @@ impl NameIndex {
         self.find_by_name(reference)?.ok_or_else(|| format!("Nothing has the id or name {reference:?}."))
     }
 
+    /// Returns the object with an ID or a name, or with an external ID or a reference `source:id`; `None` if there is none.
+    ///
+    /// # Errors
+    /// Several objects have the name.
+    pub(super) fn find_named(&self, reference: &str) -> Result<Option<Id>, String> {
+        if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains(id)) {
+            return Ok(Some(id));
+        }
+        let in_other_system = || self.by_external_id.get(reference).or_else(|| self.by_reference.get(reference));
+        Ok(self.find_by_name(reference)?.or_else(|| in_other_system().copied()))
+    }
+
     /// Returns the object with an ID or a name, or with an external ID or a reference `source:id` if none has that name.
     pub(super) fn find_by_any(&self, reference: &str) -> Result<Id, String> {
         let in_other_system = || self.by_external_id.get(reference).or_else(|| self.by_reference.get(reference));

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect
 use super::draft::storable;
 use super::importer::Importer;
 use super::origin::Origin;
+use super::place::Place;
 use super::reader::Parsed;
 use super::record::{GroupRecord, History, InstitutionRecord, RecordKind};
 use super::report::Outcome;
@@ -48,7 +49,10 @@ impl Importer<'_> {
         let existing: HashMap<Id, institution::Model> = existing.into_iter().map(|row| (row.id, row)).collect();
         let mut changes = RowChanges::new();
         for Parsed { origin, record, faults } in records {
-            match self.validate_institution(record, origin.line, &existing) {
+            if self.is_left_as_it_is(&origin, RecordKind::Institution, record.id)? {
+                continue;
+            }
+            match self.validate_institution(record, origin.place, &existing) {
                 Ok(row) if faults.is_empty() => {
                     let actions = [AuditAction::InstitutionCreated, AuditAction::InstitutionUpdated];
                     self.add_row(&origin, RecordKind::Institution, row, actions, &mut changes)?;
@@ -75,7 +79,7 @@ impl Importer<'_> {
     fn validate_institution(
         &mut self,
         record: InstitutionRecord,
-        line: u64,
+        place: Place,
         existing: &HashMap<Id, institution::Model>,
     ) -> Result<ImportedRow<institution::Model>, Error> {
         let [own, by_external_id, by_name] = self.ids_of_institution(&record);
@@ -102,7 +106,7 @@ impl Importer<'_> {
         if self.institutions.is_taken(row.id, row.external_references.as_ref()) {
             validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
         }
-        self.check_first_mention(RecordKind::Institution, row.id, line, &mut validator);
+        self.check_first_mention(RecordKind::Institution, row.id, place, &mut validator);
         validator.finish()?;
         self.institutions.add(row.id, &row.name, row.external_id.as_deref(), row.external_references.as_ref());
         Ok(ImportedRow { old, empty, row })
@@ -118,7 +122,10 @@ impl Importer<'_> {
         let existing: HashMap<Id, group::Model> = existing.into_iter().map(|row| (row.id, row)).collect();
         let mut changes = RowChanges::new();
         for Parsed { origin, record, faults } in records {
-            match self.validate_group(record, origin.line, &existing) {
+            if self.is_left_as_it_is(&origin, RecordKind::Group, record.id)? {
+                continue;
+            }
+            match self.validate_group(record, origin.place, &existing) {
                 Ok(row) if faults.is_empty() => {
                     let actions = [AuditAction::GroupCreated, AuditAction::GroupUpdated];
                     self.add_row(&origin, RecordKind::Group, row, actions, &mut changes)?;
@@ -146,7 +153,7 @@ impl Importer<'_> {
     fn validate_group(
         &mut self,
         record: GroupRecord,
-        line: u64,
+        place: Place,
         existing: &HashMap<Id, group::Model>,
     ) -> Result<ImportedRow<group::Model>, Error> {
         let id = self.id_of_group(&record);
@@ -168,7 +175,7 @@ impl Importer<'_> {
         if self.groups.is_taken(row.id, row.external_references.as_ref()) {
             validator.add_error(external_reference::FIELD, ErrorCode::Taken, external_reference::TAKEN);
         }
-        self.check_first_mention(RecordKind::Group, row.id, line, &mut validator);
+        self.check_first_mention(RecordKind::Group, row.id, place, &mut validator);
         validator.finish()?;
         self.groups.add(row.id, &row.name, None, row.external_references.as_ref());
         Ok(ImportedRow { old, empty, row })

@@ -7,15 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 
-use super::input::{Row, Rows};
+use super::input::{Row, RowIterator, Rows};
 use super::parse::parse_license;
+use super::place::Place;
 use super::reader::{ReadRow, parsed};
 use super::record::{LicenseRecord, RecordKind};
 use super::source::Source;
-use super::values::Formats;
 use crate::scalar::Id;
-
-type RowIterator = Box<dyn Iterator<Item = io::Result<Row>> + Send>;
 
 /// The rows of a file that are not read yet.
 type SharedRows = Arc<Mutex<Peekable<RowIterator>>>;
@@ -38,8 +36,7 @@ pub struct Part {
 
 /// The row of a license.
 pub struct LicenseRow {
-    /// The number of the line at which the row begins, counted from 1.
-    pub line: u64,
+    pub place: Place,
     /// The license; `None` if the row is invalid.
     pub record: Option<LicenseRecord>,
 }
@@ -60,7 +57,7 @@ impl Iterator for Parts {
             return None;
         }
         self.is_begun = true;
-        let license = first.as_ref().and_then(|row| LicenseRow::of(row.as_ref().ok()?, self.source.formats()));
+        let license = first.as_ref().and_then(|row| LicenseRow::of(row.as_ref().ok()?, &self.source));
         let others = OtherRows { rows: Arc::clone(&self.rows), ends_at_license: license.is_some() };
         let rows = Box::new(first.into_iter().chain(others));
         Some(Part { source: self.source.clone(), rows: Rows { rows, position: Arc::clone(&self.position) }, license })
@@ -82,8 +79,9 @@ impl Part {
 
 impl LicenseRow {
     /// Returns the license that a row describes, if it describes one.
-    pub(super) fn of(row: &Row, formats: &Formats) -> Option<Self> {
-        Some(Self { line: row.line, record: parse_license(license_of(row)?.clone(), formats) })
+    pub(super) fn of(row: &Row, source: &Source) -> Option<Self> {
+        let object = license_of(row)?.clone();
+        Some(Self { place: row.place, record: parse_license(object, &source.formats_at(row.place)) })
     }
 }
 

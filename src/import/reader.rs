@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::draft::Draft;
+use super::fixes::Fix;
 use super::input::Rows;
 use super::origin::{Fault, Origin};
 use super::parse::{ParsedRow, RowParser};
@@ -14,8 +16,9 @@ use super::record::{AttributeRecord, GroupRecord, InstitutionRecord, Record};
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// The number of records that are compared with the directory and written in one transaction.
-const CHUNK: usize = 2_000;
+/// The number of records that are compared with the directory and written in one transaction. With more, an import takes more
+/// memory, but hardly less time.
+const CHUNK: usize = 500;
 /// The number of bytes of rows from which a chunk is full, however few records it has.
 const MAX_CHUNK_LENGTH: usize = 16 * 1024 * 1024;
 
@@ -47,6 +50,12 @@ pub(super) struct Parsed<R> {
     pub(super) faults: Vec<Fault>,
 }
 
+/// What the checks of fields depend on.
+pub(super) struct Target {
+    pub(super) license_id: Id,
+    pub(super) fixes: Arc<[Fix]>,
+}
+
 /// The records of successive rows.
 #[derive(Default)]
 pub(super) struct Chunk {
@@ -69,34 +78,39 @@ impl Chunk {
         records >= CHUNK || self.length >= MAX_CHUNK_LENGTH
     }
 
-    fn add(&mut self, read: ReadRow, license_id: Id, is_first: bool) {
-        let ReadRow { row: ParsedRow { origin, records, faults }, position, length, ignored } = read;
+    fn add(&mut self, read: ReadRow, target: &Target, is_first: bool) {
+        let ReadRow { row: ParsedRow { origin, others, record, faults }, position, length, ignored } = read;
         self.position = position;
         self.length += length;
         for (name, count) in ignored {
             *self.ignored.entry(name).or_default() += count;
         }
-        let last = records.len().saturating_sub(1);
-        if records.is_empty() && !faults.is_empty() {
-            return self.invalid.push((origin, faults));
+        for other in others {
+            self.add_record(other, target, false);
         }
-        for (place, record) in records.into_iter().enumerate() {
-            let faults = if place == last { faults.clone() } else { Vec::new() };
-            let origin = origin.clone();
-            match record {
-                Record::User(record) => {
-                    self.users.push(Draft::new(Parsed { origin, record: *record, faults }, license_id));
-                }
-                Record::Attribute(record) => self.attributes.push(Parsed { origin, record, faults }),
-                Record::Institution(record) => self.institutions.push(Parsed { origin, record, faults }),
-                Record::Group(record) => self.groups.push(Parsed { origin, record, faults }),
-                Record::License(_) if !faults.is_empty() => self.invalid.push((origin, faults)),
-                // The first row says what license a file is for; the command creates it.
-                Record::License(_) if is_first => {}
-                Record::License(_) => {
-                    let fault = Fault::of_row("the first row of a file with licenses must be a license");
-                    self.invalid.push((origin, vec![fault]));
-                }
+        match record {
+            Some(record) => self.add_record(Parsed { origin, record, faults }, target, is_first),
+            None if faults.is_empty() => {}
+            None => self.invalid.push((origin, faults)),
+        }
+    }
+
+    fn add_record(&mut self, parsed: Parsed<Record>, target: &Target, is_first: bool) {
+        let Parsed { origin, record, faults } = parsed;
+        match record {
+            Record::User(record) => {
+                let parsed = Parsed { origin, record: *record, faults };
+                self.users.push(Draft::repaired(parsed, target.license_id, &target.fixes));
+            }
+            Record::Attribute(record) => self.attributes.push(Parsed { origin, record, faults }),
+            Record::Institution(record) => self.institutions.push(Parsed { origin, record, faults }),
+            Record::Group(record) => self.groups.push(Parsed { origin, record, faults }),
+            Record::License(_) if !faults.is_empty() => self.invalid.push((origin, faults)),
+            // The first row says what license a file is for; the command creates it.
+            Record::License(_) if is_first => {}
+            Record::License(_) => {
+                let fault = Fault::of_row("the first row of a file with licenses must be a license");
+                self.invalid.push((origin, vec![fault]));
             }
         }
     }
@@ -105,13 +119,13 @@ impl Chunk {
 /// Sends the rows in chunks, until they end or nobody receives them.
 pub(super) fn read(
     rows: impl Iterator<Item = io::Result<ReadRow>>,
-    license_id: Id,
+    target: &Target,
     chunks: &mpsc::Sender<Result<Chunk, Error>>,
 ) {
     let (mut chunk, mut is_first) = (Chunk::default(), true);
     for row in rows {
         match row {
-            Ok(row) => chunk.add(row, license_id, is_first),
+            Ok(row) => chunk.add(row, target, is_first),
             Err(error) => {
                 let _ = chunks.blocking_send(Err(Error::internal(error)));
                 return;

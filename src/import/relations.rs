@@ -8,7 +8,6 @@ use super::Channel;
 use super::draft::storable;
 use super::existing::ExistingRows;
 use super::importer::Importer;
-use super::names::NameIndex;
 use super::record::UserRecord;
 use crate::entity::membership::{self, GroupRole, MAX_GROUPS_OF_A_USER};
 use crate::entity::{site_access, user};
@@ -50,7 +49,7 @@ impl Grants {
 impl Importer<'_> {
     /// Returns the memberships that are new, change or end. Groups of which the user is an owner are never left.
     pub(super) fn memberships(
-        &self,
+        &mut self,
         user: &user::Model,
         record: &UserRecord,
         existing: &ExistingRows,
@@ -65,7 +64,7 @@ impl Importer<'_> {
         // The last of several roles in one group counts.
         for (place, reference) in record.groups.iter().enumerate().rev() {
             let place = self.options.channel.place_of_item("groups", format_args!("{place}.group"));
-            let group_id = find(&self.groups, &reference.group, &place, validator);
+            let group_id = self.find_item("groups", &reference.group, &place, validator);
             let Some(group_id) = group_id.filter(|id| named.insert(*id)) else { continue };
             let (role, old) = (reference.role, existing.and_then(|rows| rows.get(&group_id)));
             groups.insert(group_id);
@@ -90,7 +89,7 @@ impl Importer<'_> {
 
     /// Returns the access to sites that is new or ends.
     pub(super) fn grants(
-        &self,
+        &mut self,
         user: &user::Model,
         record: &UserRecord,
         existing: &ExistingRows,
@@ -103,7 +102,7 @@ impl Importer<'_> {
         let (mut found, mut named) = (Grants::default(), HashSet::new());
         for (place, reference) in record.sites.iter().enumerate() {
             let place = self.options.channel.place_of_item("sites", format_args!("{place}"));
-            let Some(id) = find(&self.institutions, reference, &place, validator) else { continue };
+            let Some(id) = self.find_item("sites", reference, &place, validator) else { continue };
             let is_new = existing.is_none_or(|sites| !sites.contains_key(&id));
             if named.insert(id) && is_new {
                 let given = record.granted_at.get(reference).copied();
@@ -117,6 +116,18 @@ impl Importer<'_> {
             found.ended.sort_by_key(|row| row.institution_id);
         }
         found
+    }
+
+    /// Returns the object that an item of a list refers to; reports if there is none.
+    fn find_item(&mut self, list: &str, reference: &str, place: &str, validator: &mut Validator) -> Option<Id> {
+        let is_group = list == "groups";
+        let index = if is_group { &self.groups } else { &self.institutions };
+        let found = index.find_by_any(reference);
+        let report = |message: String| {
+            let advice = if is_group { "" } else { self.advice(reference, false) };
+            self.report_unknown(list, place, message + advice, validator);
+        };
+        found.map_err(report).ok()
     }
 
     /// Adds an error if a row of a request has too many items in a list. Those of a file are bounded by the size of its rows.
@@ -136,12 +147,6 @@ impl Importer<'_> {
             Channel::Request => now(),
         }
     }
-}
-
-/// Returns the object that an item of a list refers to; adds an error if there is none.
-fn find(index: &NameIndex, reference: &str, place: &str, validator: &mut Validator) -> Option<Id> {
-    let found = index.find_by_any(reference);
-    found.map_err(|message| validator.add_error(place, ErrorCode::NotFound, message)).ok()
 }
 
 fn check_number(groups: &HashSet<Id>, validator: &mut Validator) {

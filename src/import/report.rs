@@ -3,15 +3,17 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::input::RejectForm;
 use super::origin::{InvalidRow, Origin};
+use super::place::Place;
 use super::record::RecordKind;
 use crate::error::Error;
 use crate::private_file;
 use crate::scalar::Id;
 
-const COLUMNS: [&str; 8] = ["line", "kind", "outcome", "old_id", "new_id", "column", "value", "rule"];
+const COLUMNS: [&str; 10] = ["file", "line", "row", "kind", "outcome", "old_id", "new_id", "column", "value", "rule"];
 
 /// The outcome of a valid record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(super) enum Outcome {
 pub struct Report {
     rows: Option<csv::Writer<File>>,
     rejects: Option<(BufWriter<File>, RejectForm)>,
+    /// The names of the files that are imported.
+    files: Arc<[String]>,
     /// Whether nothing is written to the directory.
     is_trial: bool,
 }
@@ -39,6 +43,7 @@ impl Report {
     pub(crate) fn create(
         rows: Option<&Path>,
         rejects: Option<(&Path, RejectForm)>,
+        files: Arc<[String]>,
         is_trial: bool,
         continues: bool,
     ) -> io::Result<Self> {
@@ -56,13 +61,13 @@ impl Report {
             }
             Ok((file, form))
         });
-        Ok(Self { rows: rows.transpose()?, rejects: rejects.transpose()?, is_trial })
+        Ok(Self { rows: rows.transpose()?, rejects: rejects.transpose()?, files, is_trial })
     }
 
     /// Reports the license that the next rows are imported into.
-    pub(crate) fn license(&mut self, line: u64, number: &str, id: Id, is_new: bool) -> Result<(), Error> {
+    pub(crate) fn license(&mut self, place: Place, number: &str, id: Id, is_new: bool) -> Result<(), Error> {
         let outcome = if is_new { Outcome::Created } else { Outcome::Unchanged };
-        self.valid(line, RecordKind::License, number, Some(id), outcome)
+        self.valid(place, RecordKind::License, number, Some(id), outcome)
     }
 
     /// Reports a valid record.
@@ -76,18 +81,17 @@ impl Report {
         if self.rows.is_none() {
             return Ok(());
         }
-        self.valid(origin.line, kind, &origin.old_id(), id, outcome)
+        self.valid(origin.place, kind, &origin.old_id(), id, outcome)
     }
 
     fn valid(
         &mut self,
-        line: u64,
+        place: Place,
         kind: RecordKind,
         old_id: &str,
         id: Option<Id>,
         outcome: Outcome,
     ) -> Result<(), Error> {
-        let Some(rows) = &mut self.rows else { return Ok(()) };
         let outcome = match (outcome, self.is_trial) {
             (Outcome::Created, false) => "created",
             (Outcome::Created, true) => "would be created",
@@ -97,9 +101,33 @@ impl Report {
         };
         // The id of a new user is another one each time that the file is read, until the user is written.
         let id = id.filter(|_| !self.is_trial || outcome != "would be created").map(|id| id.0.to_string());
-        let (line, id) = (line.to_string(), id.unwrap_or_default());
-        let cells = [line.as_str(), kind.name(), outcome, old_id, &id, "", "", ""];
-        rows.write_record(cells).map_err(Error::internal)
+        self.write(Some(place), [kind.name(), outcome, old_id, &id.unwrap_or_default(), "", "", ""])
+    }
+
+    /// Writes a line of the report.
+    fn write(&mut self, place: Option<Place>, cells: [&str; 7]) -> Result<(), Error> {
+        let Some(rows) = &mut self.rows else { return Ok(()) };
+        let place = place.map(|place| place.cells(&self.files)).unwrap_or_default();
+        let record = place.iter().map(String::as_str).chain(cells);
+        rows.write_record(record).map_err(Error::internal)
+    }
+
+    /// Writes a line of the report for each error of a row.
+    fn write_errors(&mut self, origin: &Origin, kind: &str, outcome: &str, row: &InvalidRow) -> Result<(), Error> {
+        if self.rows.is_none() {
+            return Ok(());
+        }
+        let old_id = origin.old_id();
+        row.errors.iter().try_for_each(|error| {
+            let value = error.value.as_deref().unwrap_or_default();
+            let cells = [kind, outcome, &old_id, "", &error.column, value, &error.message];
+            self.write(Some(origin.place), cells)
+        })
+    }
+
+    /// Reports values of a valid row that are left out, with a line for each.
+    pub(super) fn left_out(&mut self, origin: &Origin, kind: RecordKind, row: &InvalidRow) -> Result<(), Error> {
+        self.write_errors(origin, kind.name(), "left out", row)
     }
 
     /// Reports an invalid row, with a line for each error.
@@ -112,24 +140,14 @@ impl Report {
         if let Some((file, form)) = &mut self.rejects {
             file.write_all(&form.encode(&origin.raw, &origin.values())).map_err(Error::internal)?;
         }
-        let Some(rows) = &mut self.rows else { return Ok(()) };
-        let (line, old_id) = (origin.line.to_string(), origin.old_id());
-        for error in &invalid.errors {
-            let value = error.value.as_deref().unwrap_or_default();
-            let kind = kind.map_or("", RecordKind::name);
-            let cells = [line.as_str(), kind, "refused", &old_id, "", &error.column, value, &error.message];
-            rows.write_record(cells).map_err(Error::internal)?;
-        }
-        Ok(())
+        self.write_errors(origin, kind.map_or("", RecordKind::name), "refused", invalid)
     }
 
     /// Reports a user who is missing in the file.
     pub(super) fn leaver(&mut self, id: Id) -> Result<(), Error> {
-        let Some(rows) = &mut self.rows else { return Ok(()) };
         let outcome = if self.is_trial { "would be deactivated" } else { "deactivated" };
         let id = id.0.to_string();
-        let cells = ["", RecordKind::User.name(), outcome, "", &id, "", "", "missing in the file"];
-        rows.write_record(cells).map_err(Error::internal)
+        self.write(None, [RecordKind::User.name(), outcome, "", &id, "", "", "missing in the file"])
     }
 
     /// Completes the files.
@@ -145,11 +163,12 @@ impl Report {
 }
 
 fn open(path: &Path, continues: bool) -> io::Result<File> {
-    let mut file = private_file::open_or_make(path)?;
-    if continues {
-        file.seek(SeekFrom::End(0))?;
-    } else {
-        file.set_len(0)?;
+    let name = path.display();
+    let describe = |error: io::Error| io::Error::new(error.kind(), format!("{name} cannot be written: {error}"));
+    let mut file = private_file::open_or_make(path).map_err(describe)?;
+    if file.metadata().map_err(describe)?.is_file() {
+        let prepared = if continues { file.seek(SeekFrom::End(0)).map(drop) } else { file.set_len(0) };
+        prepared.map_err(describe)?;
     }
     Ok(file)
 }

@@ -37,6 +37,8 @@ pub struct ImportSummary {
     pub kept_inactive: u64,
     /// The number of rows in which a field keeps the value that it was given here, by field.
     pub kept_edits: BTreeMap<String, u64>,
+    /// The number of values that rules leave out, by field.
+    pub left_out: BTreeMap<String, u64>,
     /// The number of users who are missing in the file.
     pub leavers: u64,
     /// The number of rows in which columns had a value that was not imported, and of rows of other kinds.
@@ -105,23 +107,26 @@ impl ImportSummary {
         for (field, count) in other.kept_edits {
             *self.kept_edits.entry(field).or_default() += count;
         }
+        for (field, count) in other.left_out {
+            *self.left_out.entry(field).or_default() += count;
+        }
         self.leavers += other.leavers;
         self.licenses.extend(other.licenses);
         self.add_ignored(other.ignored);
         self.ignored_end = self.ignored_end.or(other.ignored_end);
     }
 
-    /// Sorts the rows by their lines.
+    /// Sorts the rows by their places.
     pub(super) fn sort(&mut self) {
-        self.invalid.sort_by_key(|row| row.line);
-        self.notes.sort_by_key(|row| row.line);
+        self.invalid.sort_by_key(|row| row.place);
+        self.notes.sort_by_key(|row| row.place);
     }
 
-    /// Returns the errors of the first invalid rows and of those with notes, with the number of the line, in the order of the lines.
+    /// Returns the errors of the first invalid rows and of those with notes, with the place of the row, in the order of the rows.
     pub fn errors(&self) -> impl Iterator<Item = String> {
         let mut rows: Vec<&InvalidRow> = self.invalid.iter().chain(&self.notes).collect();
-        rows.sort_by_key(|row| row.line);
-        rows.into_iter().flat_map(|row| row.errors.iter().map(|error| format!("line {}: {error}", row.line)))
+        rows.sort_by_key(|row| row.place);
+        rows.into_iter().flat_map(|row| row.errors.iter().map(|error| format!("{}: {error}", row.name)))
     }
 
     /// Describes how many records were created and changed, and problems with them. `verb` is `were` or `would be`.
@@ -139,6 +144,10 @@ impl ImportSummary {
         let kept: Vec<String> = self.kept_edits.iter().map(of_users).collect();
         if !kept.is_empty() {
             summary.push(format!("Kept as edited here (--keep-edits): {}.", kept.join(", ")));
+        }
+        let left_out: Vec<String> = self.left_out.iter().map(of_users).collect();
+        if !left_out.is_empty() {
+            summary.push(format!("Left out (--fix): {}.", left_out.join(", ")));
         }
         if self.leavers > 0 {
             let leavers = counted(self.leavers, "user", "users");

@@ -1,19 +1,18 @@
 //! Damaged files: each is reported in clear sentences, whatever is wrong with it.
 
+mod damage;
+
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::{env, fs};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
+use self::damage::{CUT_GZIP, KINDS, Numbers, damage, gzip, utf16};
 use super::draft::Draft;
 use super::origin::InvalidRow;
 use super::reader::{Parsed, ReadRow};
 use super::record::Record;
-use super::{Format, Formats, Input, Mapping, Preset, Source};
+use super::{Format, Formats, Input, Mapping, Preset, Source, SourceFile};
 use crate::error::Error;
 use crate::scalar::Id;
 
@@ -57,83 +56,8 @@ fn files() -> [(Format, &'static str, String); 8] {
     ]
 }
 
-/// A generator of numbers (`SplitMix64`); the same seed gives the same numbers.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) >> 33).unwrap() % most.max(1)
-    }
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn insert(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
-    drop(file.splice(at..at, bytes.iter().copied()));
-}
-
-fn utf16(text: &str) -> Vec<u8> {
-    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
-}
-
-/// Replaces a number, or inserts one where there is none.
-fn huge_number(file: &mut Vec<u8>, numbers: &mut Numbers) {
-    let huge =
-        ["-9223372036854775808", "9223372036854775807", "99999999999999999999", "1e400", "-0.0e-999", "2147483648"];
-    let from = numbers.below(file.len());
-    let start = (from..file.len()).find(|place| file[*place].is_ascii_digit()).unwrap_or(from);
-    let end = (start..file.len()).find(|place| !file[*place].is_ascii_digit()).unwrap_or(file.len());
-    drop(file.splice(start..end, huge[numbers.below(huge.len())].bytes()));
-}
-
-/// The kinds of damage.
-const KINDS: usize = 12;
-/// The kind of a compressed file that is cut off.
-const CUT_GZIP: usize = 6;
-
-/// Damages a file.
-fn damage(kind: usize, text: &str, numbers: &mut Numbers) -> Vec<u8> {
-    let mut file = text.as_bytes().to_vec();
-    let place = numbers.below(file.len());
-    match kind {
-        0 => file.truncate(place),
-        1 => {
-            for _ in 0..=numbers.below(8) {
-                let place = numbers.below(file.len());
-                file[place] ^= u8::try_from(1 + numbers.below(255)).unwrap();
-            }
-        }
-        2 => insert(&mut file, place, &[0; 3][..=numbers.below(3)]),
-        3 => insert(&mut file, place, [&b"Ren\xe9 \x80"[..], b"\xff\xfeA\0"][numbers.below(2)]),
-        4 => insert(&mut file, place, [&b"\""[..], b"'", b"\"\"", b"\\\"", "“".as_bytes()][numbers.below(5)]),
-        5 => insert(&mut file, place, [&b"["[..], b"{\"a\":", b"\\"][numbers.below(3)].repeat(2_000).as_slice()),
-        CUT_GZIP => {
-            file = gzip(&file);
-            file.truncate(10 + numbers.below(file.len() - 10));
-        }
-        7 => insert(&mut file, 0, [&b"\xff\xfe"[..], b"\xfe\xff", b"\xff\xfe\0\0", b"\0\0\xfe\xff"][numbers.below(4)]),
-        8 => file = [&b"\xef\xbb\xbf"[..], &utf16(text)].concat(),
-        9 => huge_number(&mut file, numbers),
-        10 => {
-            let end = place + numbers.below(file.len() - place);
-            let part = file[place..end].to_vec();
-            let at = numbers.below(file.len());
-            insert(&mut file, at, &part);
-        }
-        _ => {
-            let end = (place + 1 + numbers.below(20)).min(file.len());
-            drop(file.drain(place..end));
-        }
-    }
-    file
+fn source_of(input: Input, mapping: Option<Mapping>) -> Source {
+    Source::new(vec![SourceFile::new("file".to_owned(), input, mapping, Formats::default())])
 }
 
 /// Reads a file as an import does, up to the checks of fields; returns all errors.
@@ -143,7 +67,7 @@ fn errors_of(path: &Path, format: Option<Format>, is_checked: bool) -> Vec<Strin
         Err(error) => return vec![error.to_string()],
     };
     let mapping = MAPPINGS.iter().find(|(format, _)| *format == input.format()).map(|(_, mapping)| mapping.clone());
-    let source = Source::new(input, mapping, Formats::default());
+    let source = source_of(input, mapping);
     let rejects = source.reject_form();
     let parts = match source.parts() {
         Ok(parts) => parts,
@@ -161,8 +85,8 @@ fn errors_of(path: &Path, format: Option<Format>, is_checked: bool) -> Vec<Strin
         if let Ok(rejects) = &rejects {
             rejects.encode(&row.origin.raw, &row.origin.values());
         }
-        errors.extend(InvalidRow::new(&row.origin, row.faults).errors.iter().map(ToString::to_string));
-        for record in row.records.into_iter().filter(|_| is_checked) {
+        errors.extend(InvalidRow::new(&row.origin, &[], row.faults).errors.iter().map(ToString::to_string));
+        for record in row.record.into_iter().filter(|_| is_checked) {
             let Record::User(record) = record else { continue };
             let draft =
                 Draft::new(Parsed { origin: row.origin.clone(), record: *record, faults: Vec::new() }, Id::new());
@@ -236,12 +160,12 @@ fn the_parts_of_a_file_are_read_in_one_pass() {
     let text: String = (0..3).map(license).collect();
     for file in [text.as_bytes().to_vec(), gzip(text.as_bytes())] {
         fs::write(&path, file).unwrap();
-        let source = Source::new(Input::open(&path, None, None).unwrap(), None, Formats::default());
+        let source = source_of(Input::open(&path, None, None).unwrap(), None);
         let (mut lines, mut progress) = (Vec::new(), Vec::new());
         for part in source.parts().unwrap() {
             let before = lines.len();
             for ReadRow { row, position, .. } in part.into_rows(Id::new()).map(Result::unwrap) {
-                lines.push(row.origin.line);
+                lines.push(row.origin.place.line);
                 progress.push(position);
             }
             assert_eq!(lines.len() - before, 10_001);

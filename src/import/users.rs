@@ -5,7 +5,8 @@ use super::conflicts::check_identity;
 use super::draft::{self, Draft};
 use super::existing::ExistingRows;
 use super::importer::Importer;
-use super::origin::{InvalidRow, Origin};
+use super::origin::{Fault, InvalidRow, Origin};
+use super::place::Place;
 use super::record::{RecordKind, UserRecord};
 use super::relations::{Grants, Memberships};
 use super::report::Outcome;
@@ -94,29 +95,42 @@ impl Importer<'_> {
 
     /// Validates, counts and reports a user. Returns the user if it is to be written.
     fn import_user(&mut self, mut draft: Draft, existing: &ExistingRows) -> Result<Option<ImportedUser>, Error> {
-        let (origin, faults) = (std::mem::take(&mut draft.origin), std::mem::take(&mut draft.faults));
+        let (origin, faults) = (draft.origin.clone(), std::mem::take(&mut draft.faults));
         let mut notes = std::mem::take(&mut draft.prepared.notes);
+        self.left_out = std::mem::take(&mut draft.left_out);
         self.check_password_key(&mut draft);
         let password_error = draft.password_error.take();
         let is_without_password = password_error.is_some();
         notes.extend(password_error);
         if origin.mapped.is_some() {
-            self.convert_attributes(&mut draft, existing);
+            self.convert_attributes(&mut draft, origin.place, existing);
         }
-        match self.validate_user(draft, origin.line, existing) {
+        let validated = self.validate_user(draft, origin.place, existing);
+        let left_out = std::mem::take(&mut self.left_out);
+        match validated {
             Ok(user) if faults.is_empty() => {
-                if !notes.is_empty() {
-                    self.summary.add_note(InvalidRow::new(&origin, notes));
-                }
+                self.count_left_out(&left_out);
                 self.summary.without_password += u64::from(is_without_password);
                 let user = self.count_user(&origin, user, existing)?;
+                self.note(&origin, [left_out, notes].concat())?;
                 Ok(user.filter(|_| self.write))
             }
             result => {
-                self.reject(&origin, RecordKind::User, [faults, notes].concat(), result.err())?;
+                self.reject(&origin, RecordKind::User, [faults, left_out, notes].concat(), result.err())?;
                 Ok(None)
             }
         }
+    }
+
+    /// Reports values of a valid row that are left out.
+    fn note(&mut self, origin: &Origin, notes: Vec<Fault>) -> Result<(), Error> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let row = InvalidRow::new(origin, &self.options.files, notes);
+        self.report.left_out(origin, RecordKind::User, &row)?;
+        self.summary.add_note(row);
+        Ok(())
     }
 
     /// Applies a draft to the user that it identifies, or to a new one.
@@ -126,12 +140,12 @@ impl Importer<'_> {
     pub(super) fn validate_user(
         &mut self,
         draft: Draft,
-        line: u64,
+        place: Place,
         existing: &ExistingRows,
     ) -> Result<ImportedUser, Error> {
         let old = existing.find(&draft, self.license_id).cloned();
         self.check_id(&draft, old.as_ref(), existing)?;
-        let Draft { mut record, user, validator, password, prepared, .. } = draft;
+        let Draft { origin, mut record, user, validator, password, prepared, .. } = draft;
         let (mut row, mut validator) = match &old {
             Some(old) => (old.clone(), Validator::reimporting()),
             None => (user, validator),
@@ -142,7 +156,7 @@ impl Importer<'_> {
             check_identity(&record, old, &row, self.options.channel, &mut validator);
             self.check_activity(old, &mut row, &mut validator);
         }
-        self.set_institution(&mut row, &record, &mut validator);
+        self.set_institution(&mut row, &record, &origin, &mut validator);
         if let Some(old) = &old {
             self.keep_edits(old, &mut row, existing);
             self.keep_attributes(old, &mut record.attributes, existing);
@@ -153,12 +167,13 @@ impl Importer<'_> {
         let grants = self.grants(&row, &record, existing, &mut validator);
         let (pin_hash, avatar) = prepared.apply(old.as_ref(), &mut row);
         let mut attributes = AttributeChanges::of(existing.attribute_values.get(&row.id).cloned().unwrap_or_default());
+        self.retain_defined(&mut record.attributes, &existing.definitions, &mut validator);
         attributes.apply(&attributes_of(record, &mut validator), &existing.definitions, &mut validator);
         if old.is_none() {
             attributes.require(&existing.definitions, &mut validator);
         }
-        self.collect_conflicts(&row, old.as_ref(), line, existing, &mut validator);
-        self.check_first_mention(RecordKind::User, row.id, line, &mut validator);
+        self.collect_conflicts(&mut row, old.as_ref(), place, existing, &mut validator);
+        self.check_first_mention(RecordKind::User, row.id, place, &mut validator);
         let given = validator.given().to_vec();
         validator.finish()?;
         Ok(ImportedUser { row, old, password, pin_hash, avatar, memberships, grants, attributes, given })
@@ -184,10 +199,11 @@ impl Importer<'_> {
     }
 
     /// Converts the attributes of a row of another system to their kinds.
-    fn convert_attributes(&self, draft: &mut Draft, existing: &ExistingRows) {
+    fn convert_attributes(&self, draft: &mut Draft, place: Place, existing: &ExistingRows) {
+        let Some(formats) = self.options.formats.get(usize::from(place.file)) else { return };
         for (name, value) in &mut draft.record.attributes {
             if let Some(definition) = existing.definitions.get(name) {
-                self.options.formats.convert_attribute(value, definition.kind);
+                formats.convert_attribute(value, definition.kind);
             }
         }
     }
@@ -205,13 +221,23 @@ impl Importer<'_> {
         }
     }
 
-    fn set_institution(&self, row: &mut user::Model, record: &UserRecord, validator: &mut Validator) {
+    fn set_institution(
+        &mut self,
+        row: &mut user::Model,
+        record: &UserRecord,
+        origin: &Origin,
+        validator: &mut Validator,
+    ) {
         if record.clears_institution {
             row.institution_id = None;
         }
-        match record.institution.as_deref().map(|reference| self.institutions.find_by_any(reference)) {
-            Some(Ok(id)) => row.institution_id = Some(id),
-            Some(Err(message)) => validator.add_error("institution", ErrorCode::NotFound, message),
+        let find = |reference| (reference, self.institutions.find_by_any(reference));
+        match record.institution.as_deref().map(find) {
+            Some((_, Ok(id))) => row.institution_id = Some(id),
+            Some((reference, Err(message))) => {
+                let message = message + self.advice(reference, origin.can_create_institution());
+                self.report_unknown("institution", "institution", message, validator);
+            }
             None if row.institution_id.is_some_and(|id| !self.institutions.ids.contains(&id)) => {
                 validator.add_error("institutionId", ErrorCode::NotFound, "There is no such institution.");
             }

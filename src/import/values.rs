@@ -1,5 +1,6 @@
 //! Values in the forms of other systems: booleans, dates, instants and codes.
 
+use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use serde_json::{Number, Value};
@@ -25,6 +26,15 @@ const EXPECTED_DATE: &str = "expected a date, such as 1980-07-08";
 /// The expected form.
 pub fn parse_zone(name: &str) -> Result<Tz, String> {
     name.parse().map_err(|_| "expected the name of a time zone, such as Europe/Rome".to_owned())
+}
+
+/// Checks the form of a date, as in `strftime`.
+///
+/// # Errors
+/// The expected form.
+pub fn parse_date_form(form: &str) -> Result<String, String> {
+    let is_valid = StrftimeItems::new(form).all(|item| !matches!(item, Item::Error));
+    is_valid.then(|| form.to_owned()).ok_or_else(|| "expected the form of a date, such as %d/%m/%Y".to_owned())
 }
 
 /// The forms in which a file may have dates and times.

@@ -1,5 +1,7 @@
 //! Licenses: created by the operator of the server, visible to every user in them.
 
+pub mod input;
+pub mod mutation;
 pub mod query;
 
 use std::collections::HashMap;
@@ -7,6 +9,8 @@ use std::collections::HashMap;
 use async_graphql::MaybeUndefined;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use crate::access::{Action, Viewer};
+use crate::actor;
 use crate::audit::{self, Change, Entry, difference, recorded};
 use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
@@ -137,6 +141,30 @@ pub async fn rename(
     rows::update(&transaction, &old, new.clone()).await.map_err(Error::taken("number", TAKEN))?;
     audit::commit(transaction, [event]).await?;
     Ok((old, new))
+}
+
+/// Changes the holder of a license. May be repeated.
+///
+/// # Errors
+/// `Rejected` with `NOT_FOUND` for an unknown ID, or for an invalid holder; `Forbidden`.
+pub async fn change_holder(db: &Db, viewer: &Viewer, id: &str, holder: String) -> Result<license::Model, Error> {
+    let id = Id::of_input("id", id)?;
+    let (transaction, actor) = actor::begin(db, viewer).await?;
+    actor.may(Action::RenameLicense)?;
+    let visible = license::Entity::find_by_id(id).filter(actor.visible_licenses());
+    let Some(old) = visible.lock_exclusive().one(&transaction).await? else {
+        return Err(Error::rejected("id", ErrorCode::NotFound, "There is no such license."));
+    };
+    let (mut new, mut validator) = (old.clone(), Validator::changing());
+    validator.required("holder", MaybeUndefined::Value(holder), &mut new.holder, rule::text(200));
+    validator.finish()?;
+    if new == old {
+        return Ok(old);
+    }
+    let event = Entry::new(AuditAction::LicenseRenamed, &new).by(&actor).with(difference(&old, &new));
+    rows::update(&transaction, &old, new.clone()).await?;
+    audit::commit(transaction, [event]).await?;
+    Ok(new)
 }
 
 /// Returns every license, sorted by number, each with the number of its users, including inactive ones.

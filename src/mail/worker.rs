@@ -5,6 +5,7 @@
 mod outcome;
 mod queue;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use super::transport::{Outgoing, Transport};
 use crate::auth::key_ring::KeyRing;
 use crate::auth::{one_time_link, token};
 use crate::db::Db;
+use crate::entity::license::UNKNOWN_HOLDER;
 use crate::entity::{mail, registration};
 use crate::error::Error;
 use crate::repeated::Repeated;
@@ -211,14 +213,29 @@ impl MailWorker {
         Ok(mail::Model::find_by_statement(claim).one(self.db.write()).await?)
     }
 
+    /// Returns the name of an organisation; the host of the server if it has no name yet.
+    fn named<'a>(&'a self, organisation: &'a str) -> Cow<'a, str> {
+        if organisation != UNKNOWN_HOLDER {
+            return organisation.into();
+        }
+        let host = url::Url::parse(&self.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        host.map_or_else(|| (&*self.public_url).into(), Cow::from)
+    }
+
     async fn send(&self, prepared: &PreparedMail) -> Result<(), SendError> {
         let PreparedMail { mail, name, organisation, language, link } = prepared;
+        let organisation = self.named(organisation);
         let url_of = |link: &Link| one_time_link::url(&self.public_url, link.purpose, Some(*language), &link.token);
         let url = link.as_ref().map(url_of);
         let link = link.as_ref().zip(url.as_deref());
         let link = link.map(|(link, url)| template::Link { url, lifetime: link.purpose.lives() });
-        let template =
-            EmailTemplate { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
+        let template = EmailTemplate {
+            kind: mail.kind,
+            language: *language,
+            name: name.as_deref(),
+            organisation: &organisation,
+            link,
+        };
         let rendered = template.render().map_err(|error| {
             tracing::error!(?error, "failed to render an email");
             SendError::temporary("the email could not be rendered")

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
@@ -54,7 +54,6 @@ struct Shared {
     applied: AtomicU64,
     /// The users whom this process has changed.
     changed: PendingRows,
-    commits: watch::Receiver<u64>,
     follower: Mutex<FollowState>,
     admission: Admission,
     is_started: AtomicBool,
@@ -87,7 +86,6 @@ impl SearchIndex {
             snapshot: RwLock::default(),
             applied: AtomicU64::new(0),
             changed: db.changed_rows(),
-            commits: db.committed(),
             follower: Mutex::default(),
             admission: Admission::default(),
             is_started: AtomicBool::new(false),
@@ -112,7 +110,7 @@ impl SearchIndex {
             return;
         }
         let (_, runtime) = self.0.db.unlimited();
-        runtime.spawn(task::run(Arc::downgrade(&self.0), self.0.commits.clone()));
+        runtime.spawn(task::run(Arc::downgrade(&self.0)));
     }
 
     /// Stops following changes, before the database is closed. Waits a moment for what is under way, and saves the users if that

@@ -12,14 +12,17 @@ use crate::background::lower_priority;
 const RATIO: usize = 4;
 /// The maximum number of users of segments that are merged while others wait for the change: a few milliseconds' work.
 const MAX_AT_ONCE: usize = 2_048;
-/// The number of segments from which all are merged.
+/// The maximum number of segments before a thread merges some of them.
 const MAX_PARTS: usize = 12;
-/// The part of all users who may be outside of the largest segment, or removed.
-const MAX_SHARE: usize = 8;
+/// The number of times by which a segment must be larger than all younger ones together for that thread to leave it out: a new user
+/// is merged a few times, not each time with everybody else.
+const RATIO_TO_YOUNGER: usize = 2;
+/// The part of all users who may be removed.
+const MAX_REMOVED_SHARE: usize = 8;
 /// The niceness of the threads that merge all segments and save them.
 pub(super) const NICENESS: i32 = 10;
 
-/// A merge of all segments, which another thread makes.
+/// A merge of many users, which another thread makes.
 pub(super) struct MergeTask {
     pub(super) parts: Vec<Part>,
     pub(super) segment: oneshot::Receiver<Segment>,
@@ -32,8 +35,7 @@ impl MergeTask {
         let merged_parts = parts.clone();
         let merge = move || {
             lower_priority(NICENESS);
-            let parts: Vec<&Part> = merged_parts.iter().collect();
-            let segment = merged(&parts);
+            let segment = merged(&merged_parts);
             if let Some(save) = save {
                 save.write(&segment);
             }
@@ -51,19 +53,21 @@ impl MergeTask {
 
 /// Merges the youngest segments, which are small, so that each is larger than the next one by a multiple.
 pub(super) fn merge_small(parts: &mut Vec<Part>, is_frozen: impl Fn(&Part) -> bool) {
-    while let [.., older, newer] = parts.as_slice() {
-        let (size, is_large) = (older.len() + newer.len(), older.len() > newer.len() * RATIO);
-        if is_large || size > MAX_AT_ONCE || is_frozen(older) || is_frozen(newer) {
-            return;
-        }
-        let merged = Part::new(merged(&[older, newer]));
-        parts.truncate(parts.len().saturating_sub(2));
-        parts.push(merged);
+    let mut younger = 0;
+    let left_out = parts.iter().rposition(|part| {
+        let is_large = younger > 0 && part.len() > younger * RATIO;
+        younger += part.len();
+        is_large || younger > MAX_AT_ONCE || is_frozen(part)
+    });
+    let start = left_out.map_or(0, |place| place + 1);
+    if parts.len() - start > 1 {
+        let young = parts.split_off(start);
+        parts.push(Part::new(merged(&young)));
     }
 }
 
 /// Returns a segment of the users of several parts who are not removed.
-pub(super) fn merged(parts: &[&Part]) -> Segment {
+pub(super) fn merged(parts: &[Part]) -> Segment {
     let mut users = IndexedUsers::default();
     for part in parts {
         part.users().for_each(|(_, user)| users.push(user));
@@ -72,12 +76,21 @@ pub(super) fn merged(parts: &[&Part]) -> Segment {
 }
 
 impl Snapshot {
-    /// Returns whether its segments should be merged into one, which takes long.
-    pub(super) fn is_fragmented(&self) -> bool {
-        let largest = self.parts().map(Part::len).max().unwrap_or_default();
+    /// Returns the youngest parts that should be merged, which takes long; none if there is no need.
+    pub(super) fn fragments(&self) -> &[Part] {
         let removed: usize = self.parts().map(Part::removed_count).sum();
-        let limit = (self.len() / MAX_SHARE).max(2 * MAX_AT_ONCE);
-        self.parts.len() > MAX_PARTS || self.len() - largest > limit || removed > limit
+        if removed > (self.len() / MAX_REMOVED_SHARE).max(2 * MAX_AT_ONCE) {
+            return &self.parts;
+        }
+        if self.parts.len() <= MAX_PARTS {
+            return &[];
+        }
+        let mut younger = self.len();
+        let start = self.parts.iter().position(|part| {
+            younger -= part.len();
+            part.len() <= younger * RATIO_TO_YOUNGER
+        });
+        start.and_then(|start| self.parts.get(start..)).unwrap_or_default()
     }
 
     /// Returns whether the memory of the index has users who are removed.
@@ -98,9 +111,11 @@ impl Snapshot {
                 }
             }
         }
-        self.parts.retain(|part| !merged.iter().any(|merged| part.is_of(&merged.segment)));
+        let is_merged = |part: &Part| merged.iter().any(|merged| part.is_of(&merged.segment));
+        let older = self.parts.iter().take_while(|part| !is_merged(part)).count();
+        self.parts.retain(|part| !is_merged(part));
         if new.len() > 0 {
-            self.parts.insert(0, new);
+            self.parts.insert(older, new);
         }
     }
 }

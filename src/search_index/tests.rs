@@ -100,7 +100,7 @@ fn a_search_finds_the_users_whom_their_scores_find() {
     }
 }
 
-/// A merge of all segments that is under way.
+/// A merge of some segments that is under way.
 type Merge = Option<(Vec<Part>, super::segment::Segment)>;
 
 /// Changes, creates or removes some users.
@@ -141,8 +141,8 @@ fn an_index_that_follows_changes_is_the_same_as_a_new_one() {
         change(&mut rng, &mut users, &mut snapshot, &licenses, &merge);
         merge = match merge {
             None if rng.below(20) == 0 => {
-                let parts: Vec<Part> = snapshot.parts().cloned().collect();
-                let segment = merged(&parts.iter().collect::<Vec<_>>());
+                let parts = snapshot.parts[rng.below(snapshot.parts.len().max(1))..].to_vec();
+                let segment = merged(&parts);
                 Some((parts, segment))
             }
             Some((parts, segment)) if rng.below(10) == 0 => {
@@ -188,11 +188,39 @@ fn a_removed_user_leaves_nothing_in_memory_once_segments_are_merged() {
     let mut snapshot = without_quentin();
     assert_eq!(snapshot.search(&request(&["quentin".to_owned()], None)).total, 0);
     assert!(snapshot.has_removed());
-    let parts: Vec<Part> = snapshot.parts().cloned().collect();
-    snapshot.replace(&parts, merged(&parts.iter().collect::<Vec<_>>()));
+    let parts = snapshot.parts.clone();
+    snapshot.replace(&parts, merged(&parts));
     assert!(!snapshot.has_removed() && !snapshot.contains_text("quentin"));
     assert!(snapshot.contains_text("zelda"));
     assert_eq!(snapshot.search(&request(&["zelda".to_owned()], None)).total, 1);
+}
+
+/// A snapshot whose segments have given numbers of users.
+fn in_segments(sizes: &[usize]) -> Snapshot {
+    let (mut snapshot, license) = (Snapshot::default(), Id::new());
+    for size in sizes {
+        let users: Users = (0..*size).map(|_| (Id::new(), user(license, true, "wanda"))).collect();
+        let before = snapshot.parts.clone();
+        snapshot.apply_beside(&users.keys().copied().collect(), &indexed(&users), &before);
+    }
+    snapshot
+}
+
+#[test]
+fn the_largest_segment_is_merged_only_once_the_others_have_half_as_many_users() {
+    let sizes_of_fragments = |largest: usize, others: usize| {
+        let snapshot = in_segments(&[[largest].as_slice(), &vec![3; others]].concat());
+        snapshot.fragments().iter().map(Part::len).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes_of_fragments(79, 13), vec![3; 13]);
+    assert_eq!(sizes_of_fragments(78, 13), [[78].as_slice(), &[3; 13]].concat());
+    assert!(sizes_of_fragments(78, 11).is_empty(), "there are few segments");
+    let with_small_tail = in_segments(&[[600].as_slice(), &[20; 12], &[1]].concat());
+    assert_eq!(with_small_tail.fragments().len(), 13, "a small segment hides no larger ones");
+    let mut snapshot = in_segments(&[[79].as_slice(), &[3; 13]].concat());
+    let fragments = snapshot.fragments().to_vec();
+    snapshot.replace(&fragments, merged(&fragments));
+    assert_eq!(snapshot.parts().map(Part::len).collect::<Vec<_>>(), [79, 39]);
 }
 
 #[test]

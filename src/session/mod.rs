@@ -15,197 +15,30 @@ pub mod query;
 pub mod sign_in;
 mod sign_in_log;
 pub mod start;
+mod token_authenticator;
 mod verified;
 
-use std::sync::LazyLock;
-
-use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, IntoCondition};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select};
+use sea_orm::sea_query::Condition;
+use sea_orm::{ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
 pub use self::sign_in_log::SignInMetrics;
 pub use self::start::start;
-use crate::access::{Action, AuthMethod, SignedIn, Viewer, ViewerRow, active_in_valid_license};
+pub use self::token_authenticator::{TokenAuthenticator, TokenUse};
+use crate::access::{Action, Viewer};
 use crate::actor;
 use crate::audit::{self, Change, Entry};
-use crate::auth::avatar_link::LinkViewer;
 use crate::auth::credential;
 use crate::auth::policy::Lifetime;
-use crate::auth::token::{self, TokenKind};
 use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::session::MAX_SESSIONS_OF_A_USER;
-use crate::entity::user::Role;
-use crate::entity::{api_key, device, session, user};
+use crate::entity::{device, session};
 use crate::error::{Error, ErrorCode};
-use crate::scalar::{Id, now};
+use crate::scalar::Id;
 use crate::validation::Validator;
 
-/// The shortest time between two writes of the last use of a session or API key.
-const MIN_SEEN_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 /// The most IDs in a list of an input.
 const MAX_IDS: usize = 100;
-
-/// A valid session or API key, with the columns that identify the viewer and the viewer's rights.
-#[derive(FromQueryResult)]
-struct SessionOwner {
-    id: Id,
-    seen_at: Option<DateTime<Utc>>,
-    key_role: Option<Role>,
-    document_set: Option<String>,
-    #[sea_orm(nested)]
-    user: ViewerRow,
-}
-
-/// The purpose for which a token is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenUse {
-    /// A request, which is a use of the token.
-    Request,
-    /// A connection that stays open. It is a use of an API key, but not of a session: a page that is merely open does not keep
-    /// its session from expiring.
-    OpenConnection,
-}
-
-/// Returns the user of a session token or API key, read afresh: the session or key has not ended, the user is active, and
-/// the license is valid. Records the use of the token.
-///
-/// # Errors
-/// `Unauthenticated` if the token is not, or no longer, valid.
-pub async fn authenticate(
-    db: &Db,
-    lifetime: Lifetime,
-    token: &str,
-    token_use: TokenUse,
-    request_id: Option<String>,
-) -> Result<SignedIn, Error> {
-    let owner = find_owner(db, lifetime, token).await?;
-    if token_use == TokenUse::Request || owner.key_role.is_some() {
-        record_use(db, &owner);
-    }
-    Ok(owner.signed_in(request_id))
-}
-
-/// Returns the user of the session or API key for which the URL of a picture was made, read afresh. It is not a use of either: a
-/// page that is merely open does not keep its session from expiring.
-///
-/// # Errors
-/// `Unauthenticated` if the session or key is no longer valid.
-pub async fn authenticate_link(
-    db: &Db,
-    lifetime: Lifetime,
-    viewer: LinkViewer,
-    request_id: Option<String>,
-) -> Result<SignedIn, Error> {
-    let owner = match viewer {
-        LinkViewer::Session(id) => find_session(db, lifetime, session::Column::Id.eq(id)).await?,
-        LinkViewer::ApiKey(id) => find_api_key(db, api_key::Column::Id.eq(id)).await?,
-    };
-    owner.map(|owner| owner.signed_in(request_id)).ok_or(Error::Unauthenticated)
-}
-
-async fn find_owner(db: &Db, lifetime: Lifetime, token: &str) -> Result<SessionOwner, Error> {
-    let found = match TokenKind::of(token) {
-        Some(TokenKind::Session) => {
-            find_session(db, lifetime, session::Column::TokenHash.eq(token::hash(token))).await?
-        }
-        Some(TokenKind::ApiKey) => find_api_key(db, api_key::Column::TokenHash.eq(token::hash(token))).await?,
-        Some(TokenKind::Device | TokenKind::Link) | None => None,
-    };
-    found.ok_or(Error::Unauthenticated)
-}
-
-/// Records the use of a token, unless one was recorded just now.
-fn record_use(db: &Db, owner: &SessionOwner) {
-    if owner.seen_at.is_some_and(|seen_at| seen_at + MIN_SEEN_INTERVAL >= now()) {
-        return;
-    }
-    let (db, id, is_key) = (db.clone(), owner.id, owner.key_role.is_some());
-    // Not awaited: a read must neither wait for the writer nor fail with it.
-    tokio::spawn(async move {
-        let recorded = if is_key { touch_api_key(&db, id).await } else { touch_session(&db, id).await };
-        if let Err(error) = recorded {
-            tracing::warn!(?error, "failed to record the last use of a token");
-        }
-    });
-}
-
-impl SessionOwner {
-    fn signed_in(self, request_id: Option<String>) -> SignedIn {
-        let auth_method = self.key_role.map_or(AuthMethod::Session(self.id), |role| AuthMethod::ApiKey(self.id, role));
-        SignedIn { document_set: self.document_set, ..SignedIn::new(&self.user, auth_method, request_id) }
-    }
-}
-
-/// The columns of a session and its user. The statements are kept because every request begins with one.
-static SESSIONS: LazyLock<Select<session::Entity>> = LazyLock::new(|| {
-    let select = session::Entity::find()
-        .select_only()
-        .column(session::Column::Id)
-        .column_as(session::Column::LastSeenAt, "seen_at")
-        .column_as(Expr::val(None::<String>), "key_role")
-        .column_as(Expr::val(None::<String>), "document_set")
-        .column(session::Column::UserId)
-        .join(JoinType::InnerJoin, session::Relation::User.def());
-    with_owner(select)
-});
-
-/// The columns of an API key and its user.
-static API_KEYS: LazyLock<Select<api_key::Entity>> = LazyLock::new(|| {
-    let select = api_key::Entity::find()
-        .select_only()
-        .column(api_key::Column::Id)
-        .column_as(api_key::Column::LastUsedAt, "seen_at")
-        .column_as(api_key::Column::Role, "key_role")
-        .column(api_key::Column::DocumentSet)
-        .column(api_key::Column::UserId)
-        .join(JoinType::InnerJoin, api_key::Relation::User.def());
-    with_owner(select)
-});
-
-fn with_owner<E: EntityTrait>(select: Select<E>) -> Select<E> {
-    select.columns(ViewerRow::COLUMNS).join(JoinType::InnerJoin, user::Relation::License.def())
-}
-
-async fn find_session(
-    db: &Db,
-    lifetime: Lifetime,
-    condition: impl IntoCondition,
-) -> Result<Option<SessionOwner>, Error> {
-    find(db, SESSIONS.clone().filter(condition).filter(session::alive(lifetime.idle))).await
-}
-
-async fn find_api_key(db: &Db, condition: impl IntoCondition) -> Result<Option<SessionOwner>, Error> {
-    find(db, API_KEYS.clone().filter(condition).filter(api_key::alive())).await
-}
-
-async fn find<E: EntityTrait>(db: &Db, select: Select<E>) -> Result<Option<SessionOwner>, Error> {
-    let found = select.filter(active_in_valid_license()).into_model::<SessionOwner>().one(db.read()).await?;
-    Ok(found)
-}
-
-async fn touch_session(db: &Db, id: Id) -> Result<(), Error> {
-    let now = now();
-    session::Entity::update_many()
-        .col_expr(session::Column::LastSeenAt, Expr::value(now))
-        .filter(session::Column::Id.eq(id))
-        .filter(session::Column::LastSeenAt.lt(now - MIN_SEEN_INTERVAL))
-        .exec(db.write())
-        .await?;
-    Ok(())
-}
-
-async fn touch_api_key(db: &Db, id: Id) -> Result<(), Error> {
-    let now = now();
-    let never_used = api_key::Column::LastUsedAt.is_null();
-    api_key::Entity::update_many()
-        .col_expr(api_key::Column::LastUsedAt, Expr::value(now))
-        .filter(api_key::Column::Id.eq(id))
-        .filter(never_used.or(api_key::Column::LastUsedAt.lt(now - MIN_SEEN_INTERVAL)))
-        .exec(db.write())
-        .await?;
-    Ok(())
-}
 
 /// Ends the user's oldest sessions beyond [`MAX_SESSIONS_OF_A_USER`], and deletes those that have expired.
 async fn end_oldest(transaction: &Transaction, lifetime: Lifetime, user_id: Id) -> Result<(), Error> {

@@ -2,7 +2,6 @@
 //! `unlockUser`.
 
 use async_graphql::{Context, Object};
-use chrono::{DateTime, Utc};
 
 use super::credentials::{self, PasswordChange};
 use super::input::{
@@ -18,7 +17,7 @@ use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::{ReceiptPayload, UserPayload, payload};
-use crate::scalar::Url;
+use crate::scalar::{Instant, Url};
 use crate::validation::Validator;
 
 payload! {
@@ -34,7 +33,7 @@ payload! {
         device_token: Option<String>,
         /// The date and time when the session ends at the latest: 30 days after the sign-in by default (a server
         /// setting). Null if the mutation failed.
-        expires_at: Option<DateTime<Utc>>,
+        expires_at: Option<Instant>,
         /// The URL to continue at after `activateAccount`: the `registrationEmailNextUrl` or `nextUrl` of the link. Roster's
         /// own page appends `#token=` and the session token when it redirects there. Null if none.
         next_url: Option<Url>,
@@ -220,7 +219,7 @@ fn login_payload(ctx: &Context<'_>, outcome: Result<NewSession, Error>) -> async
     }
     LoginPayload::of(outcome, |session| {
         let message = format!("Welcome, {}.", session.user.name());
-        let (token, expires_at) = (Some(session.token), Some(session.expires_at));
+        let (token, expires_at) = (Some(session.token), Some(session.expires_at.into()));
         LoginPayload::done(message, Some(session.user), token, session.device_token, expires_at, session.next_url)
     })
 }

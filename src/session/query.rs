@@ -1,12 +1,11 @@
 //! Sessions and devices in the API: everything but the hash of the token.
 
 use async_graphql::{Context, Object};
-use chrono::{DateTime, Utc};
 
 use crate::entity::{device, session};
 use crate::error::located;
 use crate::graphql::context::ContextExt;
-use crate::scalar::Id;
+use crate::scalar::{Id, Instant};
 
 /// A session of a signed-in user. Unless it is ended earlier, it ends at `expiresAt`, or after 12 hours without use
 /// by default (a server setting). An open subscription does not count as use. A user can have at most 20 sessions;
@@ -19,18 +18,18 @@ impl session::Model {
     }
 
     /// The date and time when the user signed in.
-    async fn created_at(&self) -> DateTime<Utc> {
-        self.created_at
+    async fn created_at(&self) -> Instant {
+        self.created_at.into()
     }
 
     /// The date and time when the session was last used, updated at most once a minute.
-    async fn last_seen_at(&self) -> DateTime<Utc> {
-        self.last_seen_at
+    async fn last_seen_at(&self) -> Instant {
+        self.last_seen_at.into()
     }
 
     /// The date and time when the session ends at the latest: 30 days after the sign-in by default (a server setting).
-    async fn expires_at(&self) -> DateTime<Utc> {
-        self.expires_at
+    async fn expires_at(&self) -> Instant {
+        self.expires_at.into()
     }
 
     /// The first 200 characters of the `User-Agent` header of the sign-in. Null if there was none.
@@ -60,12 +59,12 @@ impl device::Model {
 
     /// The date and time when the device first signed in.
     #[graphql(name = "createdAt")]
-    async fn first_used_at(&self) -> DateTime<Utc> {
-        self.created_at()
+    async fn first_used_at(&self) -> Instant {
+        self.created_at().into()
     }
 
     /// The date and time when the device last signed in. The device is forgotten 30 days later.
-    async fn last_used_at(&self) -> DateTime<Utc> {
-        self.last_used_at
+    async fn last_used_at(&self) -> Instant {
+        self.last_used_at.into()
     }
 }

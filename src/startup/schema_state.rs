@@ -12,6 +12,13 @@ use crate::error::Error;
 const APPLIED: &str = "seaql_migrations";
 /// The table of the kinds of migrations, for programs that do not know them.
 const KINDS: &str = "migration_kinds";
+/// The tables of the first migration.
+const FIRST_TABLES: [&str; 7] =
+    ["credentials", "groups", "institutions", "licenses", "memberships", "sessions", "users"];
+
+/// What to do about tables of another program.
+pub(super) const ANOTHER_PROGRAM: &str =
+    "another program uses this database; give Roster a database or a schema of its own";
 
 /// The migrations of a database, compared with those of this program.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +29,8 @@ pub struct SchemaState {
     pub pending: Vec<&'static Step>,
     /// The migrations that a newer program has applied, in their order.
     pub newer: Vec<AppliedMigration>,
+    /// A table of another program, in the place of one that this program would create.
+    pub foreign_table: Option<String>,
 }
 
 /// A migration that was applied to a database. This program may not know it.
@@ -116,19 +125,30 @@ impl SchemaState {
             pending: HISTORY.iter().filter(is_pending).collect(),
             last_applied: applied.last().map(|migration| migration.name.clone()),
             newer: applied.into_iter().filter(|migration| !is_known(&migration.name)).collect(),
+            foreign_table: None,
         }
     }
 
     /// Reads the state of a database. Changes nothing.
     pub(super) async fn read(connection: &impl ConnectionTrait) -> Result<Self, DbErr> {
-        Ok(Self::of(applied_migrations(connection).await?))
+        let mut state = Self::of(applied_migrations(connection).await?);
+        if state.last_applied.is_none() {
+            state.foreign_table = existing(connection, &FIRST_TABLES).await?.pop_first();
+        }
+        Ok(state)
     }
 
     /// Rejects a database with which this program cannot work.
     ///
     /// # Errors
-    /// That a newer program has taken away what this one needs, or that the migrations are not those of one history.
+    /// That a newer program has taken away what this one needs, that the migrations are not those of one history, or
+    /// that the tables are those of another program.
     pub fn check(&self) -> Result<(), Error> {
+        if let Some(table) = &self.foreign_table {
+            return Err(Error::internal(format!(
+                "the database has the table {table}, but no migration of Roster: {ANOTHER_PROGRAM}"
+            )));
+        }
         if let Some(newer) = self.newer.iter().find(|newer| !newer.allows_this_program()) {
             return Err(newer.refusal());
         }
@@ -173,7 +193,7 @@ pub fn last_known() -> &'static str {
 
 /// Returns the migrations that were applied to a database, in their order. None if the database is new.
 pub async fn applied_migrations(connection: &impl ConnectionTrait) -> Result<Vec<AppliedMigration>, DbErr> {
-    let tables = tables(connection).await?;
+    let tables = existing(connection, &[APPLIED, KINDS]).await?;
     if !tables.contains(APPLIED) {
         return Ok(Vec::new());
     }
@@ -191,13 +211,17 @@ async fn query(connection: &impl ConnectionTrait, sql: &str) -> Result<Vec<Query
     connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await
 }
 
-/// Returns those of the two tables that exist.
-async fn tables(connection: &impl ConnectionTrait) -> Result<BTreeSet<String>, DbErr> {
-    let names = format!("('{APPLIED}', '{KINDS}')");
+/// Returns those of these tables that exist, or views of the same names.
+async fn existing(connection: &impl ConnectionTrait, tables: &[&str]) -> Result<BTreeSet<String>, DbErr> {
+    let names = format!("('{}')", tables.join("', '"));
     let list = if connection.get_database_backend() == DatabaseBackend::Postgres {
-        format!("SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema() AND tablename IN {names}")
+        format!(
+            "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = current_schema() AND c.relname IN {names}"
+        )
     } else {
-        format!("SELECT name FROM sqlite_master WHERE type = 'table' AND name IN {names}")
+        // SQLite ignores the case of names.
+        format!("SELECT name FROM sqlite_master WHERE name COLLATE NOCASE IN {names}")
     };
     query(connection, &list).await?.iter().map(first_column).collect()
 }

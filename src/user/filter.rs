@@ -3,7 +3,7 @@
 use async_graphql::{InputObject, MaybeUndefined};
 
 use crate::entity::invitation::InvitationState;
-use crate::entity::user::{Column, Gender, Role, UserType};
+use crate::entity::user::{AdminRightsFilter, Column, Gender, Role, UserType};
 use crate::graphql::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
 use crate::scalar::Json;
 
@@ -56,6 +56,8 @@ pub struct UserFilter {
     /// The states of the invitation to include. At most 100. An empty list matches no user. A user without an invitation
     /// matches `NOT_INVITED` or no state at all. Administrators only.
     pub invitation: MaybeUndefined<Vec<InvitationState>>,
+    /// The user's administrator rights, in addition to their role. Administrators only.
+    pub admin_rights: MaybeUndefined<AdminRightsFilter>,
     /// The roles to include. At most 100. An empty list matches no user.
     pub role: MaybeUndefined<Vec<Role>>,
     /// The kinds of work to include. At most 100. An empty list matches no user.

@@ -168,6 +168,7 @@ impl FilterCompiler<'_> {
             self.ids(path, &mut filter)?,
             self.times(path, &mut filter)?,
             self.flags(path, &filter)?,
+            self.admin_rights(path, filter.admin_rights)?,
             self.choices(path, filter)?,
             self.attribute(path, attribute)?,
             self.invitation(path, invitation)?,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, InputType, Object, Result};
-use chrono::{DateTime, Utc};
 use sea_orm::{EntityTrait, QueryFilter};
 
 use super::filter::UserFilter;
@@ -22,11 +21,11 @@ use crate::error::{Error, located};
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{
-    AttributesOfUser, DevicesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser,
-    SiteCount, Sites, UserById,
+    AttributesOfUser, DevicesOfUser, GroupMembership, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById,
+    SessionsOfUser, SiteCount, Sites, UserById,
 };
 use crate::graphql::pagination::{self, Connection, PageArgs, PositionedConnection};
-use crate::scalar::{Date, Url, now};
+use crate::scalar::{Date, Instant, Url, now};
 
 #[derive(Default)]
 pub struct UserQuery;
@@ -134,8 +133,8 @@ impl user::Model {
     }
 
     /// The date and time of the user's last sign-in. Private: null unless the viewer is the user or an administrator.
-    async fn last_login(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
-        Ok(private(self, ctx, self.last_login)?)
+    async fn last_login(&self, ctx: &Context<'_>) -> Result<Option<Instant>> {
+        Ok(private(self, ctx, Instant::optional(self.last_login))?)
     }
 
     /// The URL of the user's picture, a square PNG or JPEG of at most 512 by 512 pixels. It can be used as the `src` of
@@ -172,12 +171,17 @@ impl user::Model {
 
     /// The groups that the user belongs to, sorted by name. At most 200.
     async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<Arc<group::Model>>>> {
-        groups(self, ctx, |_| true).await
+        memberships(self, ctx, |_| true, |membership| Arc::clone(&membership.group)).await
     }
 
     /// The groups that the user owns, sorted by name. At most 200.
     async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<Arc<group::Model>>>> {
-        groups(self, ctx, |role| role == GroupRole::Owner).await
+        memberships(self, ctx, |role| role == GroupRole::Owner, |membership| Arc::clone(&membership.group)).await
+    }
+
+    /// The groups that the user belongs to, each with the user's role, sorted by the group's name. At most 200.
+    async fn memberships(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<GroupMembership>>> {
+        memberships(self, ctx, |_| true, GroupMembership::clone).await
     }
 
     /// The institutions whose data the user can access, sorted by name and ID. With `fullSiteAccess`, these are all
@@ -272,17 +276,18 @@ impl user::Model {
     }
 }
 
-async fn groups(
+async fn memberships<T>(
     user: &user::Model,
     ctx: &Context<'_>,
     is_included: fn(GroupRole) -> bool,
-) -> Result<Vec<ListItem<Arc<group::Model>>>> {
+    shown: fn(&GroupMembership) -> T,
+) -> Result<Vec<ListItem<T>>> {
     located(ctx, async {
         let loaders = ctx.loaders()?;
         let all_memberships = loaders.load_one(GroupsOfUser(user.id)).await?.unwrap_or_default();
         let memberships = all_memberships.iter().filter(|membership| is_included(membership.role));
         loaders.loader().show_groups(memberships.clone().count())?;
-        Ok(ListItem::list(memberships.map(|membership| Arc::clone(&membership.group))))
+        Ok(ListItem::list(memberships.map(shown)))
     })
     .await
 }

@@ -1,6 +1,8 @@
 //! Updates of users.
 
-use sea_orm::ConnectionTrait;
+use std::fmt::Write as _;
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, ModelTrait};
 
 use super::administrators::ensure_administrator_remains;
 use super::conflicts::{self, check_references, map_unique_violation};
@@ -8,12 +10,12 @@ use super::find;
 use super::input::UpdateUserInput;
 use super::secrets::{Hashes, Secrets};
 use crate::access::{self, Action, ProposedChange, Viewer};
-use crate::actor::{self, Actor};
+use crate::actor::{self, Actor, Reliance, Unlocked};
 use crate::attribute_values::{self, AttributeChanges, Definitions};
 use crate::audit::{self, Entry, difference};
 use crate::auth::one_time_link;
 use crate::auth::password::Hasher;
-use crate::db::{Db, Transaction};
+use crate::db::{Db, Offline, Transaction};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user::{self, UserNames};
 use crate::entity::{site_access, versioned};
@@ -46,6 +48,9 @@ pub async fn update(
             Err(current) => return Ok(Updated::Conflict(current)),
         }
     } else {
+        if let Some(saved) = save_at_once(db, viewer, id, &input, options).await? {
+            return Ok(Updated::Saved(saved));
+        }
         Hashes::default()
     };
 
@@ -63,6 +68,41 @@ pub async fn update(
         return Ok(Updated::DryRun(old));
     }
     save(db, transaction, &actor, language, Change { old, new: row, hashed_secrets, attributes }).await
+}
+
+/// The columns whose change affects other rows, or waits for other transactions when the event has its number already. Beside them,
+/// a change of rank depends on the other administrators.
+const ENTANGLED: [user::Column; 3] =
+    [user::Column::UsernameKey, user::Column::EmailKey, user::Column::ExternalReferences];
+
+/// Updates a user as one statement, where that saves round trips and depends on nothing but the rows of the user and the actor.
+/// Returns the user as saved. `None` if a transaction must do it, or find out why it cannot be done.
+async fn save_at_once(
+    db: &Db,
+    viewer: &Viewer,
+    id: Id,
+    input: &UpdateUserInput,
+    options: UpdateOptions,
+) -> Result<Option<user::Model>, Error> {
+    if options.dry_run || !attribute_values::names(&input.attributes).is_empty() {
+        return Ok(None);
+    }
+    let Some(Unlocked { actor, user: old, reliance }) = actor::read_on(db, viewer, id).await? else { return Ok(None) };
+    let draft = apply(&Offline, None, &actor, &old, input.clone(), &Definitions::new()).await;
+    let Ok(Draft { row: new, attributes, .. }) = draft else { return Ok(None) };
+    let mut entangled = ENTANGLED.iter().chain(&user::RANK_COLUMNS);
+    let is_entangled = entangled.any(|column| old.get(*column) != new.get(*column));
+    // Without a change, there is no statement that checks the actor.
+    if options.is_conflict(&old) || is_entangled || !attributes.is_unchanged() || new == old {
+        return Ok(None);
+    }
+    let event = Entry::new(AuditAction::UserUpdated, &new).by(&actor).with(difference(&old, &new));
+    let (mut write, saved) = versioned::saving(DatabaseBackend::Postgres, &old, new);
+    let _ = write!(write.sql, r#" AND EXISTS (SELECT 1 FROM {}) RETURNING "id""#, Reliance::NAME);
+    match audit::commit_if(db, &reliance, write, event).await? {
+        Ok(is_saved) => Ok(is_saved.then_some(saved)),
+        Err(error) => Err(map_unique_violation(db, Some(&old), &saved, error).await),
+    }
 }
 
 /// Checks an update as far as that is possible without a lock, and hashes its secrets unless it is a dry run. Returns the user as

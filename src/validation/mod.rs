@@ -83,6 +83,12 @@ impl Validator {
         }
     }
 
+    /// Returns the errors so far.
+    #[must_use]
+    pub fn errors(&self) -> &[MutationError] {
+        &self.errors
+    }
+
     /// Returns the number of errors so far.
     #[must_use]
     pub fn error_count(&self) -> usize {
@@ -162,11 +168,12 @@ impl Validator {
     ) {
         self.note(field, &value);
         match value {
-            Undefined if self.creating => self.add_error(field, ErrorCode::Required, "This field is required."),
+            Undefined if self.creating => self.missing(field),
             Undefined => {}
+            Null if self.null_is_absent => self.missing(field),
             Null if self.null_keeps => {}
             Null => self.null(field),
-            Value(text) if text.is_blank() => self.add_error(field, ErrorCode::Required, "This field is required."),
+            Value(text) if text.is_blank() => self.missing(field),
             Value(text) => {
                 if let Some(text) = self.check(field, rule(text.trim())) {
                     *target = text;
@@ -188,8 +195,8 @@ impl Validator {
 
     /// Takes a value as [`Self::value`]; it is required for a new object.
     pub fn needed<T>(&mut self, field: &'static str, value: MaybeUndefined<T>, target: &mut T) {
-        if value.is_undefined() && self.creating {
-            self.add_error(field, ErrorCode::Required, "This field is required.");
+        if self.creating && (value.is_undefined() || (self.null_is_absent && value.is_null())) {
+            self.missing(field);
         }
         self.value(field, value, target);
     }
@@ -233,6 +240,10 @@ impl Validator {
         if !value.is_undefined() {
             self.given.push(field);
         }
+    }
+
+    fn missing(&mut self, field: &str) {
+        self.add_error(field, ErrorCode::Required, "This field is required.");
     }
 
     fn null(&mut self, field: &str) {

@@ -64,11 +64,16 @@ pub fn email(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
         let composed: String = address.nfc().collect();
         let valid = !address.contains(|c: char| c.is_whitespace() || text::is_empty(c))
             && email_address::EmailAddress::parse_with_options(&composed, options).is_ok()
-            && address
-                .rsplit_once('@')
-                .is_some_and(|(_, domain)| idna::domain_to_ascii(&text::canonical(domain)).is_ok());
+            && address.rsplit_once('@').is_some_and(|(_, domain)| {
+                idna::domain_to_ascii(&text::canonical(domain)).is_ok_and(|it| is_domain(&it))
+            });
         if valid { Ok(address) } else { Err(ValidationError::invalid("Must be a valid email address.")) }
     }
+}
+
+/// Returns whether a host may be a domain: it is no name of the local network, such as `localhost`, and no IP address.
+fn is_domain(host: &str) -> bool {
+    host.rsplit_once('.').is_some_and(|(_, last)| !last.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Validates a phone number: at least one digit, at most 20 characters.
@@ -96,22 +101,31 @@ pub fn web_address(address: &str) -> Result<String, ValidationError> {
     if plain && host && !absolute.contains(char::is_whitespace) { Ok(absolute) } else { Err(invalid()) }
 }
 
-/// Validates an ORCID iD, bare or as a URL, at most 100 characters; its last character is the checksum of ISO 7064 MOD 11-2.
+/// Validates an ORCID iD, bare or as a URL, at most 100 characters; its last character is the checksum of ISO 7064 MOD 11-2. The
+/// scheme and the host may have capital letters and `www.`, and the URL may end with a slash: these are left out. A small `x` becomes
+/// a capital one.
 pub fn orcid(text: &str) -> Result<String, ValidationError> {
     let text = self::text(100)(text)?;
-    let bare =
-        ["https://orcid.org/", "http://orcid.org/", "orcid.org/"].iter().find_map(|prefix| text.strip_prefix(prefix));
-    let bare = bare.unwrap_or(&text);
+    let (start, bare) =
+        text.trim_end_matches('/').rsplit_once('/').map_or(("", text.as_str()), |(url, bare)| (url, bare));
+    let start = match start.to_ascii_lowercase().replacen("www.", "", 1).as_str() {
+        "" if !text.contains('/') => Some(""),
+        "https://orcid.org" => Some("https://orcid.org/"),
+        "http://orcid.org" => Some("http://orcid.org/"),
+        "orcid.org" => Some("orcid.org/"),
+        _ => None,
+    };
+    let bare = bare.to_ascii_uppercase();
     let groups: Vec<&str> = bare.split('-').collect();
     let digits: Vec<u32> = bare.chars().filter_map(|c| if c == 'X' { Some(10) } else { c.to_digit(10) }).collect();
-    let Some((check, body)) = digits.split_last() else {
+    let (Some(start), Some((check, body))) = (start, digits.split_last()) else {
         return Err(ValidationError::invalid("Must be an ORCID iD, such as 0000-0002-1825-0097."));
     };
     let well_formed =
         groups.len() == 4 && groups.iter().all(|group| group.len() == 4) && digits.len() == 16 && !body.contains(&10);
     let total = body.iter().fold(0, |total, digit| (total + digit) * 2 % 11);
     match (well_formed, (12 - total) % 11 == *check) {
-        (true, true) => Ok(text),
+        (true, true) => Ok(format!("{start}{bare}")),
         (true, false) => Err(ValidationError::invalid("This ORCID iD has a typo: its checksum does not match.")),
         _ => Err(ValidationError::invalid("Must be an ORCID iD, such as 0000-0002-1825-0097.")),
     }

@@ -14,14 +14,31 @@ use crate::entity::link::Purpose;
 use crate::i18n::language::Language;
 use crate::i18n::messages::Messages;
 
-/// Adds the pages, for GET and HEAD; `shortest_password` is the minimum length of a new password.
+/// The mutation by which the activation page ends the session that began with it.
+const LOGOUT: &str = "mutation { logout { success } }";
+
+/// The settings that the pages depend on.
+#[derive(Clone, Debug)]
+pub struct PageSettings {
+    /// The minimum length of a new password.
+    shortest: usize,
+    /// The URL at which users sign in; `None` if there is none to link to.
+    sign_in_url: Option<String>,
+}
+
+impl PageSettings {
+    #[must_use]
+    pub fn new(shortest: usize, sign_in_url: Option<String>) -> Self {
+        Self { shortest, sign_in_url }
+    }
+}
+
+/// Adds the pages, for GET and HEAD.
 #[must_use]
-pub fn add_to(route: Route, shortest_password: usize) -> Route {
+pub fn add_to(route: Route, settings: &PageSettings) -> Route {
     Purpose::iter().fold(route, |route, purpose| {
-        route.at(
-            one_time_link::path(purpose),
-            get(make_sync(move |request| respond(&request, purpose, shortest_password))),
-        )
+        let settings = settings.clone();
+        route.at(one_time_link::path(purpose), get(make_sync(move |request| respond(&request, purpose, &settings))))
     })
 }
 
@@ -39,7 +56,7 @@ fn query(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Activation => {
             "mutation ($input: ActivateAccountInput!) \
-             { done: activateAccount(input: $input) { success nextUrl token errors { code } } }"
+             { done: activateAccount(input: $input) { success nextUrl token user { username email } errors { code } } }"
         }
         Purpose::PasswordReset => {
             "mutation ($input: ResetPasswordInput!) \
@@ -52,6 +69,12 @@ fn query(purpose: Purpose) -> &'static str {
     }
 }
 
+/// Returns whether a document is one that the pages send.
+#[must_use]
+pub fn is_document(text: &str) -> bool {
+    text == LOGOUT || Purpose::iter().any(|purpose| text == query(purpose))
+}
+
 #[derive(Template)]
 #[template(path = "page.html")]
 struct LinkPage<'a> {
@@ -59,10 +82,25 @@ struct LinkPage<'a> {
     messages: &'a Messages,
     shortest: usize,
     longest: usize,
+    sign_in_url: Option<&'a str>,
+    logout: &'static str,
     nonce: &'a str,
 }
 
-impl LinkPage<'_> {
+impl<'a> LinkPage<'a> {
+    fn new(purpose: Purpose, messages: &'a Messages, settings: &'a PageSettings, nonce: &'a str) -> Self {
+        let (shortest, sign_in_url) = (settings.shortest, settings.sign_in_url.as_deref());
+        Self { purpose, messages, shortest, longest: MAX_PASSWORD_LENGTH, sign_in_url, logout: LOGOUT, nonce }
+    }
+
+    /// Returns whether the page tells the login of a new account.
+    fn tells_login(&self) -> bool {
+        match self.purpose {
+            Purpose::Activation => true,
+            Purpose::PasswordReset | Purpose::EmailChange => false,
+        }
+    }
+
     fn sets_password(&self) -> bool {
         match self.purpose {
             Purpose::Activation | Purpose::PasswordReset => true,
@@ -96,12 +134,10 @@ impl LinkPage<'_> {
 }
 
 /// Returns the response with a page. It runs only its own script and is never cached.
-fn respond(request: &Request, purpose: Purpose, shortest: usize) -> Response {
+fn respond(request: &Request, purpose: Purpose, settings: &PageSettings) -> Response {
     let nonce = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
     let language = language(request.uri().query(), request.headers());
-    let page =
-        LinkPage { purpose, messages: Messages::of(language), shortest, longest: MAX_PASSWORD_LENGTH, nonce: &nonce };
-    let page = match page.render() {
+    let page = match LinkPage::new(purpose, Messages::of(language), settings, &nonce).render() {
         Ok(page) => page,
         Err(error) => {
             tracing::error!(%error, ?purpose, "failed to render a page");
@@ -136,9 +172,8 @@ pub(crate) mod tests {
 
     /// Returns all pages as one text.
     pub fn all_pages_in(messages: &Messages) -> String {
-        let page = |purpose| {
-            LinkPage { purpose, messages, shortest: 12, longest: MAX_PASSWORD_LENGTH, nonce: "" }.render().unwrap()
-        };
+        let settings = PageSettings::new(12, Some("./".to_owned()));
+        let page = |purpose| LinkPage::new(purpose, messages, &settings, "").render().unwrap();
         Purpose::iter().map(page).collect()
     }
 }

@@ -2,14 +2,17 @@
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
+use roster::db::Transaction;
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Role, UserFields};
 use roster::entity::{api_key, audit_event, device, session, user};
 use roster::graphql::credential_use::ALWAYS as CREDENTIALS;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, PaginatorTrait, QueryFilter, Statement};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::app::{App, CONNECTIONS, Caller, PASSWORD, input_of, payload_errors};
+use crate::process::until;
 use crate::{audit, crowd};
 
 /// The mutations that anonymous callers can use, and that ignore a token.
@@ -38,8 +41,10 @@ async fn post_during(app: &App, caller: &Caller<'_>, body: &Value, sql: &str) ->
         }
     }
     let transaction = app.db.begin().await.unwrap();
+    let has_single = !others.is_empty() && app.db.write().can_execute_once();
+    let single = if has_single { occupy_single_statements(app, &transaction).await } else { Vec::new() };
     let backend = transaction.get_database_backend();
-    let statement = sea_orm::Statement::from_sql_and_values(backend, sql, [caller.id.into()]);
+    let statement = Statement::from_sql_and_values(backend, sql, [caller.id.into()]);
     transaction.execute_raw(statement).await.unwrap();
     let before = app.db.statements();
     let happen = async {
@@ -48,7 +53,28 @@ async fn post_during(app: &App, caller: &Caller<'_>, body: &Value, sql: &str) ->
         }
         transaction.commit().await.unwrap();
     };
-    tokio::join!(caller.post(body), happen).0
+    let (response, ()) = tokio::join!(caller.post(body), happen);
+    for statement in single {
+        statement.await.unwrap();
+    }
+    response
+}
+
+/// Occupies all connections for single statements until a transaction ends.
+async fn occupy_single_statements(app: &App, transaction: &Transaction) -> Vec<JoinHandle<()>> {
+    transaction.execute_unprepared("SELECT pg_advisory_xact_lock(1)").await.unwrap();
+    let wait = |_| {
+        let db = app.db.clone();
+        tokio::spawn(async move {
+            let wait = Statement::from_string(DatabaseBackend::Postgres, "SELECT pg_advisory_xact_lock_shared(1)");
+            db.write().execute_raw(wait).await.unwrap();
+        })
+    };
+    let waiting = (0..CONNECTIONS).map(wait).collect();
+    let are_in_use =
+        || app.db.pools().iter().any(|pool| pool.name == "write_single" && pool.open - pool.idle == pool.max);
+    until(async || are_in_use().then_some(())).await.expect("all connections wait");
+    waiting
 }
 
 async fn events(app: &App) -> u64 {
@@ -211,6 +237,7 @@ on_every_database! {
             ("exportUser", json!({ "id": user.id() })),
             ("endSessions", json!({ "userId": user.id() })),
             ("createInstitution", json!({ "name": "A", "kind": "HOSPITAL", "country": "AU" })),
+            ("renameLicense", json!({ "id": app.license.0, "holder": "A" })),
             ("defineAttribute", json!({ "name": "a", "label": "A" })),
             ("createApiKey", json!({ "name": "A", "role": "ADMIN" })),
         ] {

@@ -220,7 +220,11 @@ impl App {
         let stopped = async {
             let _ = stopped.await;
         };
-        let self_service = SelfServicePolicy { next_urls: next_urls(), registration: Some(license) };
+        let self_service = SelfServicePolicy {
+            next_urls: next_urls(),
+            sign_in_url: Some("./".to_owned()),
+            registration: Some(license),
+        };
         let app = Application::new(db.clone(), POLICY, hasher(), PUBLIC_URL.to_owned(), self_service).unwrap();
         tokio::spawn(http::serve(app, listener, settings, stopped));
         let sender = sender("Roster <roster@people.example.org>").unwrap();
@@ -291,7 +295,7 @@ impl App {
         if fields.email.is_undefined() && fields.username.is_undefined() {
             fields.email = Given(format!("{}@example.org", Id::new().0));
         }
-        let self_service = SelfServicePolicy { next_urls: next_urls(), registration: None };
+        let self_service = SelfServicePolicy { next_urls: next_urls(), sign_in_url: None, registration: None };
         let keys = KeyRing::from(Key::from(KEY));
         let mail_queue = MailQueue { keys: &keys, language: Language::English };
         let input = CreateUserInput {

@@ -567,7 +567,7 @@ in_every_sandbox! {
         let failed = import(bad).await;
         assert_eq!(failed.code, 1);
         let found: Vec<&str> = failed.err.lines().filter(|line| line.starts_with("line ")).collect();
-        let expected = ["line 1: attributes: The attribute badge", "line 2: attributes.badge: Must be an integer", "line 2: attributes.shoe: There is no",
+        let expected = ["line 1: attributes: The attribute badge", "line 2: attributes.shoe: There is no", "line 2: attributes.badge: Must be an integer",
             "line 4: attributes: The attribute badge", "line 5: attributes: ", "line 6: attributes.birthplace: Must be at most"];
         assert!(found.len() == expected.len() && found.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{found:#?}");
         assert_eq!(import(good).await.out.trim(), "0 were created, 2 changed, 1 unchanged.");

@@ -394,6 +394,13 @@ pub async fn effective_case<'a>(app: &'a App, mutation: &str) -> EffectiveCase<'
                 ("externalId", Value::Null, json!("H-1")),
             ],
         ),
+        "renameLicense" => (
+            license_admin,
+            json!({ "id": app.license.0, "holder": "Birch Trust" }),
+            AuditAction::LicenseRenamed,
+            (SubjectType::License, Some(app.license)),
+            vec![("holder", json!("Alder Hospital"), json!("Birch Trust"))],
+        ),
         "defineAttribute" => (
             license_admin,
             json!({ "name": "birthplace", "label": "Place of birth", "kind": "STRING", "userEditable": true, "userVisible": false }),
@@ -712,6 +719,18 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
                 ("bad", license_admin, json!({ "name": "A", "kind": "HOSPITAL", "country": "Nowhere" })),
                 ("forbidden", user, institution("H-8")),
                 ("anonymous", anonymous, institution("H-8")),
+            ]
+        }
+        "renameLicense" => {
+            let input = |holder: &str| json!({ "id": app.license.0, "holder": holder });
+            vec![
+                ("the same again", license_admin.clone(), input("Alder Hospital")),
+                ("bad", license_admin.clone(), input(" ")),
+                ("unknown", license_admin.clone(), json!({ "id": nobody, "holder": "A" })),
+                ("another's", license_admin, json!({ "id": app.other_license.0, "holder": "A" })),
+                ("forbidden", app.admin().await, input("A")),
+                ("forbidden", user, input("A")),
+                ("anonymous", anonymous, input("A")),
             ]
         }
         "defineAttribute" => {

@@ -24,6 +24,8 @@ use crate::process::{ADMIN, Caller, CommandOutput, Process, Sandbox, mode, until
 
 const CREATE: &str =
     "mutation ($input: CreateUserInput!) { createUser(input: $input) { success errors { message } user { id } } }";
+/// A check of `roster restore --verify` that needs the server key.
+const SIGN_IN: &str = "ok           sign-in of a new user, with the server key";
 /// The administrators who write at the same time.
 const WRITERS: usize = 2;
 /// The number of acknowledged writes before the backup begins, and again before it may end.
@@ -218,16 +220,20 @@ in_every_sandbox! {
         assert_eq!((verified.code, verified.err.as_str()), (0, ""), "{verified:?}");
         assert!(verified.out.contains("Backup of 1 user and the audit trail up to event 2"), "{verified:?}");
         if sandbox.is_sqlite() {
-            for check in ["integrity of the database file", "foreign keys", "counts", "audit trail of 2 events"] {
+            for check in ["integrity of the database file", "foreign keys", "counts", "audit trail of 2 events", SIGN_IN] {
                 assert!(verified.out.contains(check), "{check}: {verified:?}");
             }
+            let without_key = sandbox.run(&["restore", "--verify", "--key-file", "none", &file]).await;
+            assert!(without_key.code == 0 && !without_key.out.contains(SIGN_IN), "{without_key:?}");
+            assert!(without_key.out.contains("not checked  sign-in: it needs the server key with the fingerprint"), "{without_key:?}");
         } else {
             assert!(verified.out.contains("not checked  rows, counts and the audit trail"), "{verified:?}");
             let scratch = postgres::server().unwrap().fresh_database().await;
             let mut command = sandbox.command(&["restore", "--verify", &file]);
             let mut process = sandbox.start(command.env("ROSTER_SCRATCH_URL", &scratch), "");
             assert_eq!(process.code().await, 0, "{}", process.err());
-            assert!(process.out().contains("audit trail of 2 events") && !process.out().contains("not checked"), "{}", process.out());
+            assert!(process.out().contains("audit trail of 2 events") && process.out().contains(SIGN_IN), "{}", process.out());
+            assert!(!process.out().contains("not checked"), "{}", process.out());
             let full = sandbox.run(&["restore", "--verify", "--scratch-url", &scratch, &file]).await;
             assert!(full.code == 1 && full.err.contains("empty schema"), "{full:?}");
         }

@@ -73,6 +73,13 @@ impl Browser {
         self.command("/refresh", json!({})).await;
     }
 
+    /// Runs a script in each page that is opened from now on, before the scripts of the page.
+    pub async fn run_in_new_pages(&self, script: &str) {
+        let params = json!({ "source": script });
+        let command = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": params });
+        self.command("/goog/cdp/execute", command).await;
+    }
+
     /// Runs the body of a function in the page and returns its result.
     pub async fn run(&self, script: &str) -> Value {
         self.command("/execute/sync", json!({ "script": script, "args": [] })).await

@@ -113,14 +113,14 @@ impl Follower {
 }
 
 /// Tasks that make changes at the same time.
-pub struct Writers {
+struct Writers {
     acknowledged: Arc<AtomicUsize>,
     tasks: Vec<JoinHandle<Vec<Made>>>,
 }
 
 impl Writers {
     /// Starts writers, which stop when `enough` changes are acknowledged or the server is gone.
-    pub fn start(server: &Process, root: &Caller, enough: usize) -> Self {
+    fn start(server: &Process, root: &Caller, enough: usize) -> Self {
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let caller = || server.caller(root.token.as_deref());
         let tasks = (0..WRITERS).map(|_| tokio::spawn(write(caller(), Arc::clone(&acknowledged), enough))).collect();
@@ -128,13 +128,13 @@ impl Writers {
     }
 
     /// Waits until this many changes are acknowledged.
-    pub async fn wait_for(&self, count: usize) {
+    async fn wait_for(&self, count: usize) {
         let is_reached = || async { (self.acknowledged.load(Ordering::Relaxed) >= count).then_some(()) };
         until(is_reached).await.expect("enough changes are acknowledged");
     }
 
     /// Waits until they have stopped. Returns the acknowledged changes.
-    pub async fn finish(self) -> Vec<Made> {
+    async fn finish(self) -> Vec<Made> {
         let mut made = Vec::new();
         for task in self.tasks {
             made.extend(task.await.unwrap());
@@ -190,7 +190,7 @@ pub async fn mutate(caller: &Caller, mutation: &str, object: &str, input: &Value
 }
 
 /// Checks that these are changes made by the writers, each once, and all the acknowledged ones among them.
-pub fn check(changes: &[Value], acknowledged: &[Made]) {
+fn check(changes: &[Value], acknowledged: &[Made]) {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let recorded: HashSet<Made> =
         changes.iter().map(|change| (text(&change["kind"]), text(&change["nodeId"]))).collect();

@@ -20,6 +20,7 @@ fn fields_of(type_name: &str) -> Vec<String> {
     });
     let selection = |name: &str| match name {
         "institution" | "license" | "groups" | "groupsOwned" => format!("{name} {{ name }}"),
+        "memberships" => "memberships { role joinedAt group { name } }".to_owned(),
         "sites" => "sites { totalCount edges { cursor node { name } } }".to_owned(),
         "users" | "members" => format!("{name} {{ totalCount edges {{ cursor node {{ fullName }} }} }}"),
         "adminRights" => "adminRights { isSuperuser isGroupAdmin }".to_owned(),

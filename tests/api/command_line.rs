@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::app::PASSWORD;
+use crate::doctor::findings;
 use crate::process::{ADMIN, Caller, Process, Sandbox, mode, set_mode, until};
 
 /// Sends the head of a request and waits until the server asks for the body.
@@ -186,7 +187,7 @@ in_every_sandbox! {
         assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
         let origins = "https://app.example.org,https://people.example.org,https://app.example.org";
         let doctor = sandbox.run(&["doctor", "--session-days", "7", "--allowed-origins", origins]).await;
-        assert_eq!(doctor.code, 0, "{}", doctor.err);
+        assert_eq!(findings(&doctor), [""; 0], "{doctor:?}");
         let lines: Vec<String> = doctor.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         let mut expected = vec!["listen 127.0.0.1:8000", "playground true", "sessions 7 days, 12 hours without use", "migrations 0 pending"];
         expected.push("allowed origins https://app.example.org, https://people.example.org, http://127.0.0.1:8000");
@@ -203,7 +204,7 @@ in_every_sandbox! {
 
     async fn doctor_creates_no_database_and_no_tables(sandbox: Sandbox) {
         let doctor = sandbox.run(&["doctor"]).await;
-        assert_eq!(doctor.code, 0, "{}", doctor.err);
+        assert_eq!(findings(&doctor), [""; 0], "{doctor:?}");
         let pending = format!("{} pending", roster::startup::migrations());
         assert!(doctor.out.contains(&pending), "{}", doctor.out);
         assert!(!sandbox.path("roster-data/roster.db").exists());
@@ -377,7 +378,7 @@ async fn doctor_prints_the_email_settings_without_the_password() {
     let sandbox = Sandbox::on_sqlite();
     let said = async |arguments: &[&str]| {
         let doctor = sandbox.run(&[&["doctor"], arguments].concat()).await;
-        assert_eq!(doctor.code, 0, "{}", doctor.err);
+        assert!(findings(&doctor).iter().all(|finding| finding.starts_with("warning")), "{doctor:?}");
         assert!(!(doctor.out.clone() + &doctor.err).contains("hunter"), "{doctor:?}");
         let lines = doctor.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
         let of_mail = |line: &String| ["mail", "next", "registration"].iter().any(|word| line.starts_with(word));
@@ -488,7 +489,7 @@ async fn the_schema_command_prints_the_committed_schema() {
     assert!(!sandbox.path("roster-data").exists());
 }
 
-/// Every setting with its variable and its default, as in `--help`.
+/// Every setting with its variable and its default, as in `--help --all`.
 const SETTINGS: [(&str, &str, &str); 42] = [
     ("--config", "ROSTER_CONFIG", "none"),
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
@@ -581,7 +582,7 @@ async fn unknown_variables_cause_a_warning() {
         ("ROSTER_COLOUR_OF_THE_BAR", None),
     ];
     let mut doctor = sandbox.start(sandbox.command(&["doctor"]).envs(unknown.map(|(name, _)| (name, "x"))), "");
-    assert_eq!(doctor.code().await, 0, "{}", doctor.err());
+    assert_eq!(doctor.code().await, 3, "{}", doctor.err());
     let log = doctor.err();
     for (name, suggestion) in unknown {
         let line =
@@ -643,7 +644,7 @@ async fn secrets_can_come_from_files_and_secrets_in_flags_cause_a_warning() {
     assert!(both.code == 2 && both.err.contains("--read-url-file"), "{both:?}");
     let arguments = ["doctor", "--database-url-file", "database", "--read-url-file", "standby"];
     let standby = sandbox.run(&arguments).await;
-    assert_eq!((standby.code, standby.err.as_str()), (0, ""));
+    assert_eq!((standby.code, standby.err.as_str()), (1, ""));
     let reason = "--read-url-file (ROSTER_READ_URL_FILE): SQLite has no standby";
     for printed in ["roster:***@127.0.0.1:1/roster; ", reason] {
         assert!(standby.out.contains(printed), "{printed}: {standby:?}");
@@ -667,6 +668,19 @@ async fn secrets_can_come_from_files_and_secrets_in_flags_cause_a_warning() {
             assert_eq!(doctor.err.contains(&warning), is_open, "{mode:o} {doctor:?}");
         }
     }
+
+    // As systemd shows the access list of a credential.
+    set_mode(&sandbox.path("key"), 0o440);
+    let warnings = async |dir: &str| {
+        let mut command = sandbox.command(&["doctor", "--key-file"]);
+        let command = command.arg(sandbox.path("key")).env("CREDENTIALS_DIRECTORY", sandbox.path(dir));
+        let mut doctor = sandbox.start(command, "");
+        doctor.code().await;
+        doctor.err().matches("other users can read this file").count()
+    };
+    assert_eq!((warnings(".").await, warnings("elsewhere").await), (0, 1));
+    set_mode(&sandbox.path("key"), 0o444);
+    assert_eq!(warnings(".").await, 1, "everybody can read it");
 
     let shown = [
         ["--key", &key],
@@ -704,7 +718,7 @@ async fn a_file_that_is_not_a_database_is_left_unchanged() {
 #[tokio::test]
 async fn help_documents_each_setting_with_its_variable_and_default() {
     let sandbox = Sandbox::on_sqlite();
-    let help = sandbox.run(&["--help"]).await;
+    let help = sandbox.run(&["--help", "--all"]).await;
     assert_eq!(help.code, 0);
     let operations = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
     for (flag, variable, default) in SETTINGS {
@@ -742,6 +756,29 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");
         assert_eq!(sandbox.run(&[command, "--help"]).await.code, 0);
     }
+}
+
+#[tokio::test]
+async fn help_lists_all_settings_only_if_asked() {
+    let sandbox = Sandbox::on_sqlite();
+    let help = async |arguments: &[&str]| {
+        let printed = sandbox.run(arguments).await;
+        assert_eq!((printed.code, printed.err.as_str()), (0, ""), "{arguments:?}");
+        printed.out
+    };
+    let settings = |help: &str| SETTINGS.iter().filter(|(flag, ..)| help.contains(&format!("{flag} <"))).count();
+    for arguments in [&["--help"][..], &["-h"], &["help"], &["backup", "--help"], &["help", "backup"]] {
+        let short = help(arguments).await;
+        assert!(settings(&short) == 5 && short.contains("--data-dir <DIR>"), "{arguments:?}: {short}");
+        assert!(short.contains("`--help --all`") && short.lines().count() < 70, "{arguments:?}: {short}");
+        assert_eq!(short.contains("--encrypt"), arguments.contains(&"backup"), "{short}");
+        let all = help(&[arguments, &["--all"]].concat()).await;
+        assert!(settings(&all) == SETTINGS.len() && !all.contains("--help --all"), "{arguments:?}: {all}");
+    }
+    let first = help(&["--all", "backup", "--help"]).await;
+    assert!(settings(&first) == SETTINGS.len() && first.contains("--encrypt"), "{first}");
+    let without_help = sandbox.run(&["--all"]).await;
+    assert!(without_help.code == 2 && without_help.err.contains("unexpected argument '--all'"), "{without_help:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::app::{App, Caller, PASSWORD, payload_errors};
 use crate::postgres;
-use crate::process::{Sandbox, until};
+use crate::process::{ADMIN, Sandbox, until, until_waiting};
 use crate::wire::RawClient;
 
 const CREATE: &str = "mutation ($input: CreateUserInput!) { createUser(input: $input) { success user { id } } }";
@@ -65,6 +65,27 @@ async fn requests_succeed_after_the_database_dropped_its_connections() {
         on_database(&app, DROP_CONNECTIONS).await;
         create_at_once(&root, &format!("again{round}-"), 8).await;
     }
+}
+
+/// The lost statement may have been saved: that cannot be known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_connection_is_lost_is_not_repeated() {
+    const DROP_WAITING: &str = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+                                WHERE datname = '{database}' AND wait_event_type = 'Lock'";
+    let Some(app) = App::on_postgres().await else { return };
+    let root = app.superuser().await;
+    assert!(is_created(&create(&root, "first").await));
+    let holder = app.db.begin().await.unwrap();
+    let hold = format!("SELECT 1 FROM users WHERE id = '{}' FOR UPDATE", root.id());
+    holder.execute_unprepared(&hold).await.unwrap();
+    let drop_connection = async {
+        until_waiting(&app.db, 1).await;
+        on_database(&app, DROP_WAITING).await;
+        holder.rollback().await.unwrap();
+    };
+    let (response, ()) = tokio::join!(create(&root, "second"), drop_connection);
+    assert_eq!(response["errors"][0]["extensions"]["code"], json!("UNAVAILABLE"), "{response:#}");
+    assert!(is_created(&create(&root, "second").await), "nothing was saved");
 }
 
 /// Counters and emails are written by single statements outside of a transaction.
@@ -128,6 +149,66 @@ async fn a_read_only_database_is_not_ready_but_serves_reads() {
     assert_eq!(status("/health/ready").await, 200);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_fails_for_lack_of_resources_may_be_sent_again() {
+    let Some(app) = App::on_postgres().await else { return };
+    let root = app.superuser().await;
+    let execute = async |statement: &str| {
+        let transaction = app.db.begin().await.unwrap();
+        transaction.execute_unprepared(statement).await.unwrap();
+        transaction.commit().await.unwrap();
+    };
+    // A full disk, no memory, no connections, an error of the disk, a lock. A limit of the configuration stays exceeded.
+    for (code, expected) in [
+        ("53100", "UNAVAILABLE"),
+        ("53200", "UNAVAILABLE"),
+        ("53300", "UNAVAILABLE"),
+        ("58030", "UNAVAILABLE"),
+        ("55P03", "UNAVAILABLE"),
+        ("53400", "INTERNAL"),
+    ] {
+        execute(&format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '{code}'; END $$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ))
+        .await;
+        let failed = create(&root, &format!("full-{code}")).await;
+        assert_eq!(failed["errors"][0]["extensions"]["code"], expected, "{code}: {failed:#}");
+        execute("DROP FUNCTION refuse() CASCADE").await;
+        let created = create(&root, &format!("full-{code}")).await;
+        assert!(is_created(&created), "{code}: {created:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_and_the_log_tell_a_full_disk_from_a_database_that_cannot_be_reached() {
+    let Some(sandbox) = Sandbox::on_postgres().await else { return };
+    let sandbox = sandbox.with_admin().await;
+    let server = sandbox.serve(&[]).await;
+    let root = server.sign_in(ADMIN).await;
+    let db = sandbox.db().await;
+    let transaction = db.begin().await.unwrap();
+    transaction
+        .execute_unprepared(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    let input = json!({ "input": { "firstName": "Ann", "lastName": "Moss", "username": "ann" } });
+    let failed = root.try_execute(CREATE, &input).await.unwrap();
+    assert_eq!(failed["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{failed:#}");
+    server.wait_for_log("the database cannot do its work at present").await;
+    let names = ["--first-name", "Ann", "--last-name", "Moss", "--email", "ann@alder.example.org"];
+    let failed = sandbox.run_with(&[&["admin", "create", "--password-stdin"][..], &names].concat(), PASSWORD).await;
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(failed.err.contains("the database cannot do its work at present"), "{failed:?}");
+    assert!(!format!("{}{}", failed.err, server.err()).contains("cannot be reached"), "{failed:?}");
+}
+
 /// Creates a database with the given options and returns its URL.
 async fn database_with(name: &str, options: &str) -> Option<String> {
     let url = postgres::server()?.admin_url();
@@ -151,19 +232,37 @@ async fn a_database_without_utf8_is_rejected() {
     }
 }
 
+/// Runs commands on a database of another program; each must fail and say so.
+async fn refuse_tables_of_another_program(sandbox: &Sandbox, url: &str) {
+    for command in [&["migrate"][..], &["migrate", "--check"], &["doctor"], &["serve", "--listen", "127.0.0.1:0"]] {
+        let failed = sandbox.run(&[command, &["--database-url", url]].concat()).await;
+        assert_eq!(failed.code, 1, "{command:?}: {failed:?}");
+        assert!(failed.err.contains("another program uses this database"), "{command:?}: {failed:?}");
+    }
+}
+
 #[tokio::test]
 async fn tables_of_another_program_are_left_alone() {
-    let Some(url) = database_with("of_another_program", "").await else { return };
-    let other = Database::connect(&url).await.unwrap();
+    let sandbox = Sandbox::on_sqlite();
+    let Some(postgres) = database_with("of_another_program", "").await else { return };
+    let file = format!("sqlite://{}", sandbox.path("other.db").display());
+    for (url, options) in [(&postgres, ""), (&file, "?mode=rwc")] {
+        for object in ["TABLE users (id int)", "TABLE Users (id int)", "VIEW groups AS SELECT 7 AS id"] {
+            let other = Database::connect(format!("{url}{options}")).await.unwrap();
+            other.execute_unprepared(&format!("CREATE {object}")).await.unwrap();
+            refuse_tables_of_another_program(&sandbox, url).await;
+            let kind_and_name = object.split(' ').take(2).collect::<Vec<_>>().join(" ");
+            other.execute_unprepared(&format!("DROP {kind_and_name}")).await.unwrap();
+            other.close().await.unwrap();
+        }
+    }
+    let other = Database::connect(&postgres).await.unwrap();
     other.execute_unprepared("CREATE TABLE users (id int); INSERT INTO users VALUES (7)").await.unwrap();
-    let failed = Sandbox::on_sqlite().run(&["migrate", "--database-url", &url]).await;
-    assert_eq!(failed.code, 1);
-    assert!(failed.err.contains("another program uses this database"), "{failed:?}");
-    assert_eq!(other.execute_unprepared("DELETE FROM users WHERE id = 7").await.unwrap().rows_affected(), 1);
-    let by_schema = format!("{url}?options[search_path]=roster");
+    let by_schema = format!("{postgres}?options[search_path]=roster");
     other.execute_unprepared("CREATE SCHEMA roster; CREATE EXTENSION pg_trgm SCHEMA roster").await.unwrap();
-    let migrated = Sandbox::on_sqlite().run(&["migrate", "--database-url", &by_schema]).await;
+    let migrated = sandbox.run(&["migrate", "--database-url", &by_schema]).await;
     assert_eq!(migrated.code, 0, "{migrated:?}");
+    assert_eq!(other.execute_unprepared("DELETE FROM public.users WHERE id = 7").await.unwrap().rows_affected(), 1);
     other.close().await.unwrap();
 }
 
@@ -187,6 +286,21 @@ async fn a_database_owner_without_superuser_rights_imports_without_warnings() {
     let imported = sandbox.run(&["import", "people.ndjson", "--database-url", &url, "--log", "warn"]).await;
     assert_eq!(imported.code, 0, "{imported:?}");
     assert!(!imported.err.contains("WARN"), "{imported:?}");
+}
+
+#[tokio::test]
+async fn a_user_who_does_not_own_the_database_cannot_migrate_it_and_is_told_why() {
+    let Some(url) = database_with("of_somebody_else", "").await else { return };
+    let admin = Database::connect(&url).await.unwrap();
+    admin.execute_unprepared("CREATE ROLE lodger LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC").await.unwrap();
+    admin.close().await.unwrap();
+    let url = url.replace("roster@", "lodger@");
+    for command in [&["migrate"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+        let failed = Sandbox::on_sqlite().run(&[command, &["--database-url", &url]].concat()).await;
+        assert_eq!(failed.code, 1, "{command:?}: {failed:?}");
+        assert!(failed.err.contains("the user must own the database"), "{command:?}: {failed:?}");
+        assert!(failed.err.contains("and the schema if it is not public"), "{command:?}: {failed:?}");
+    }
 }
 
 #[tokio::test]
@@ -307,7 +421,7 @@ async fn a_server_does_not_wait_for_a_database_that_refuses_it() {
     let Some(postgres) = postgres::server() else { return };
     let url = postgres.admin_url().replace("/postgres", "/nowhere");
     let failed = Sandbox::on_sqlite().run(&["--listen", "127.0.0.1:0", "--database-url", &url]).await;
-    assert!(failed.code == 1 && failed.err.contains("does not exist"), "{failed:?}");
+    assert!(failed.code == 1 && failed.err.ends_with("database \"nowhere\" does not exist\n"), "{failed:?}");
 }
 
 #[tokio::test]

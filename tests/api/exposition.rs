@@ -93,16 +93,36 @@ fn sample(line: &str) -> (Series, f64) {
         Some((name, labels)) => (name, labels.strip_suffix('}').unwrap_or_else(|| panic!("{line}"))),
         None => (series, ""),
     };
-    let is_name = |text: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !text.starts_with('_')
-    };
     assert!(is_name(name), "{line}");
-    let label = |text: &str| {
-        let (label, value) = text.split_once('=').unwrap_or_else(|| panic!("{line}"));
-        let value =
-            value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or_else(|| panic!("{line}"));
-        assert!(is_name(label) && !value.contains(['"', '\\', '\n']), "{line}");
-        (label.to_owned(), value.to_owned())
-    };
-    ((name.to_owned(), labels.split(',').filter(|text| !text.is_empty()).map(label).collect()), value)
+    ((name.to_owned(), labels_of(labels).unwrap_or_else(|| panic!("{line}"))), value)
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !text.starts_with('_')
+}
+
+/// Reads labels: each is a name and a value in quotation marks, with its escapes.
+fn labels_of(text: &str) -> Option<BTreeMap<String, String>> {
+    let (mut labels, mut rest) = (BTreeMap::new(), text);
+    while !rest.is_empty() {
+        let (name, quoted) = rest.split_once("=\"").filter(|(name, _)| is_name(name))?;
+        let (mut value, mut characters) = (String::new(), quoted.chars());
+        loop {
+            value.push(match characters.next()? {
+                '"' => break,
+                '\\' => match characters.next()? {
+                    'n' => '\n',
+                    escaped @ ('\\' | '"') => escaped,
+                    _ => return None,
+                },
+                other => other,
+            });
+        }
+        if labels.insert(name.to_owned(), value).is_some() {
+            return None;
+        }
+        rest = characters.as_str();
+        rest = if rest.is_empty() { rest } else { rest.strip_prefix(',')? };
+    }
+    Some(labels)
 }

@@ -14,7 +14,7 @@ use crate::app::{App, Caller};
 use crate::crowd;
 use crate::hostile::Rng;
 use crate::user_fields::{NAMES, USER_FIELDS, UserField, is_private, to_user_fields};
-use crate::user_filter::{COLUMN_FILTERS, ORDERS, sorted_field};
+use crate::user_filter::{COLUMN_FILTERS, ORDERS, RIGHT_FILTERS, sorted_field};
 
 /// A user with their groups and the sites that they may access.
 struct TestUser {
@@ -147,6 +147,15 @@ fn test_user(license: Id, n: usize, institutions: &[Id]) -> user::Model {
     let mut validator = Validator::importing();
     user.apply(names, fields, &mut validator);
     validator.finish().unwrap();
+    // None of those to whom a license administrator grants a site, or whom they delete, is a superuser.
+    user.is_superuser = n % 30 == 7;
+    user.is_admin = n % 4 == 1;
+    user.is_project_admin = n % 3 == 1;
+    user.is_group_admin = n % 7 == 3;
+    user.is_taxonomies_admin = n % 8 == 5;
+    user.is_resources_admin = n % 2 == 1;
+    user.is_attributes_admin = n % 5 == 4;
+    user.is_contact_form_email_receiver = n % 11 == 0;
     user.is_active = n % 9 != 0;
     user.has_activated = n % 2 == 0;
     user.date_joined = instant(n % 4);
@@ -182,6 +191,11 @@ fn meets(user: &TestUser, filter: &Value) -> bool {
         "institution" => of_ids(row.institution_id.as_slice(), value),
         "group" => of_ids(&user.groups, value),
         "site" => of_ids(&user.sites, value),
+        "adminRights" => value
+            .as_object()
+            .unwrap()
+            .iter()
+            .all(|(right, value)| stored(row, &format!("adminRights.{right}")) == Stored::Bool(value.as_bool())),
         field => match stored(row, field) {
             Stored::Bool(flag) => flag == value.as_bool(),
             Stored::String(choice) if value.is_array() => value.as_array().unwrap().contains(&json!(choice)),
@@ -267,7 +281,7 @@ fn random_filter(directory: &Directory, rng: &mut Rng, depth: usize) -> Value {
     }
     for _ in 0..fields {
         let user = &directory.users[rng.below(directory.users.len())];
-        match rng.below(21) {
+        match rng.below(22) {
             0..10 => {
                 let field = *rng.choose(&COLUMN_FILTERS.texts);
                 filter.insert(field.to_owned(), random_text(user.text(field).as_deref().unwrap_or("0"), rng));
@@ -285,6 +299,10 @@ fn random_filter(directory: &Directory, rng: &mut Rng, depth: usize) -> Value {
             15 => drop(filter.insert("institution".to_owned(), random_ids(&directory.institutions, rng))),
             16 => drop(filter.insert("group".to_owned(), random_ids(&directory.groups, rng))),
             20 => drop(filter.insert("site".to_owned(), random_ids(&directory.institutions, rng))),
+            21 => {
+                let right = *rng.choose(&RIGHT_FILTERS);
+                filter.insert("adminRights".to_owned(), json!({ right: rng.one_in(2) }));
+            }
             17 => drop(filter.insert("id".to_owned(), json!({ "in": [user.row.id.0, Id::new().0] }))),
             18 => {
                 let field = *rng.choose(&COLUMN_FILTERS.dates);
@@ -478,6 +496,8 @@ on_every_database! {
             json!({ "externalId": { "eq": "EX-4" } }), json!({ "externalId": { "eq": "ex-4", "caseSensitive": true } }), json!({ "externalId": { "startsWith": "00" } }),
             json!({ "orcidId": { "eq": "0000-0002-1825-0097" } }), json!({ "website": { "contains": "x.example" } }),
             json!({ "isActive": false }), json!({ "isStaff": true, "hasActivated": true }), json!({ "role": ["ADMIN"] }), json!({ "role": [] }),
+            json!({ "adminRights": {} }), json!({ "adminRights": { "isSuperuser": true } }), json!({ "adminRights": { "isAdmin": false, "isGroupAdmin": true } }),
+            json!({ "not": { "adminRights": { "isAdmin": true, "isResourcesAdmin": true } } }),
             json!({ "userType": ["STUDENT"], "gender": ["MALE", "UNKNOWN"] }), json!({ "birthDate": { "gte": "1950-01-01", "lt": "1960-01-01" } }), json!({ "birthDate": { "isNull": true } }),
             json!({ "dateJoined": { "gt": instant(1).to_rfc3339() } }), json!({ "modifiedAt": { "eq": instant(3).to_rfc3339() } }), json!({ "lastLogin": { "isNull": true } }),
             json!({ "dateJoined": { "lt": "2025-06-15T15:06:40.0000015Z" } }), json!({ "dateJoined": { "gte": "2025-06-15T15:06:40.0000015Z" } }), json!({ "dateJoined": { "eq": "2025-06-15T15:06:40.0000015Z" } }),
@@ -644,6 +664,13 @@ on_every_database! {
                     assert_eq!(user.error_code(query, json!({ "filter": filter })).await, "FORBIDDEN", "{filter}");
                     admin.data(query, json!({ "filter": filter })).await;
                 }
+            }
+        }
+        let rights = RIGHT_FILTERS.iter().map(|right| json!({ "adminRights": { *right: true } }));
+        for filter in rights.chain([json!({ "adminRights": {} }), json!({ "not": { "or": [{ "adminRights": { "isAdmin": false } }] } })]) {
+            for query in [query, search] {
+                assert_eq!(user.error_code(query, json!({ "filter": filter })).await, "FORBIDDEN", "{filter}");
+                admin.data(query, json!({ "filter": filter })).await;
             }
         }
         for field in ORDERS.iter() {

@@ -146,7 +146,12 @@ in_every_sandbox! {
     async fn an_unknown_column_is_reported_with_its_line(sandbox: Sandbox) {
         let output = import(&sandbox, "firstName,lastName,email,shoeSize,role\nAnn,Oak,ann@example.org,43,boss\n").await;
         assert_eq!(output.code, 1, "{output:?}");
-        assert!(output.err.contains("line 2: shoeSize: unknown field; the fields are id, username, "), "{output:?}");
+        let unknown = "line 2: shoeSize: unknown field; columns of custom attributes are named attributes.NAME; the fields are id, username, ";
+        assert!(output.err.contains(unknown), "{output:?}");
+        assert!(output.err.contains("pinHash, avatar (got \"43\")"), "the list of fields is complete: {output:?}");
+        let rows = import(&sandbox, "username,firstName,lastName,shoeSize,hat\nann,A,B,43,7\nbo,A,B,44,\n").await;
+        let ends: Vec<bool> = rows.err.lines().map(|line| line.contains("named attributes.NAME (got ")).collect();
+        assert_eq!(ends, [false, true, true, false], "only the first error has the list: {rows:?}");
         assert!(output.err.contains("line 2: role: expected one of LICENSE_ADMIN, ADMIN, USER (got \"boss\")"), "{output:?}");
     }
 

@@ -5,6 +5,7 @@ use sea_orm::EntityTrait as _;
 use serde_json::{Value, json};
 
 use crate::app::PASSWORD;
+use crate::doctor::findings;
 use crate::process::{ADMIN, CommandOutput, Process, Sandbox};
 
 /// Hashes of the test password by Django, passlib, crypt(3) and PHP, in the notations of Keycloak, LDAP servers and
@@ -73,7 +74,7 @@ async fn hashes(sandbox: &Sandbox) -> Vec<String> {
 /// The line of `roster doctor` about weak hashes.
 async fn weak(sandbox: &Sandbox) -> String {
     let doctor = sandbox.run(&["doctor"]).await;
-    assert_eq!(doctor.code, 0, "{doctor:?}");
+    assert!(findings(&doctor).iter().all(|finding| finding.starts_with("warning: weak password hashes")), "{doctor:?}");
     let line = doctor.out.lines().find_map(|line| line.strip_prefix("weak password hashes ")).unwrap_or_default();
     line.trim().to_owned()
 }

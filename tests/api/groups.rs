@@ -334,6 +334,32 @@ on_every_database! {
         }
     }
 
+    async fn the_memberships_of_a_user_have_the_role_in_each_group(app: App) {
+        let (owner, other, admin, stranger) = (app.user().await, app.user().await, app.admin().await, app.other_license_user().await);
+        let mut joined = Vec::new();
+        for (name, role) in [("Ward", "MANAGER"), ("Lab", "MEMBER"), ("Board", "OWNER")] {
+            let group = owner.mutate("createGroup", "group { id }", json!({ "name": name })).await["group"]["id"].clone();
+            let input = json!({ "groupId": group, "userId": other.id(), "role": role });
+            let payload = admin.mutate("setGroupMember", "group { members { edges { role joinedAt node { id } } } }", input).await;
+            let edges = payload["group"]["members"]["edges"].as_array().unwrap();
+            let edge = edges.iter().find(|edge| edge["node"]["id"] == json!(other.id())).unwrap();
+            assert_eq!(edge["role"], json!(role));
+            joined.push(json!({ "group": { "id": group, "name": name }, "role": role, "joinedAt": edge["joinedAt"] }));
+        }
+        joined.reverse();
+        let query = "query ($id: ID!) { user(by: { id: $id }) { groups { id name } memberships { group { id name } role joinedAt } } }";
+        let seen = async |caller: &Caller<'_>| caller.data(query, json!({ "id": other.id() })).await["user"].clone();
+        let groups: Vec<&Value> = joined.iter().map(|membership| &membership["group"]).collect();
+        let all = json!({ "groups": groups, "memberships": joined });
+        for caller in [&owner, &other, &admin] {
+            assert_eq!(seen(caller).await, all);
+        }
+        assert_eq!(seen(&stranger).await, Value::Null);
+        admin.mutate("setActive", "", json!({ "id": other.id(), "active": false })).await;
+        let roles = |user: &Value| user["memberships"].as_array().unwrap().iter().map(|membership| membership["role"].clone()).collect::<Vec<_>>();
+        assert_eq!((seen(&owner).await, roles(&seen(&admin).await)), (Value::Null, vec![json!("OWNER"), json!("MEMBER"), json!("MANAGER")]));
+    }
+
     async fn groups_of_a_user_are_sorted_by_name(app: App) {
         let user = app.user().await;
         for name in ["zeta", "Ähre", "beta", "Alpha"] {

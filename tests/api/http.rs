@@ -329,22 +329,29 @@ async fn the_media_type_of_a_response_follows_the_accept_header() {
     let graphql = "application/graphql-response+json; charset=utf-8";
     let plain = "application/json; charset=utf-8";
     let table = [
-        ("*/*", graphql),
-        ("application/*", graphql),
+        ("*/*", plain),
+        ("application/*", plain),
         ("application/graphql-response+json", graphql),
         ("application/json", plain),
         ("application/json, text/plain, */*", plain),
         ("application/json;q=0.9, application/graphql-response+json", graphql),
         ("application/json, application/graphql-response+json;q=0.5", plain),
         ("application/graphql-response+json, application/json", graphql),
-        ("text/html, */*;q=0.1", graphql),
+        ("text/html, */*;q=0.1", plain),
         ("application/graphql-response+json;q=0, */*", plain),
         ("application/json;q=0.1, */*", graphql),
     ];
-    assert_eq!(client.post("", VIEWER).await.header("content-type"), Some(graphql));
+    assert_eq!(client.post("", VIEWER).await.header("content-type"), Some(plain));
     for (accept, wanted) in table {
         let response = client.post(&format!("Accept: {accept}\r\n"), VIEWER).await;
         assert_eq!((response.status, response.header("content-type")), (200, Some(wanted)), "{accept}");
+    }
+    // A caller who prefers neither is told why a document was not executed.
+    for headers in ["", "Accept: */*\r\n", "Accept: application/*\r\n", "Accept: text/html, */*;q=0.1\r\n"] {
+        for document in ["{", "{ missing }"] {
+            let response = client.post(headers, json!({ "query": document }).to_string().as_bytes()).await;
+            assert_eq!((response.status, response.header("content-type")), (400, Some(graphql)), "{headers}{document}");
+        }
     }
     for accept in ["text/html", "application/xml", "application/json;q=0", "*/*;q=0"] {
         let response = client.post(&format!("Accept: {accept}\r\n"), VIEWER).await;

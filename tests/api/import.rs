@@ -131,7 +131,7 @@ in_every_sandbox! {
         assert_eq!(ann, json!({
             "fullName": "Ann Ångström", "username": "ann", "email": "ann@example.org", "externalId": "P-1", "birthDate": "1980-07-08",
             "gender": "FEMALE", "userType": "CLINICIAN", "position": "Doctor", "website": "http://www.example.org", "role": "ADMIN",
-            "dateJoined": "2015-03-04T03:06:07.123456+00:00", "hasActivated": true, "version": 1, "adminRights": { "isGroupAdmin": true },
+            "dateJoined": "2015-03-04T03:06:07.123456Z", "hasActivated": true, "version": 1, "adminRights": { "isGroupAdmin": true },
             "institution": { "name": "Alder Hospital", "country": "AU", "numBeds": 300 },
             "groups": [{ "name": "Choir" }, { "id": WARD, "name": "Ward 1" }],
         }));
@@ -356,7 +356,7 @@ in_every_sandbox! {
             ("line 8: gender: ", "expected one of MALE, FEMALE, UNKNOWN (got \"OTHER\")"),
             ("line 8: isStaff: ", "expected a boolean"),
             ("line 8: shoeSize: ", "unknown field"),
-            ("line 8: id: ", "(got 7)"),
+            ("line 8: id: ", "expected a UUID; the ID of another system belongs in externalReferences (got 7)"),
             ("line 9: firstName: ", "required"),
             ("line 9: lastName: ", "required"),
             ("line 9: email: ", "valid email address"),
@@ -387,6 +387,21 @@ in_every_sandbox! {
             ("line 27: name: ", "Several"),
             ("line 29: id: ", "same user"),
         ]);
+    }
+
+    async fn null_in_a_required_field_counts_as_absent(sandbox: Sandbox) {
+        let file = [
+            r#"{"user":{"username":"ann","firstName":null,"lastName":"Oak"}}"#,
+            r#"{"group":{"name":null}}"#,
+            r#"{"attribute":{"name":"badge","label":null,"kind":null}}"#,
+            r#"{"institution":{"name":null,"kind":null,"country":null}}"#,
+            r#"{"institution":{"name":"Alder Hospital","country":"AU"}}"#,
+        ];
+        let output = import(&sandbox, file.join("\n")).await;
+        let places = ["1: firstName", "2: name", "3: label", "3: kind", "4: name", "4: kind", "4: country", "5: kind"];
+        let expected = places.map(|place| format!("line {place}: This field is required."));
+        assert_eq!(output.err.lines().take(expected.len()).collect::<Vec<_>>(), expected, "{output:?}");
+        assert_eq!(output.err.lines().last(), Some("error: 5 invalid rows; nothing was written."));
     }
 
     async fn rows_of_another_license_are_unknown_or_taken(sandbox: Sandbox) {

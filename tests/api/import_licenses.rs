@@ -71,8 +71,8 @@ in_every_sandbox! {
             ]);
             let report = std::fs::read_to_string(sandbox.path("report.csv")).unwrap();
             let lines: Vec<&str> = report.lines().collect();
-            assert!(lines[1].starts_with(&format!("1,license,{outcome},L-1,")), "{report}");
-            assert!(lines[3].starts_with("3,license,unchanged,L-7,"), "{report}");
+            assert!(lines[1].starts_with(&format!("all.ndjson,1,1,license,{outcome},L-1,")), "{report}");
+            assert!(lines[3].starts_with("all.ndjson,3,3,license,unchanged,L-7,"), "{report}");
             assert_eq!(lines.len(), 6, "{report}");
         }
         let only = import(&sandbox, &[license("L-7"), user(json!({ "username": "bo" }))], &[]).await;

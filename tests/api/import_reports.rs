@@ -25,9 +25,9 @@ fn report(sandbox: &Sandbox) -> Vec<[String; 5]> {
     let mut reader = csv::Reader::from_path(sandbox.path("report.csv")).unwrap();
     assert_eq!(
         reader.headers().unwrap().iter().collect::<Vec<_>>(),
-        ["line", "kind", "outcome", "old_id", "new_id", "column", "value", "rule"]
+        ["file", "line", "row", "kind", "outcome", "old_id", "new_id", "column", "value", "rule"]
     );
-    reader.records().map(|row| row.unwrap()).map(|row| [0, 2, 5, 6, 7].map(|place| row[place].to_owned())).collect()
+    reader.records().map(|row| row.unwrap()).map(|row| [1, 4, 7, 8, 9].map(|place| row[place].to_owned())).collect()
 }
 
 in_every_sandbox! {
@@ -65,6 +65,13 @@ in_every_sandbox! {
         let mended = rejects.replace(",Bo,,not an address,boss,ftp://x", ",Bo,Ash,bo@example.org,admin,").replace("Elm,ann@", "Elm,cy@");
         let output = import(&sandbox, &mended, &[]).await;
         assert_eq!((output.code, output.out.trim()), (0, "2 were created, 0 changed, 0 unchanged."), "{output:?}");
+        let one = import(&sandbox, "firstName,lastName,email\nEd,Fir,\n", &["--on-error", "skip"]).await;
+        assert_eq!(one.out, "0 were created, 0 changed, 0 unchanged.\n1 invalid row was refused.\n", "{one:?}");
+        for option in ["--report", "--rejects"] {
+            let lost = import(&sandbox, ROWS, &["--on-error", "skip", option, "missing/file.csv"]).await;
+            assert_eq!(lost.code, 1, "{lost:?}");
+            assert!(lost.err.contains("error: missing/file.csv cannot be written: No such file"), "{lost:?}");
+        }
     }
 
     async fn refused_lines_of_json_keep_their_form(sandbox: Sandbox) {

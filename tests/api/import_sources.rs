@@ -1,6 +1,7 @@
 //! `roster import --from`: the exports of other systems are imported as they are, and may be imported again.
 
 mod painchek;
+mod staff;
 
 use std::path::Path;
 
@@ -145,6 +146,26 @@ in_every_sandbox! {
         assert_eq!(server.login("kim", PASSWORD).await["success"], json!(true));
     }
 
+    async fn groups_of_keycloak_within_others_are_imported(sandbox: Sandbox) {
+        let group = |id: &str, path: &str, within: Value| json!({ "id": id, "name": "Ward", "path": path, "subGroups": within });
+        let ids = ["0d0e5d2a-3e6b-4f0a-8c55-0f6b8f0a9a01", "0d0e5d2a-3e6b-4f0a-8c55-0f6b8f0a9a02", "0d0e5d2a-3e6b-4f0a-8c55-0f6b8f0a9a03"];
+        let innermost = group(ids[2], "/House/Ward/Night", json!([]));
+        let groups = [group(ids[0], "/House", json!([group(ids[1], "/House/Ward", json!([innermost]))]))];
+        let kim = json!({ "id": Id::new().0, "username": "kim", "firstName": "Kim", "lastName": "Larch", "groups": ["/House/Ward", "/House/Ward/Night"] });
+        let realm = json!({ "realm": "alder", "groups": groups, "users": [kim] });
+        std::fs::write(sandbox.path("realm.json"), realm.to_string()).unwrap();
+        for outcome in ["4 were created, 0 changed, 0 unchanged.", "0 were created, 0 changed, 4 unchanged."] {
+            let output = sandbox.run(&["import", "realm.json"]).await;
+            assert_eq!((output.code, output.out.trim()), (0, outcome), "{output:?}");
+        }
+        let db = sandbox.db().await;
+        let groups = group::Entity::find().order_by_asc(group::Column::Id).all(db.read()).await.unwrap();
+        let found: Vec<(String, &str)> = groups.iter().map(|group| (group.id.0.to_string(), group.name.as_str())).collect();
+        let expected = ids.iter().map(|id| (*id).to_owned()).zip(["House", "House/Ward", "House/Ward/Night"]);
+        assert_eq!(found, expected.collect::<Vec<_>>());
+        assert_eq!(membership::Entity::find().all(db.read()).await.unwrap().len(), 2);
+    }
+
     async fn entries_of_ldap_are_imported_without_hashes_that_cannot_be_used(sandbox: Sandbox) {
         let output = import(&sandbox, "ldap/people.ldif", &[]).await;
         assert_eq!(output.code, 0, "{output:?}");
@@ -158,6 +179,51 @@ in_every_sandbox! {
         assert!(!find(&db, "sid").await.is_active);
     }
 
+    async fn a_username_that_is_the_email_address_is_left_out_if_it_is_invalid(sandbox: Sandbox) {
+        let user = |username: &str, email: &str| json!({ "username": username, "email": email, "firstName": "Ann", "lastName": "Oak" });
+        let long = "a.very.long.name.of.a.user@wards.example.org";
+        let realm = json!({ "realm": "alder", "users": [user(long, &long.to_uppercase()), user("bo", "bo@example.org"), user("cy@example.org", "cy@example.org")] });
+        std::fs::write(sandbox.path("realm.json"), realm.to_string()).unwrap();
+        let imported = sandbox.run(&["import", "realm.json", "--from", "keycloak"]).await;
+        let told = "Not imported: username that is the email address (in 1 row).";
+        assert!(imported.code == 0 && imported.out.lines().any(|line| line == told), "{imported:?}");
+        let db = sandbox.db().await;
+        assert_eq!(find(&db, &long.to_uppercase()).await.username, None);
+        assert_eq!(find(&db, "bo").await.email.as_deref(), Some("bo@example.org"));
+        assert_eq!(find(&db, "cy@example.org").await.username.as_deref(), Some("cy@example.org"));
+        // An address that is invalid here stays a username.
+        let dump = json!([{ "model": "auth.user", "pk": 1, "fields": { "username": "root@localhost", "email": "root@localhost", "first_name": "Ann", "last_name": "Oak" } }]);
+        std::fs::write(sandbox.path("dump.json"), dump.to_string()).unwrap();
+        let imported = sandbox.run(&["import", "dump.json", "--fix", "invalid-email=drop"]).await;
+        assert_eq!(imported.code, 0, "{imported:?}");
+        assert_eq!(find(&db, "root@localhost").await.email, None);
+    }
+
+    async fn a_missing_group_is_named_by_its_key_in_the_file(sandbox: Sandbox) {
+        let user = json!({ "username": "ann", "first_name": "Ann", "last_name": "Oak", "groups": [98, 99] });
+        let dump = json!([{ "model": "auth.group", "pk": 98, "fields": { "name": "Choir" } }, { "model": "auth.user", "pk": 1, "fields": user }]);
+        std::fs::write(sandbox.path("dump.json"), dump.to_string()).unwrap();
+        let refused = sandbox.run(&["import", "dump.json"]).await;
+        let error = "fields.groups (groups): Nothing has the id or name \"99\". (got [98,99])";
+        assert!(refused.code == 1 && refused.err.contains(error), "{refused:?}");
+    }
+
+    async fn a_mistake_in_a_mapping_is_named(sandbox: Sandbox) {
+        std::fs::write(sandbox.path("people.csv"), "name\nAnn\n").unwrap();
+        let cases = [
+            ("[user.fields]\nfirstName = { column = 'name', code = { a = 'b' } }", "unknown field `code`, expected one of `column`, `columns`"),
+            ("[user.fields]\nfirstName = 7", "expected the name of a column, or a table such as { column = \"name\" }"),
+            ("time-zone = 'Europe/Roma'\n[user.fields]\nfirstName = 'name'", "time-zone: expected the name of a time zone"),
+            ("date-formats = ['%d.%m', '%!']\n[user.fields]\nfirstName = 'name'", "date-formats: expected the form of a date"),
+        ];
+        for (mapping, part) in cases {
+            std::fs::write(sandbox.path("hr.toml"), format!("source = 'hr'\n{mapping}\n")).unwrap();
+            let refused = sandbox.run(&["import", "people.csv", "--mapping", "hr.toml"]).await;
+            assert_eq!(refused.code, 1, "{refused:?}");
+            assert!(refused.err.starts_with("error: hr.toml: ") && refused.err.contains(part), "{part}: {refused:?}");
+        }
+    }
+
     async fn resources_of_scim_are_imported(sandbox: Sandbox) {
         let lines = import_valid(&sandbox, "scim/users.json", &[]).await;
         assert_eq!(lines, ["2 were created, 0 changed, 0 unchanged."]);
@@ -166,6 +232,33 @@ in_every_sandbox! {
         assert_eq!((babs.email.as_deref(), babs.external_id.as_deref()), (Some("bjensen@example.org"), Some("701984")));
         assert_eq!(membership::Entity::find().all(db.read()).await.unwrap().len(), 1);
         import_again(&sandbox, "scim/users.json", &[], 2).await;
+    }
+
+    async fn the_primary_number_of_a_type_is_imported_from_scim(sandbox: Sandbox) {
+        let number = |value: &str, kind: &str, primary: bool| json!({ "value": value, "type": kind, "primary": primary });
+        let cases = [
+            ("ann", json!([number("1", "work", false), number("2", "WORK", true), number("3", "mobile", false), number("4", "mobile", true)]), (Some("2"), Some("4"))),
+            ("bo", json!([number("1", "fax", false), number("2", "business", true)]), (Some("2"), None)),
+            ("cy", json!([number("1", "home", false), number("2", "main", true)]), (Some("2"), None)),
+            ("di", json!([number("1", "office", false), number("2", "office", false)]), (Some("1"), None)),
+            ("ed", json!([{ "value": "1" }, { "value": "2", "primary": true }]), (Some("2"), None)),
+        ];
+        let user = |name: &str, numbers: &Value| {
+            json!({
+                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name,
+                "name": { "givenName": "A", "familyName": "B" }, "phoneNumbers": numbers,
+            })
+        };
+        let users: Vec<Value> = cases.iter().map(|(name, numbers, _)| user(name, numbers)).collect();
+        let list = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "Resources": users });
+        std::fs::write(sandbox.path("users.json"), list.to_string()).unwrap();
+        let output = sandbox.run(&["import", "users.json"]).await;
+        assert_eq!((output.code, output.out.trim()), (0, "5 were created, 0 changed, 0 unchanged."), "{output:?}");
+        let db = sandbox.db().await;
+        for (name, _, expected) in cases {
+            let found = find(&db, name).await;
+            assert_eq!((found.phone.as_deref(), found.mobile.as_deref()), expected, "{name}");
+        }
     }
 
     async fn organizations_of_other_directories_are_not_imported(sandbox: Sandbox) {
@@ -180,6 +273,18 @@ in_every_sandbox! {
             "Not imported: o (in 1 row).",
             "Not imported: rows with objectClass organization (in 1 row).",
         ]);
+    }
+
+    async fn a_list_of_which_items_are_read_by_their_type_is_imported(sandbox: Sandbox) {
+        let mapping = "source = 'hr'\n[user.fields]\nusername = 'login'\nfirstName = 'first'\nlastName = 'last'\nmobile = 'phones[mobile].value'\n";
+        std::fs::write(sandbox.path("hr.toml"), mapping).unwrap();
+        let phones = json!([{ "type": "work", "value": "+353 1 555 0100" }, { "type": "mobile", "value": "+353 85 555 0100" }]);
+        let person = json!({ "login": "ann", "first": "Ann", "last": "Oak", "phones": phones, "phone": "+353 1 555 0199" });
+        std::fs::write(sandbox.path("hr.ndjson"), person.to_string()).unwrap();
+        let output = sandbox.run(&["import", "hr.ndjson", "--mapping", "hr.toml"]).await;
+        let lines: Vec<&str> = output.out.trim().lines().collect();
+        assert_eq!(lines, ["1 was created, 0 changed, 0 unchanged.", "Not imported: phone (in 1 row)."], "{output:?}");
+        assert_eq!(find(&sandbox.db().await, "ann").await.mobile.as_deref(), Some("+353 85 555 0100"));
     }
 
     async fn roles_in_groups_may_have_a_column_of_their_own(sandbox: Sandbox) {

@@ -271,13 +271,16 @@ on_every_database! {
 
     async fn concurrent_imports_of_the_same_rows_create_each_user_once(app: App) {
         let (one, other) = (app.license_admin().await, app.license_admin().await);
-        let input = |count| json!({ "rows": rows(count, |_| json!({})) });
-        let (first, second) = join(import(&one, input(40)), import(&other, input(40))).await;
-        assert_eq!((&first["success"], &second["success"]), (&json!(true), &json!(true)), "{first:#}\n{second:#}");
-        let created = [&first, &second].map(|payload| outcomes(payload).iter().filter(|outcome| **outcome == "CREATED").count());
-        assert_eq!(created.iter().sum::<usize>(), 40, "{created:?}");
+        for round in 1..=8 {
+            let username = |number| json!({ "username": format!("ann.{round}.{number}") });
+            let input = || json!({ "rows": rows(40, username) });
+            let (first, second) = join(import(&one, input()), import(&other, input())).await;
+            assert_eq!((&first["success"], &second["success"]), (&json!(true), &json!(true)), "{first:#}\n{second:#}");
+            let created = [&first, &second].map(|payload| outcomes(payload).iter().filter(|outcome| **outcome == "CREATED").count());
+            assert_eq!(created.iter().sum::<usize>(), 40, "{created:?}");
+        }
         let users = user::Entity::find().filter(user::Column::Username.starts_with("ann"));
-        assert_eq!(users.count(app.db.read()).await.unwrap(), 40);
+        assert_eq!(users.count(app.db.read()).await.unwrap(), 8 * 40);
     }
 }
 

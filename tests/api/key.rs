@@ -237,7 +237,7 @@ in_every_sandbox! {
             assert_key_rejected(&wait_for_exit(by_setting).await, "--key (ROSTER_KEY)");
         }
         let doctor = wait_for_exit(sandbox.start(sandbox.command(&["doctor"]).env("ROSTER_KEY", key()), "")).await;
-        assert!(doctor.code == 0 && is_key_of_database(&doctor, "does not match"), "{doctor:?}");
+        assert!(doctor.code == 1 && is_key_of_database(&doctor, "does not match"), "{doctor:?}");
         assert!(!sandbox.path("other").exists());
         fs::create_dir(sandbox.path("other")).unwrap();
         fs::copy(sandbox.path(FILE), sandbox.path("other/roster.key")).unwrap();
@@ -331,7 +331,7 @@ async fn unusable_key_files_are_reported_before_the_server_listens() {
         }
         let doctor = sandbox.run(&["doctor", "--key-file", name]).await;
         assert!(
-            doctor.code == 0 && doctor.out.contains(&format!("--key-file {name} (ROSTER_KEY_FILE): ")),
+            doctor.code == 1 && doctor.out.contains(&format!("--key-file {name} (ROSTER_KEY_FILE): ")),
             "{doctor:?}"
         );
     }

@@ -1,7 +1,7 @@
 //! Licenses, as operators create and extend them.
 
 use chrono::Days;
-use roster::scalar::Date;
+use roster::scalar::{Date, Id};
 use serde_json::json;
 
 use crate::app::{App, PASSWORD};
@@ -182,6 +182,25 @@ async fn an_invalid_date_is_reported_before_anything_happens() {
 }
 
 on_every_database! {
+    async fn license_administrators_rename_their_license(app: App) {
+        let (license_admin, admin, superuser) = (app.license_admin().await, app.admin().await, app.superuser().await);
+        let input = |license: Id, holder: &str| json!({ "id": license.0, "holder": holder });
+        let renamed = license_admin.mutate("renameLicense", "message license { holder name }", input(app.license, " Birch Trust ")).await;
+        assert_eq!(renamed["license"], json!({ "holder": "Birch Trust", "name": "A-1/Birch Trust/" }), "{renamed:#}");
+        let shown = app.user().await.data("{ viewer { license { holder } } }", json!({})).await;
+        assert_eq!(shown["viewer"]["license"]["holder"], json!("Birch Trust"));
+        let rename = "mutation ($input: RenameLicenseInput!) { renameLicense(input: $input) { success errors { code path } } }";
+        for (holder, code) in [(" ".to_owned(), "REQUIRED"), ("x".repeat(201), "TOO_LONG")] {
+            let refused = license_admin.data(rename, json!({ "input": input(app.license, &holder) })).await;
+            let errors = json!([{ "code": code, "path": ["input", "holder"] }]);
+            assert_eq!(refused["renameLicense"], json!({ "success": false, "errors": errors }));
+        }
+        let other = license_admin.data(rename, json!({ "input": input(app.other_license, "Mine") })).await;
+        assert_eq!(other["renameLicense"]["errors"], json!([{ "code": "NOT_FOUND", "path": ["input", "id"] }]));
+        assert_eq!(admin.error_code(rename, json!({ "input": input(app.license, "Mine") })).await, "FORBIDDEN");
+        assert_eq!(superuser.mutate("renameLicense", "", input(app.other_license, "Cedar")).await["success"], json!(true));
+    }
+
     async fn every_instance_knows_at_once_that_a_license_has_expired(app: App) {
         let (user, stranger) = (app.user().await, app.other_license_user().await);
         let until = async |days: Option<i64>| {

@@ -429,4 +429,37 @@ on_every_database! {
         }
         assert_eq!(ids.into_iter().filter(|id| users.contains(id)).collect::<Vec<_>>(), users);
     }
+
+    async fn administrators_can_page_through_the_inactive_members_of_a_group(app: App) {
+        let (user, admin, chief, root) = (app.user().await, app.admin().await, app.license_admin().await, app.superuser().await);
+        let users = create_namesakes(&app, 30).await;
+        let group = crowd::groups(&app, app.license, ["Ward".to_owned()]).await[0];
+        crowd::memberships(&app, &users.iter().map(|user| id(user)).collect::<Vec<_>>(), &[group], GroupRole::Manager).await;
+        let gone: Vec<Id> = users.iter().step_by(3).map(|user| id(user)).collect();
+        let deactivate = user::Entity::update_many().col_expr(user::Column::IsActive, Expr::value(false));
+        deactivate.filter(user::Column::Id.is_in(gone)).exec(app.db.write()).await.unwrap();
+        let list = List(format!("group(id: \"{}\") {{ members", group.0));
+        for caller in [&admin, &chief, &root] {
+            let mut ids: Vec<String> = Vec::new();
+            let mut rest = "includeInactive: true, first: 7".to_owned();
+            loop {
+                let selection = "totalCount totalCountIsExact pageInfo { hasNextPage endCursor } edges { role node { id } }";
+                let page = list.page(caller, &rest, selection).await;
+                assert_eq!((&page["totalCount"], &page["totalCountIsExact"]), (&json!(30), &json!(true)));
+                let edges = page["edges"].as_array().unwrap();
+                assert!(edges.iter().all(|edge| edge["role"] == "MANAGER"));
+                ids.extend(edges.iter().map(|edge| edge["node"]["id"].as_str().unwrap().to_owned()));
+                let after = format!("first: 7, after: {}", page["pageInfo"]["endCursor"]);
+                assert_eq!(list.error_code(caller, &after).await, "BAD_USER_INPUT", "a cursor of another list");
+                if page["pageInfo"]["hasNextPage"] == json!(false) {
+                    break;
+                }
+                rest = format!("includeInactive: true, {after}");
+            }
+            assert_eq!(ids, users);
+            assert_eq!(list.page(caller, "first: 1", "totalCount").await["totalCount"], json!(20));
+        }
+        assert_eq!(list.page(&user, "includeInactive: false", "totalCount").await["totalCount"], json!(20));
+        assert_eq!(list.error_code(&user, "includeInactive: true").await, "FORBIDDEN");
+    }
 }

@@ -1,5 +1,8 @@
 //! Usernames and email addresses are one namespace: no user can have a login of another user.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -11,11 +14,12 @@ use roster::entity::user::UserFields;
 use roster::entity::{credential, license, link, login, registration, user};
 use roster::scalar::{Date, Id, now};
 use sea_orm::ActiveValue::NotSet;
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryOrder};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryOrder};
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller, PASSWORD, input_of, payload_errors};
-use crate::process::{self, ADMIN, CommandOutput, Process, Sandbox};
+use crate::doctor::findings;
+use crate::process::{self, ADMIN, CommandOutput, Process, Sandbox, until_waiting};
 
 const WARD: &str = "vic.tim@ward.example";
 
@@ -66,6 +70,30 @@ async fn assert_logins_match_users(app: &App) {
     let logins = login::Entity::find().order_by_asc(login::Column::Key).all(app.db.read()).await.unwrap();
     let found: Vec<_> = logins.into_iter().map(|login| (login.key, login.user_id)).collect();
     assert_eq!(found, expected);
+}
+
+/// A user takes a login by an update, which waits for the external ID of another user before it is done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_user_waits_for_whoever_takes_the_login_and_not_the_reverse() {
+    let Some(app) = App::on_postgres().await else { return };
+    let admin = app.license_admin().await;
+    let (user, other) = (json!({ "username": "vic" }), json!({ "username": "tim" }));
+    let (user, other) = (create_user(&admin, user).await, create_user(&admin, other).await);
+    let holder = app.db.begin().await.unwrap();
+    let hold = format!("UPDATE users SET external_id = 'V-1' WHERE id = '{}'", other["id"].as_str().unwrap());
+    holder.execute_unprepared(&hold).await.unwrap();
+    let update = update_user(&admin, json!({ "id": user["id"], "username": WARD, "externalId": "V-1" }));
+    let create = async {
+        until_waiting(&app.db, 1).await;
+        admin.payload_errors("createUser", new_user_input(&json!({ "username": WARD }))).await
+    };
+    let release = async {
+        until_waiting(&app.db, 2).await;
+        holder.rollback().await.unwrap();
+    };
+    let ((), errors, ()) = tokio::join!(update, create, release);
+    assert_eq!(errors, ["TAKEN input.username"]);
+    assert_logins_match_users(&app).await;
 }
 
 on_every_database! {
@@ -304,7 +332,7 @@ async fn insert_earlier_user(db: &Db, license: Id, username: Option<&str>, email
 
 /// A database from before logins became one namespace.
 async fn earlier_database(sandbox: &Sandbox) -> Db {
-    std::fs::create_dir_all(sandbox.path("roster-data")).unwrap();
+    DirBuilder::new().mode(0o700).create(sandbox.path("roster-data")).unwrap();
     let db = sandbox.db().await;
     let transaction = db.begin().await.unwrap();
     Migrator::up(&transaction, Some(STEPS_BEFORE)).await.unwrap();
@@ -391,7 +419,7 @@ in_every_sandbox! {
             (&capital_address, r#"email "GROẞ@x.example""#, &small_address),
         ]);
         let doctor = sandbox.run(&["doctor"]).await;
-        assert_eq!(doctor.code, 0, "{doctor:?}");
+        assert_eq!(findings(&doctor), ["warning: 3 logins identify two users each"], "{doctor:?}");
         for text in [&migrated.out, &migrated.err, &doctor.out] {
             let found: Vec<&str> = text.lines().filter(|line| line.contains("of user")).collect();
             assert_eq!(found.len(), expected.len(), "{found:#?}");

@@ -49,6 +49,7 @@ impl ViewerCase<'_> {
         cells.extend(self.joinings(world));
         cells.extend(self.places());
         cells.extend(self.definitions());
+        cells.extend(self.renamings(world));
         cells.extend(self.keys());
         cells.extend(self.switchings());
         cells.extend(self.account());

@@ -2,29 +2,34 @@
 
 #![expect(clippy::float_cmp, reason = "the numbers are whole")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use roster::audit::sealer::SealerMetrics;
 use roster::backup::metrics::BackupMetrics;
-use roster::http::HttpMetrics;
+use roster::http::{HttpMetrics, ServerSettings, hash_of};
 use roster::mail::MailMetrics;
 use roster::metrics::{Metrics, Sources};
 use roster::search_index::SearchIndex;
 use roster::session::SignInMetrics;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::app::{App, PASSWORD, hasher};
 use crate::exposition::Exposition;
 use crate::process::{ADMIN, Process, Sandbox, until};
+use crate::programs::is_installed;
 use crate::socket::Socket;
 use crate::sse::EventStream;
+use crate::toy::{ToyServer, settings};
 
 pub const MEASURED: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
 const FOLLOW: &str = "subscription { changes { nodeId kind } }";
+const TRUSTED: &str = "roster_trusted_operations_total";
 
 /// The URL of the metrics.
 fn url(server: &Process) -> String {
@@ -54,16 +59,28 @@ async fn until_value(server: &Process, name: &str, value: f64) {
 
 /// The metrics of a server that does nothing, with a schedule of backups.
 fn idle(db: roster::db::Db) -> Metrics {
+    with_http(db, HttpMetrics::default())
+}
+
+/// The metrics of a server whose HTTP server counts in these.
+fn with_http(db: roster::db::Db, http: HttpMetrics) -> Metrics {
     Metrics::new(Sources {
         backups: Some(BackupMetrics::new(Duration::from_hours(6))),
         search_index: SearchIndex::new(&db),
         db,
         hasher: hasher(),
-        http: HttpMetrics::default(),
+        http,
         mails: MailMetrics::default(),
         sealer: SealerMetrics::default(),
         sign_ins: SignInMetrics::default(),
     })
+}
+
+/// Publishes a manifest of trusted documents.
+async fn publish(sandbox: &Sandbox, manifest: &Value) {
+    std::fs::write(sandbox.path("manifest.json"), manifest.to_string()).unwrap();
+    let published = sandbox.run(&["documents", "publish", "manifest.json"]).await;
+    assert_eq!(published.code, 0, "{published:?}");
 }
 
 /// Words in a text that look like names of our metrics.
@@ -126,6 +143,64 @@ in_every_sandbox! {
         assert_eq!(after.value(refused, &[("bound", "body")]) - before.value(refused, &[("bound", "body")]), 1.0);
         assert_eq!(after.sum(refused) - before.sum(refused), 1.0);
         assert_eq!(after.value("roster_requests_total", &[("operation", "other"), ("outcome", "PAYLOAD_TOO_LARGE")]), 1.0);
+    }
+
+    async fn requests_for_trusted_documents_are_counted_by_the_names_of_their_operations(sandbox: Sandbox) {
+        let me = "query Me { viewer { id } }";
+        let two = "query First { __typename } query Second($id: ID!) { node(id: $id) { id } }";
+        let odd = "a, \"b\" {c}=\\\n";
+        let long = "x".repeat(150);
+        let manifest = json!({ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [
+            { "id": "me", "name": "Me", "body": me },
+            { "id": "two", "name": "Two", "body": two },
+            { "id": "unnamed", "body": "{ __typename }" },
+            { "id": "odd", "name": odd, "body": "{ viewer { id } }" },
+            { "id": "long", "name": long, "body": "{ viewer { __typename } }" },
+        ] });
+        publish(&sandbox, &manifest).await;
+        let server = sandbox.serve(&MEASURED).await;
+        let client = reqwest::Client::new();
+        let by_hash = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash_of(me) } });
+        for (body, status) in [
+            (json!({ "documentId": "me" }), 200),
+            (json!({ "extensions": by_hash }), 200),
+            (json!({ "documentId": "two", "operationName": "First" }), 200),
+            (json!({ "documentId": "two", "operationName": "Second" }), 400),
+            (json!({ "documentId": "two", "operationName": "Zebra" }), 400),
+            (json!({ "documentId": "unnamed" }), 200),
+            (json!({ "documentId": "odd" }), 200),
+            (json!({ "documentId": "long" }), 200),
+            // These are not trusted.
+            (json!({ "documentId": "Zebra" }), 400),
+            (json!({ "query": "query Zebra { viewer { id } }" }), 200),
+            (json!({ "query": me }), 200),
+        ] {
+            let response = client.post(server.url("/graphql")).json(&body).send().await.unwrap();
+            assert_eq!(response.status().as_u16(), status, "{body}");
+        }
+        let text = text(&server).await;
+        let after = Exposition::parse(&text);
+        let durations = "roster_trusted_operation_duration_seconds";
+        for (operation, outcome, number) in [
+            ("Me", "ok", 2.0),
+            ("First", "ok", 1.0),
+            ("Second", "BAD_USER_INPUT", 1.0),
+            ("Two", "OPERATION_RESOLUTION_FAILURE", 1.0),
+            ("unnamed", "ok", 1.0),
+            (odd, "ok", 1.0),
+            (long.get(..100).unwrap(), "ok", 1.0),
+            ("other", "ok", 0.0),
+        ] {
+            let labels = [("operation", operation), ("outcome", outcome)];
+            assert_eq!(after.value(TRUSTED, &labels), number, "{operation}: {text}");
+            assert_eq!(after.value(&format!("{durations}_count"), &labels[..1]), number, "{operation}: {text}");
+        }
+        assert_eq!((after.sum(TRUSTED), after.sum(&format!("{durations}_count"))), (8.0, 8.0), "{text}");
+        assert!(after.sum(&format!("{durations}_sum")) > 0.0, "{text}");
+        // The operation is known although its variables are wrong.
+        let rejected = [("operation", "query"), ("outcome", "BAD_USER_INPUT")];
+        assert_eq!(after.value("roster_requests_total", &rejected), 1.0, "{text}");
+        assert!(!text.contains("Zebra"), "{text}");
     }
 
     async fn open_connections_sockets_and_subscriptions_are_measured(sandbox: Sandbox) {
@@ -262,7 +337,63 @@ async fn the_documentation_the_dashboard_and_the_alerts_name_metrics_that_exist(
     serde_json::from_str::<serde_json::Value>(&file("deploy/grafana/roster.json")).unwrap();
 }
 
-/// Labels have few values: the codes of errors, and names in the source.
+/// Requests whose response, if any, is not that of the operation.
+#[tokio::test]
+async fn trusted_operations_that_do_not_end_are_counted_by_their_names() {
+    let (app, http) = (App::on_sqlite().await, HttpMetrics::default());
+    let metrics = with_http(app.db.clone(), http.clone());
+    let counted = |outcome: &str| {
+        let scraped = Exposition::parse(&metrics.text());
+        let by = |operation| [("operation", operation), ("outcome", outcome)];
+        (scraped.value(TRUSTED, &by("Held")), scraped.value("roster_requests_total", &by("query")))
+    };
+    let path = "/graphql?documentId=held";
+    let server = ToyServer::start_with(ServerSettings { metrics: http.clone(), ..settings() }, true).await;
+    let mut client = server.client.connect().await;
+    client.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let started = until(|| async { (server.counts.started.load(SeqCst) == 1).then_some(()) }).await;
+    assert!(started.is_some());
+    drop(client);
+    let left = until(|| async { (counted("disconnected") == (1.0, 1.0)).then_some(()) }).await;
+    assert!(left.is_some(), "{:?}", counted("disconnected"));
+
+    // Long enough for the request to start.
+    let request_deadline = Duration::from_secs(2);
+    let server = ToyServer::start_with(ServerSettings { request_deadline, metrics: http, ..settings() }, true).await;
+    assert_eq!(server.client.get(path).await.status, 504);
+    assert_eq!(counted("DEADLINE_EXCEEDED"), (1.0, 1.0));
+}
+
+/// An operator may publish any number of documents over time.
+#[tokio::test]
+async fn at_most_500_trusted_operations_have_labels_of_their_own() {
+    let sandbox = Sandbox::on_sqlite();
+    let name = |document: usize, number: usize| format!("Many{document}x{number}");
+    let text = |document: usize| {
+        let operations = (0..85).map(|number| format!("query {} {{ __typename }}", name(document, number)));
+        operations.collect::<Vec<_>>().join(" ")
+    };
+    let mut manifest: BTreeMap<String, String> =
+        (0..6_usize).map(|document| (document.to_string(), text(document))).collect();
+    manifest.insert("unnamed".to_owned(), "{ __typename }".to_owned());
+    publish(&sandbox, &json!(manifest)).await;
+    let server = sandbox.serve(&MEASURED).await;
+    let all = (0..6_usize).flat_map(|document| (0..85).map(move |number| (document, number)));
+    for (document, number) in all.chain([(0, 0)]) {
+        let path = format!("/graphql?documentId={document}&operationName={}", name(document, number));
+        assert_eq!(server.status_of(&path).await, 200, "{path}");
+    }
+    assert_eq!(server.status_of("/graphql?documentId=unnamed").await, 200);
+    let scraped = scrape(&server).await;
+    let counted = |operation| scraped.value(TRUSTED, &[("operation", operation), ("outcome", "ok")]);
+    assert_eq!((counted("Many0x0"), counted("Many5x0"), counted("Many5x84")), (2.0, 1.0, 0.0));
+    assert_eq!((counted("other"), counted("unnamed"), scraped.sum(TRUSTED)), (10.0, 1.0, 512.0));
+    let labels = scraped.labels().into_iter().filter(|(_, value)| value.starts_with("Many"));
+    assert_eq!(labels.count(), 500);
+}
+
+/// Labels have few values: the codes of errors, and names in the source. The names of trusted operations, whose number
+/// is limited, come with requests.
 #[tokio::test]
 async fn labels_have_few_values() {
     let app = App::on_sqlite().await;
@@ -273,10 +404,10 @@ async fn labels_have_few_values() {
     assert!(scraped.labels().len() < 60, "{:?}", scraped.labels());
 }
 
-/// `promtool`, the program of Prometheus, has no complaint, if it is installed.
+/// `promtool`, the program of Prometheus, has no complaint.
 #[tokio::test]
 async fn promtool_accepts_the_metrics_and_the_alerts() {
-    if Command::new("promtool").arg("--version").output().is_err() {
+    if !is_installed("promtool", &["--version"]) {
         return;
     }
     let app = App::on_sqlite().await;

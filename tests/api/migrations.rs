@@ -47,7 +47,7 @@ fn a_contract_step_needs_itself_or_an_earlier_step() {
 
 /// Patterns of statements that take something away on which servers may rely.
 const BREAKING: [&str; 7] = [
-    r"\bdrop (?:table|column|view|trigger|function|constraint|default|not null|type|extension)\b",
+    r"\bdrop (?:table|column|view|function|constraint|default|not null|type|extension)\b",
     r"\balter table \w+ drop\b",
     r"\brename\b",
     r"\bset not null\b",
@@ -68,6 +68,10 @@ fn breaking_parts(sql: &str) -> Vec<String> {
     let mut parts: Vec<String> = BREAKING.into_iter().flat_map(all_of).collect();
     let required = all_of(r"\badd column [^;,]*\bnot null\b[^;,]*");
     parts.extend(required.into_iter().filter(|column| !column.contains(" default ")));
+    // A trigger that is dropped and created anew is not taken away.
+    let dropped = Regex::new(r"\bdrop trigger (?:if exists )?(\w+)").unwrap();
+    let is_anew = |trigger: &str| code.contains(&format!("create trigger {trigger} "));
+    parts.extend(dropped.captures_iter(&code).filter(|drop| !is_anew(&drop[1])).map(|drop| drop[0].to_owned()));
     let unique = Regex::new(r"\bcreate unique index (?:\w+ )?on (\w+)").unwrap();
     let of_old_table = |table: &str| !code.contains(&format!("create table {table} "));
     parts.extend(unique.captures_iter(&code).filter(|index| of_old_table(&index[1])).map(|index| index[0].to_owned()));
@@ -94,10 +98,12 @@ fn what_takes_something_away_is_recognized() {
         "ALTER TABLE rooms ALTER COLUMN name TYPE integer;",
         "ALTER TABLE rooms ADD COLUMN beds integer NOT NULL;",
         "CREATE UNIQUE INDEX rooms_by_name ON rooms (name);",
+        "DROP TRIGGER rooms_insert ON rooms; CREATE TRIGGER rooms_update AFTER UPDATE ON rooms;",
     ] {
         assert_eq!(breaking_parts(breaking).len(), 1, "{breaking}");
     }
     for safe in [
+        "DROP TRIGGER rooms_insert ON rooms; CREATE TRIGGER rooms_insert BEFORE INSERT ON rooms;",
         "-- Instead of DROP TABLE rooms\nALTER TABLE rooms ADD COLUMN beds integer;",
         "ALTER TABLE rooms ADD COLUMN beds integer NOT NULL DEFAULT 0;",
         "CREATE TABLE beds (id blob NOT NULL); CREATE UNIQUE INDEX beds_by_id ON beds (id);",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD};
 use crate::browser::Browser;
-use crate::process::until;
+use crate::process::{Sandbox, until};
 
 const PAGES: [&str; 3] = ["/activate", "/reset", "/confirm-email"];
 const OUTCOME: &str = "#outcome";
@@ -70,6 +70,7 @@ async fn the_activation_page_sets_the_password_in_the_users_language() {
         assert_eq!(browser.run("return location.href").await, bare, "the token is removed from the address bar");
         browser.see("h1", &words.get("activate.title")).await;
         browser.see("#rules", "12").await;
+        assert_eq!(browser.run("return document.querySelector('#sign-in').hidden").await, true);
         for (password, again, key, field) in [
             (PASSWORD, "another", "password.different", "again"),
             ("short", "short", "password.too-short", "password"),
@@ -83,6 +84,10 @@ async fn the_activation_page_sets_the_password_in_the_users_language() {
         }
         fill_in(&browser, PASSWORD, PASSWORD).await;
         browser.see(OUTCOME, &words.get("activate.done")).await;
+        browser.see("#account", &format!("{} {email}", words.get("activate.login"))).await;
+        browser.see("#sign-in a", &words.get("page.sign-in")).await;
+        let link = browser.run("return document.querySelector('#sign-in a').href").await;
+        assert_eq!(link, format!("{}/", app.url()), "the playground is where users sign in");
         assert_eq!(browser.console().await, [""; 0]);
         for address in browser.loaded().await {
             assert!(address.starts_with(&app.url()), "loaded {address}");
@@ -260,6 +265,26 @@ async fn pages_support_get_and_head_in_the_requested_language() {
                 !html.contains("://") && !html.contains(" src=") && !html.contains("url("),
                 "the page loads nothing from elsewhere: {html}"
             );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_pages_lead_to_where_users_sign_in() {
+    let sandbox = Sandbox::on_sqlite();
+    for (arguments, expected) in [
+        (&[][..], Some("./")),
+        (
+            &["--next-urls", "https://app.example.org/welcome,https://example.org"][..],
+            Some("https://app.example.org/welcome"),
+        ),
+        (&["--playground", "false"][..], None),
+    ] {
+        let server = sandbox.serve(arguments).await;
+        for page in ["/activate", "/reset"] {
+            let html = reqwest::get(server.url(page)).await.unwrap().text().await.unwrap();
+            let link = html.split("id=\"sign-in\" hidden><a href=\"").nth(1).and_then(|rest| rest.split('"').next());
+            assert_eq!(link, expected, "{page}: {arguments:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::PASSWORD;
 use crate::browser::Browser;
-use crate::process::{ADMIN, Caller, Sandbox};
+use crate::process::{ADMIN, Caller, Process, Sandbox};
 use crate::programs::skip;
 use crate::{avatars, clients, node};
 
@@ -121,16 +121,22 @@ async fn publish(sandbox: &Sandbox) {
     }
 }
 
-/// Finds and edits people, who change meanwhile. The server of the page has these arguments, too.
-async fn try_out(example: &'static str, browser: &Browser, arguments: &[&str]) {
+/// Starts a server with these arguments, too, and serves an example for it. Returns it and the origin of the page.
+async fn begin(example: &'static str, sandbox: &Sandbox, arguments: &[&str]) -> (Process, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let sandbox = Sandbox::on_sqlite().with_admin().await;
     if example == RELAY {
-        publish(&sandbox).await;
+        publish(sandbox).await;
     }
     let server = sandbox.serve(&[&["--allowed-origins", origin.as_str()][..], arguments].concat()).await;
     serve(example, listener, server.url(""));
+    (server, origin)
+}
+
+/// Finds and edits people, who change meanwhile. The server of the page has these arguments, too.
+async fn try_out(example: &'static str, browser: &Browser, arguments: &[&str]) {
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    let (server, origin) = begin(example, &sandbox, arguments).await;
     // Another one, which takes all documents, for what others do meanwhile.
     let other = if arguments.is_empty() { None } else { Some(sandbox.serve(&[]).await) };
     let root = other.as_ref().unwrap_or(&server).sign_in(ADMIN).await;
@@ -172,6 +178,35 @@ async fn the_examples_find_and_edit_people_who_change_meanwhile() {
     for example in EXAMPLES {
         eprintln!("{example}"); // shown if it fails
         try_out(example, &browser, &[]).await;
+    }
+}
+
+/// Kills the server of a page that follows changes, and starts it again.
+async fn interrupt(example: &'static str, browser: &Browser) {
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    let (mut server, origin) = begin(example, &sandbox, &[]).await;
+    browser.open(&format!("{origin}/index.html")).await;
+    sign_in(browser).await;
+    let address = server.address();
+    server.signal("KILL");
+    server.status().await;
+    browser.see("#live", "Connecting").await;
+
+    server = sandbox.serve_at(&address, &["--allowed-origins", &origin]).await;
+    browser.see("#live", "Live").await;
+    create(&server.sign_in(ADMIN).await, "Iris").await;
+    browser.see(".people", "Iris Quill").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_say_when_no_changes_come() {
+    if !are_built() {
+        return;
+    }
+    let Some(browser) = Browser::start().await else { return };
+    for example in EXAMPLES {
+        eprintln!("{example}"); // shown if it fails
+        interrupt(example, &browser).await;
     }
 }
 

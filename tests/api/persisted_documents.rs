@@ -10,13 +10,15 @@ use roster::document::{self, NewDocument, Withdrawal};
 use roster::http::hash_of;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::app::{App, Caller};
 use crate::process::{ADMIN, Sandbox, until};
 use crate::sse::EventStream;
-use crate::wire::RawClient;
+use crate::wire::{RawClient, RawResponse};
 
 const VIEWER: &str = "query Me { viewer { id } }";
+const MEDIA_TYPES: [&str; 2] = ["application/json", "application/graphql-response+json"];
 
 fn persisted(query: &str) -> Value {
     json!({ "persistedQuery": { "version": 1, "sha256Hash": hash_of(query) } })
@@ -29,6 +31,15 @@ fn code(response: &Value) -> &str {
 /// The code of the first error of the response to a request, or an empty text.
 async fn code_of(caller: &Caller<'_>, body: &Value) -> String {
     code(&caller.post(body).await.1).to_owned()
+}
+
+/// The response to a GET with the hash of a document alone, which has the accepted media type.
+async fn get(app: &App, query: &str, media: &str) -> RawResponse {
+    let extensions = persisted(query).to_string().replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
+    let path = format!("/graphql?extensions={extensions}");
+    let response = RawClient(app.address).send("GET", &path, &format!("Accept: {media}\r\n"), b"").await;
+    assert_eq!(response.header("content-type"), Some(format!("{media}; charset=utf-8").as_str()), "{response:?}");
+    response
 }
 
 fn new(id: &str, body: &str) -> NewDocument {
@@ -65,19 +76,21 @@ on_every_database! {
     async fn a_hash_is_enough_for_get_but_not_for_a_mutation(app: App) {
         let ann = app.user().await;
         let logout = "mutation Out { logout { success } }";
-        let client = RawClient(app.address);
-        let path = |query: &str| {
-            let extensions = persisted(query).to_string().replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
-            format!("/graphql?extensions={extensions}")
-        };
-        assert_eq!(client.get(&path(VIEWER)).await.code(), "PERSISTED_QUERY_NOT_FOUND");
+        for media in MEDIA_TYPES {
+            let unknown = get(&app, VIEWER, media).await;
+            assert_eq!((unknown.status, unknown.code().as_str()), (200, "PERSISTED_QUERY_NOT_FOUND"));
+            assert_eq!(unknown.header("cache-control"), Some("no-store"), "found as soon as it is registered");
+        }
         for query in [VIEWER, logout] {
             // Signed out by the second one.
             assert_eq!(code_of(&ann, &json!({ "query": query, "extensions": persisted(query) })).await, "");
         }
-        assert_eq!(client.get(&path(VIEWER)).await.json(), json!({ "data": { "viewer": null } }));
-        let refused = client.get(&path(logout)).await;
-        assert_eq!((refused.status, refused.code().as_str()), (405, "METHOD_NOT_ALLOWED"));
+        for media in MEDIA_TYPES {
+            let found = get(&app, VIEWER, media).await;
+            assert_eq!((found.status, found.json()), (200, json!({ "data": { "viewer": null } })));
+            let refused = get(&app, logout, media).await;
+            assert_eq!((refused.status, refused.code().as_str()), (405, "METHOD_NOT_ALLOWED"));
+        }
     }
 
     async fn wrong_hashes_and_documents_with_secrets_are_not_registered(app: App) {
@@ -159,6 +172,17 @@ on_every_database! {
         assert_eq!((socket.failure_of("2").await, stream.failure().await), ("DOCUMENT_NOT_TRUSTED".to_owned(), "DOCUMENT_NOT_TRUSTED".to_owned()));
         let mut unknown = EventStream::open(&url, ann.token.as_deref(), &json!({ "documentId": "unknown" }), None).await;
         assert_eq!(unknown.failure().await, "DOCUMENT_NOT_TRUSTED");
+    }
+
+    async fn a_subscription_with_a_withdrawn_document_ends_though_nothing_changes(app: App) {
+        let ann = app.user().await;
+        publish(&app, "web", vec![new("follow", "subscription { changes(types: [GROUP]) { type } }")]).await;
+        let (url, follow) = (format!("{}/graphql", app.url()), json!({ "documentId": "follow" }));
+        let mut stream = EventStream::open(&url, ann.token.as_deref(), &follow, None).await;
+        stream.begin().await;
+        document::withdraw(&app.db, &Withdrawal::Set("web".to_owned())).await.unwrap();
+        let failure = timeout(Duration::from_secs(30), stream.failure()).await;
+        assert_eq!(failure.expect("the stream ends"), "DOCUMENT_NOT_TRUSTED");
     }
 
     async fn withdrawn_documents_are_refused_and_new_ones_found_without_a_restart(app: App) {

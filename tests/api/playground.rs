@@ -1,6 +1,7 @@
 //! The playground in a real browser, with every other host blocked.
 
 mod code;
+mod deprecations;
 mod examples;
 mod phone;
 mod sharing;

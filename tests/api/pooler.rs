@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use serde_json::{Value, json};
 
 use crate::app::database;
+use crate::doctor::findings;
 use crate::postgres::{self, Pooler};
 use crate::process::{ADMIN, Caller, Sandbox, until};
 use crate::programs::is_installed;
@@ -68,10 +69,12 @@ async fn use_every_day(sandbox: Sandbox) {
     let late = three.caller(root.token.as_deref());
     let data = late.data("{ searchUsers(query: \"ann\") { totalCount } }", json!({})).await;
     assert_eq!(data["searchUsers"]["totalCount"], json!(USERS));
-    for command in [&["audit", "verify"][..], &["doctor"], &["export", "--output", "users.ndjson"]] {
+    for command in [&["audit", "verify"][..], &["export", "--output", "users.ndjson"]] {
         let done = sandbox.run(command).await;
         assert_eq!(done.code, 0, "{command:?}: {}{}", done.out, done.err);
     }
+    let doctor = sandbox.run(&["doctor"]).await;
+    assert_eq!(findings(&doctor), [""; 0], "{doctor:?}");
     let backup = sandbox.run(&["backup", "roster.backup"]).await;
     assert!(backup.code == 1 && backup.err.contains("use the URL of the database itself"), "{backup:?}");
 }
@@ -130,4 +133,12 @@ async fn a_pooler_that_the_url_does_not_mention_is_reported() {
     let sandbox = Sandbox::on_database(url.replace("?pooler=transaction", ""));
     let failed = sandbox.run(&["migrate"]).await;
     assert!(failed.code == 1 && failed.err.contains("pooler=session or pooler=transaction"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_pooler_in_transaction_mode_that_the_url_takes_for_session_mode_is_reported() {
+    let Some((_pooler, url)) = behind_pooler("transaction", SHARED_CONNECTIONS).await else { return };
+    let sandbox = Sandbox::on_database(url.replace("pooler=transaction", "pooler=session"));
+    let failed = sandbox.run(&["migrate"]).await;
+    assert!(failed.code == 1 && failed.err.contains("set pooler=transaction in the URL"), "{failed:?}");
 }

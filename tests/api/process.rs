@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use roster::db::Db;
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 use serde_json::{Value, json};
 
 use crate::app::{HANGS, PASSWORD, database, input_of};
@@ -92,7 +93,8 @@ impl Sandbox {
                 command.env_remove(name);
             }
         }
-        command.args(arguments).current_dir(&self.dir);
+        // The place of temporary files is not shared, because `roster doctor` reports what other processes have left there.
+        command.args(arguments).current_dir(&self.dir).env("TMPDIR", self.dir.path());
         if let Some(url) = &self.database {
             command.env("DATABASE_URL", url);
         }
@@ -353,6 +355,18 @@ pub async fn until<T, F: Future<Output = Option<T>>>(mut poll: impl FnMut() -> F
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     None
+}
+
+/// Waits until so many statements wait for locks of other transactions of PostgreSQL.
+pub async fn until_waiting(db: &Db, statements: i64) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let are_waiting = async || {
+        let count = Statement::from_string(DatabaseBackend::Postgres, waiting);
+        let row = db.write().query_one_raw(count).await.unwrap().unwrap();
+        (row.try_get_by_index::<i64>(0).unwrap() == statements).then_some(())
+    };
+    until(are_waiting).await.expect("the statements wait");
 }
 
 /// A number from an environment variable, by which a long test is made longer.

@@ -7,6 +7,7 @@ use chrono::{Months, NaiveDate};
 use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD};
+use crate::compression::decoded;
 use crate::definition::Definition;
 use crate::process::{ADMIN, Sandbox};
 use crate::wire::RawClient;
@@ -21,8 +22,19 @@ async fn the_schema_is_served_as_a_file_with_an_entity_tag() {
     let response = client.get("/schema.graphql").await;
     assert_eq!((response.status, response.header("content-type")), (200, Some("text/plain; charset=utf-8")));
     assert!(response.body == COMMITTED, "the served schema differs from schema.graphql");
+    assert_eq!(response.header("content-encoding"), None);
     let etag = response.header("etag").unwrap().to_owned();
-    for tags in [etag.clone(), format!("W/{etag}"), format!("\"x\", {etag}"), "*".to_owned()] {
+    let strong = etag.strip_prefix("W/").expect("the file is sent in several encodings");
+    for encoding in ["br", "gzip", "zstd"] {
+        let request = reqwest::Client::new().get(format!("{}/schema.graphql", app.url()));
+        let response = request.header("accept-encoding", encoding).send().await.unwrap();
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!((header("content-encoding").as_str(), header("etag")), (encoding, etag.clone()));
+        let body = response.bytes().await.unwrap();
+        assert!(body.len() < COMMITTED.len() / 2, "{encoding}: {} of {} bytes", body.len(), COMMITTED.len());
+        assert!(decoded(encoding, &body) == COMMITTED.as_bytes(), "{encoding}");
+    }
+    for tags in [etag.clone(), strong.to_owned(), format!("\"x\", {etag}"), "*".to_owned()] {
         let cached = client.send("GET", "/schema.graphql", &format!("If-None-Match: {tags}\r\n"), b"").await;
         assert_eq!(
             (cached.status, cached.body.as_str(), cached.header("etag")),
@@ -77,6 +89,10 @@ async fn changes_since_an_older_schema_are_listed_with_an_exit_code() {
     let same = run(COMMITTED.to_owned(), "text").await;
     assert_eq!((same.code, same.out.as_str(), same.err.as_str()), (0, "The schema has not changed.\n", ""));
     assert_eq!(run(COMMITTED.to_owned(), "json").await.out, "[]\n");
+    // graphql-js prints a schema without the directives of the specification.
+    let (printed, _) =
+        COMMITTED.split_once("\"\"\"\nMarks an element of a GraphQL schema as no longer supported.").unwrap();
+    assert_eq!(run(printed.to_owned(), "text").await.out, "The schema has not changed.\n");
 
     let without_role =
         COMMITTED.replacen("type ApiKey implements Node {", "type ApiKey implements Node {\n\told: Int", 1);
@@ -102,6 +118,15 @@ async fn changes_since_an_older_schema_are_listed_with_an_exit_code() {
     let levels: Vec<&str> = several.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!((several.code, levels), (1, vec!["breaking", "dangerous"]), "{several:?}");
     assert_eq!(run("type Query {".to_owned(), "text").await.code, 2);
+    for (second, what) in [
+        ("type User { id: ID! }", "the type User"),
+        ("directive @specifiedBy(url: String!) on SCALAR", "the directive @specifiedBy"),
+        ("schema { query: Query }", "the schema"),
+    ] {
+        let twice = run(format!("{COMMITTED}\n{second}\n"), "text").await;
+        assert_eq!((twice.code, twice.out.as_str()), (2, ""), "{twice:?}");
+        assert!(twice.err.contains(&format!("{what} is defined twice")), "{twice:?}");
+    }
     for usage in [
         &["schema", "--diff", "missing.graphql"][..],
         &["schema", "--diff"],

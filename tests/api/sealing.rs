@@ -10,27 +10,28 @@ use roster::audit::sealer::{self, IfLocked, SealerMetrics};
 use roster::audit::verify::verify;
 use roster::audit::{self, Change, Entry};
 use roster::client::Client;
-use roster::db::{DatabaseSettings, Db};
+use roster::db::{DatabaseSettings, Db, Transaction};
 use roster::entity::audit_event::{self, AuditAction, SubjectType};
 use roster::entity::audit_inbox::{self, Column};
 use roster::entity::group::GroupFields;
 use roster::entity::user::{self, Role, UserFields};
+use roster::entity::{institution, license as stored_license};
 use roster::group::input::UpdateGroupInput;
 use roster::license;
 use roster::scalar::{Id, now};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, IdenStatic, IntoActiveModel,
-    Iterable, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement,
+    Iterable, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::app::{App, LIFETIME};
+use crate::app::{App, Caller, LIFETIME};
 use crate::audit::{another_handle, assert_intact, new_key, other_values, raw, sql, trail, verified};
-use crate::process::{Sandbox, until};
+use crate::process::{Sandbox, until, until_waiting};
 use crate::{crowd, postgres};
 
 /// The events in the inbox, oldest first.
@@ -59,6 +60,68 @@ async fn add_events(db: &Db, user: &user::Model, count: usize) {
 async fn text(db: &Db, sql: &str) -> String {
     let statement = Statement::from_string(DatabaseBackend::Postgres, sql);
     db.write().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+/// Creates a user while another transaction has locked what the creation needs. That transaction commits with an event once
+/// the creation waits. Returns the subjects of both events in the order of the trail, and the ID of the user.
+async fn create_during(
+    app: &App,
+    admin: &Caller<'_>,
+    other: Transaction,
+    event: Entry,
+    input: Value,
+) -> ([Value; 2], Value) {
+    app.seal().await;
+    let before = i64::try_from(sealed(&app.db).await).unwrap();
+    let commit = async {
+        until_waiting(&app.db, 1).await;
+        audit::commit(other, [event]).await.unwrap();
+    };
+    let (created, ()) = tokio::join!(admin.mutate("createUser", "user { id }", input), commit);
+    app.seal().await;
+    let since = audit_event::Entity::find().filter(audit_event::Column::Seq.gt(before));
+    let since = since.order_by_asc(audit_event::Column::Seq).all(app.db.read()).await.unwrap();
+    let subjects: Vec<Value> = since.iter().map(|event| json!(event.subject_id.0)).collect();
+    (subjects.try_into().unwrap(), created["user"]["id"].clone())
+}
+
+#[tokio::test]
+async fn a_new_user_follows_whoever_had_the_login_before() {
+    let Some(app) = App::on_postgres().await else { return };
+    let admin = app.license_admin().await;
+    let person = json!({ "firstName": "Ann", "lastName": "Lee", "username": "ann.lee" });
+    let first = admin.mutate("createUser", "user { id }", person.clone()).await;
+    let id = Id::parse(first["user"]["id"].as_str().unwrap()).unwrap();
+    let renaming = app.db.begin().await.unwrap();
+    let rename = "UPDATE users SET username = 'ann', username_key = 'ann' WHERE username_key = 'ann.lee'";
+    renaming.execute_unprepared(rename).await.unwrap();
+    let first = user::Entity::find_by_id(id).one(&renaming).await.unwrap().unwrap();
+    let event = Entry::new(AuditAction::UserUpdated, &first);
+    let (subjects, second) = create_during(&app, &admin, renaming, event, person).await;
+    assert_eq!(subjects, [json!(id.0), second]);
+}
+
+#[tokio::test]
+async fn a_new_user_follows_changes_of_the_institution_and_the_license() {
+    let Some(app) = App::on_postgres().await else { return };
+    let admin = app.license_admin().await;
+    let site = json!({ "name": "House", "kind": "HOSPITAL", "country": "AU" });
+    let site = admin.mutate("createInstitution", "institution { id }", site).await["institution"]["id"].clone();
+    let person = |name: &str| json!({ "firstName": name, "lastName": "Lee", "username": name, "institutionId": site });
+
+    let changing = app.db.begin().await.unwrap();
+    let id = Id::parse(site.as_str().unwrap()).unwrap();
+    let institution = institution::Entity::find_by_id(id).lock_exclusive().one(&changing).await.unwrap().unwrap();
+    let event = Entry::new(AuditAction::InstitutionUpdated, &institution);
+    let (subjects, user) = create_during(&app, &admin, changing, event, person("ann")).await;
+    assert_eq!(subjects, [site.clone(), user]);
+
+    let changing = app.db.begin().await.unwrap();
+    let license = stored_license::Entity::find_by_id(app.license);
+    let license = license.lock_exclusive().one(&changing).await.unwrap().unwrap();
+    let event = Entry::new(AuditAction::LicenseRenamed, &license);
+    let (subjects, user) = create_during(&app, &admin, changing, event, person("bob")).await;
+    assert_eq!(subjects, [json!(app.license.0), user]);
 }
 
 #[tokio::test]
@@ -310,9 +373,8 @@ async fn an_earlier_version_may_append_while_events_are_sealed() {
     let appended = event_of_an_earlier_version(&transaction).await;
     let db = app.db.clone();
     let sealing = tokio::spawn(async move { sealer::seal(&db, IfLocked::Wait).await.unwrap().events });
-    let waits =
-        "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    until(|| async { (text(&app.db, waits).await == "1").then_some(()) }).await.expect("the sealer waits for the head");
+    // The sealer waits for the head.
+    until_waiting(&app.db, 1).await;
     let (id, seq) = (appended.id, appended.seq);
     insert_event(&transaction, appended).await;
     transaction.commit().await.unwrap();

@@ -50,6 +50,19 @@ async fn a_flag_or_a_variable_wins_over_the_other_way_to_set_the_same() {
 }
 
 #[tokio::test]
+async fn the_hint_for_the_first_administrator_names_the_settings_file() {
+    let sandbox = Sandbox::on_sqlite();
+    write(&sandbox, "data-dir = \"elsewhere\"\n");
+    let server = sandbox.serve(&["--config", "roster.toml"]).await;
+    let hint = server.out().lines().find_map(|line| line.trim().strip_prefix("roster ").map(str::to_owned));
+    assert!(hint.as_deref().is_some_and(|hint| hint.starts_with("--config roster.toml ")), "{}", server.out());
+    let names = hint.unwrap().replace("you@example.org", "ada@example.org").replace("\"Your organization\"", "Alder");
+    let created = sandbox.run(&names.split(' ').collect::<Vec<_>>()).await;
+    assert!(created.code == 0 && created.out.contains("ada@example.org"), "{created:?}");
+    assert!(!sandbox.path("roster-data").exists());
+}
+
+#[tokio::test]
 async fn everything_wrong_with_a_file_is_named_with_its_line() {
     let sandbox = Sandbox::on_sqlite();
     let text = "# Settings\n\
@@ -120,7 +133,7 @@ async fn secrets_of_a_file_are_not_printed_and_a_file_open_to_others_causes_a_wa
         open.err.contains("--config roster.toml: other users can read smtp-url in this file (mode 0644)"),
         "{open:?}"
     );
-    let help = sandbox.run(&["--help", "--config", "roster.toml"]).await;
+    let help = sandbox.run(&["--help", "--all", "--config", "roster.toml"]).await;
     for output in [private, open, help] {
         assert!(!(output.out + &output.err).contains("hunter"));
     }

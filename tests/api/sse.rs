@@ -28,17 +28,30 @@ pub struct StreamEvent {
 impl EventStream {
     /// Sends a request that accepts event streams only.
     pub async fn open(url: &str, token: Option<&str>, body: &Value, last_event_id: Option<&str>) -> Self {
-        Self::of(Self::request(url, token, body, last_event_id).send().await.unwrap())
+        let client = reqwest::Client::new();
+        Self::of(Self::request(&client, url, token, body, last_event_id).send().await.unwrap())
     }
 
     /// Sends the same to a server that may be killed at any moment; `None` if it does not open a stream.
-    pub async fn try_open(url: &str, token: Option<&str>, body: &Value, last_event_id: Option<&str>) -> Option<Self> {
-        let response = Self::request(url, token, body, last_event_id).send().await.ok()?;
+    pub async fn try_open(
+        client: &reqwest::Client,
+        url: &str,
+        token: Option<&str>,
+        body: &Value,
+        last_event_id: Option<&str>,
+    ) -> Option<Self> {
+        let response = Self::request(client, url, token, body, last_event_id).send().await.ok()?;
         response.status().is_success().then(|| Self::of(response))
     }
 
-    fn request(url: &str, token: Option<&str>, body: &Value, last_event_id: Option<&str>) -> reqwest::RequestBuilder {
-        let mut request = reqwest::Client::new().post(url).header("accept", "text/event-stream").json(body);
+    fn request(
+        client: &reqwest::Client,
+        url: &str,
+        token: Option<&str>,
+        body: &Value,
+        last_event_id: Option<&str>,
+    ) -> reqwest::RequestBuilder {
+        let mut request = client.post(url).header("accept", "text/event-stream").json(body);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }

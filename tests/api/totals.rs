@@ -16,7 +16,9 @@ const CHANGES: usize = 150;
 const LISTS: &str = "{
     users(first: 100) { totalCount nodes { id } }
     all: users(includeInactive: true, first: 100) { totalCount nodes { id } }
-    groups(first: 20) { totalCount nodes { members(first: 40) { totalCount nodes { id } } } }
+    groups(first: 20) { totalCount nodes {
+        members(first: 40) { totalCount nodes { id } } all: members(includeInactive: true, first: 40) { totalCount nodes { id } }
+    } }
     institutions(first: 20) { totalCount nodes { users(first: 40) { totalCount nodes { id } } } }
 }";
 

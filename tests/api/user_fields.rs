@@ -166,7 +166,7 @@ pub static USER_FIELDS: LazyLock<Vec<UserField>> = LazyLock::new(|| {
             .normalizes(" Ada+tag@Example.ORG ", "Ada+tag@Example.ORG")
             .rejects("INVALID", ["nobody", "x", "@x.example", "a@", "a@b@c.example", "a b@c.example"])
             .rejects("INVALID", ["A <a@c.example>", "a@c.example,b@c.example", "a@c.example\r\nBcc: b@c.example"])
-            .rejects("INVALID", ["a@[127.0.0.1]", "a@-c-.example", "a@c..example"])
+            .rejects("INVALID", ["a@[127.0.0.1]", "a@127.0.0.1", "a@localhost", "a@-c-.example", "a@c..example"])
             .rejects("INVALID", [format!("{}@c.example", "a".repeat(65))])
             .rejects("TOO_LONG", [format!("a@{}", "b.".repeat(130))]),
         UserField::optional("nickname")
@@ -219,7 +219,14 @@ pub static USER_FIELDS: LazyLock<Vec<UserField>> = LazyLock::new(|| {
             .accepts(["https://orcid.org/0000-0002-1825-0097", "0000-0002-1825-0097", "0000-0002-1694-233X"])
             .accepts(["https://orcid.org/0000-0002-1694-233X"])
             .normalizes("", Value::Null)
-            .rejects("INVALID", ["0000-0002-1825-0098", "0000", "x", "0000-0002-1694-233x", "0000000218250097"])
+            .normalizes("0000-0002-1694-233x", "0000-0002-1694-233X")
+            .normalizes("HTTPS://www.ORCID.org/0000-0002-1694-233x/", "https://orcid.org/0000-0002-1694-233X")
+            .normalizes("orcid.org/0000-0002-1825-0097/", "orcid.org/0000-0002-1825-0097")
+            .rejects("INVALID", ["0000-0002-1825-0098", "0000", "x", "/0000-0002-1825-0097", "0000000218250097"])
+            .rejects(
+                "INVALID",
+                ["https://orcid.org/0000-0002-1825-0097/works", "https://orcid.org.example/0000-0002-1825-0097"],
+            )
             .rejects("INVALID", ["https://orcid.example/0000-0002-1825-0097", "0000-0002-1825-009"])
             .rejects("INVALID", ["X000-0002-1825-0097".to_owned(), "9".repeat(40)])
             .rejects("TOO_LONG", ["9".repeat(101)]),

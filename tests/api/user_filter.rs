@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use async_graphql::parser::types::BaseType;
-use roster::entity::user::Column;
+use roster::entity::user::{Column, RIGHTS};
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller};
@@ -59,6 +59,11 @@ pub static COLUMN_FILTERS: LazyLock<ColumnFilters> = LazyLock::new(|| {
     }
 });
 
+/// The fields of `AdminRightsFilter`.
+pub static RIGHT_FILTERS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    SCHEMA.input_fields("AdminRightsFilter").into_iter().map(|field| field.name.node.as_str()).collect()
+});
+
 /// The values of `UserOrderField`.
 pub static ORDERS: LazyLock<Vec<&'static str>> = LazyLock::new(|| SCHEMA.enum_values("UserOrderField"));
 
@@ -75,6 +80,7 @@ fn contradictory(kind: &str) -> Vec<Value> {
         "DateFilter" => vec![json!({ "gt": "9999-01-01" })],
         "DateTimeFilter" => vec![json!({ "gt": "9998-01-01T00:00:00Z" })],
         "Boolean" => vec![json!(true), json!(false)],
+        "AdminRightsFilter" => vec![json!({ "isAdmin": true }), json!({ "isAdmin": false })],
         "ExternalReferenceFilter" => vec![json!({ "source": "nowhere" }), json!({ "source": "hr", "id": "nobody" })],
         "AttributeFilter" => vec![json!({ "name": "badge", "value": "nothing has this value" })],
         _ => vec![json!([])],
@@ -96,6 +102,11 @@ on_every_database! {
         for FilterField { name, kind, .. } in FILTERS.iter().filter(|field| field.kind != "UserFilter") {
             let all: Vec<Value> = contradictory(kind).into_iter().map(|value| json!({ *name: value })).collect();
             assert_eq!(count(&administrator, json!({ "and": all })).await, 0, "{name} is ignored");
+        }
+        assert_eq!(RIGHT_FILTERS.len(), RIGHTS.len());
+        for right in RIGHT_FILTERS.iter() {
+            let all = [true, false].map(|has| json!({ "adminRights": { *right: has } }));
+            assert_eq!(count(&administrator, json!({ "and": all })).await, 0, "{right} is ignored");
         }
     }
 }

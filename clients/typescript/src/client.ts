@@ -117,7 +117,7 @@ export class Roster {
   /** Sends an operation, and returns its data. Throws a `RosterError` if the response has any error. */
   async request<Data, Variables>(
     document: Document<Data, Variables>,
-    ...[variables, options]: Arguments<Variables, RequestOptions>
+    ...[variables, options]: Arguments<NoInfer<Variables>, RequestOptions>
   ): Promise<Data> {
     const { data, errors, response } = await this.execute<Data>(textOf(document), variables, options);
     if (errors || data === null) {
@@ -159,7 +159,7 @@ export class Roster {
   /** Follows a subscription. Resumes after the last event, without a gap, whenever the connection breaks off. */
   subscribe<Data, Variables>(
     document: Document<Data, Variables>,
-    ...[variables, options = {}]: Arguments<Variables, SubscriptionOptions>
+    ...[variables, options = {}]: Arguments<NoInfer<Variables>, SubscriptionOptions>
   ): AsyncGenerator<SubscriptionEvent<Data>, void, void> {
     return this.subscribeTo(textOf(document), variables, options);
   }

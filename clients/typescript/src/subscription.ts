@@ -9,7 +9,7 @@ export interface SubscriptionOptions {
   readonly after?: string | null | undefined;
   /** Called whenever events begin to come, with the position after which they do. */
   readonly onConnect?: ((position: string) => void) | undefined;
-  /** Called whenever the connection has broken off, with the reason, and before the next try. */
+  /** Called whenever the connection has broken off or ended, with the reason, and before the next try if there is one. */
   readonly onDisconnect?: ((reason: unknown) => void) | undefined;
   /**
    * The milliseconds before a try, which is 1 for the first one after the connection has worked: after an event or
@@ -110,10 +110,10 @@ export async function* follow<Data>(
       if (options.signal?.aborted) {
         return;
       }
+      options.onDisconnect?.(error);
       if (!isPassing(error)) {
         throw error;
       }
-      options.onDisconnect?.(error);
       attempt += 1;
       const retryAfter = error instanceof RosterError ? error.response.retryAfter : null;
       const delay = Math.max((options.retryDelay ?? usualDelay)(attempt), 1000 * (retryAfter ?? 0));

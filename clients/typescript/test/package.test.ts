@@ -53,6 +53,23 @@ test('the examples of the README have the right types', async () => {
   await run('node_modules/.bin/tsc', ['-p', 'build']).catch(({ stdout }) => assert.fail(stdout));
 });
 
+test('a field that an input does not have is an error of the compiler', async () => {
+  const code = `
+    import { ChangesDocument, Roster, UpdateUserDocument } from '@roster/client';
+    const roster = new Roster({ url: '' });
+    await roster.request(UpdateUserDocument, { input: { id: '', position: '' } });
+    // @ts-expect-error
+    await roster.request(UpdateUserDocument, { input: { id: '', postion: '' } });
+    roster.subscribe(ChangesDocument, { types: ['USER'] });
+    // @ts-expect-error
+    roster.subscribe(ChangesDocument, { types: ['USER'], typo: 1 });
+  `;
+  await writeFile('build/unknown-fields.mts', code);
+  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
+  const compiler = [...options, 'build/unknown-fields.mts'];
+  await run('node_modules/.bin/tsc', compiler).catch(({ stdout }) => assert.fail(stdout));
+});
+
 test('the types need neither those of browsers nor a socket of theirs', async () => {
   const code = `
     import { Roster } from '@roster/client';

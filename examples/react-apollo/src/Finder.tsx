@@ -3,10 +3,11 @@ import { ChangesDocument, UserDocument, ViewerDocument, type ChangesSubscription
 import { useState } from 'react';
 import { Frame } from '../../shared/react/Frame';
 import { UserList } from '../../shared/react/UserList';
+import type { Connection } from '../../shared/react/useConnected';
 import { Profile } from './Profile';
 import { useUsers } from './useUsers';
 
-export function Finder({ connections }: { connections: number }) {
+export function Finder({ isLive, connections }: Connection) {
   const { data } = useQuery(ViewerDocument);
   const [selected, setSelected] = useState<string | null>(null);
   const [words, setWords] = useState('');
@@ -26,7 +27,7 @@ export function Finder({ connections }: { connections: number }) {
   return (
     <Frame
       viewer={data?.viewer?.fullName}
-      isLive={connections > 0}
+      isLive={isLive}
       onSearch={setWords}
       users={<Users key={words} words={words} revision={connections + moves} onSelect={setSelected} />}
       profile={selected !== null && <Profile key={selected} id={selected} />}

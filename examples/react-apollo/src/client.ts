@@ -1,7 +1,8 @@
 import { ApolloClient, InMemoryCache } from '@apollo/client';
 import { cacheConfig, rosterLink } from '@roster/client/apollo';
+import type { Listeners } from '../../shared/react/useConnected';
 import { roster } from '../../shared/roster';
 
-export function createClient(onConnect: () => void): ApolloClient {
-  return new ApolloClient({ link: rosterLink(roster, { onConnect }), cache: new InMemoryCache(cacheConfig) });
+export function createClient(listeners: Listeners): ApolloClient {
+  return new ApolloClient({ link: rosterLink(roster, listeners), cache: new InMemoryCache(cacheConfig) });
 }

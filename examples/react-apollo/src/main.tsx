@@ -2,6 +2,7 @@ import { ApolloProvider } from '@apollo/client/react';
 import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { SignIn } from '../../shared/react/SignIn';
+import { useConnected } from '../../shared/react/useConnected';
 import { roster } from '../../shared/roster';
 import '../../shared/style.css';
 import { createClient } from './client';
@@ -9,11 +10,10 @@ import { Finder } from './Finder';
 
 function App() {
   const [isSignedIn, setSignedIn] = useState(roster.tokens.token !== null);
-  const [connections, setConnections] = useState(0);
-  const [client] = useState(() => createClient(() => setConnections((count) => count + 1)));
+  const { client, ...connection } = useConnected(createClient);
   return isSignedIn ? (
     <ApolloProvider client={client}>
-      <Finder connections={connections} />
+      <Finder {...connection} />
     </ApolloProvider>
   ) : (
     <SignIn onSignedIn={() => setSignedIn(true)} />

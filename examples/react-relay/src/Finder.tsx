@@ -1,12 +1,14 @@
 import { Suspense, useMemo, useState } from 'react';
 import { graphql, useLazyLoadQuery, useSubscription } from 'react-relay';
 import { Frame } from '../../shared/react/Frame';
+import type { Connection } from '../../shared/react/useConnected';
 import type { FinderQuery } from './__generated__/FinderQuery.graphql';
 import type { FinderSubscription } from './__generated__/FinderSubscription.graphql';
 import { Profile } from './Profile';
+import { Retry } from './Retry';
 import { Users } from './Users';
 
-export function Finder({ connections }: { connections: number }) {
+export function Finder({ attempt, isLive, connections }: Connection & { readonly attempt: number }) {
   const { viewer } = useLazyLoadQuery<FinderQuery>(
     graphql`
       query FinderQuery {
@@ -16,6 +18,7 @@ export function Finder({ connections }: { connections: number }) {
       }
     `,
     {},
+    { fetchKey: attempt },
   );
   const [selected, setSelected] = useState<string | null>(null);
   const [words, setWords] = useState('');
@@ -23,14 +26,28 @@ export function Finder({ connections }: { connections: number }) {
   return (
     <Frame
       viewer={viewer?.fullName}
-      isLive={connections > 0}
+      isLive={isLive}
       onSearch={setWords}
       users={
-        <Suspense>
-          <Users words={words} revision={connections + moves} onSelect={setSelected} />
-        </Suspense>
+        <Retry when={connections}>
+          {(attempt) => (
+            <Suspense>
+              <Users attempt={attempt} words={words} revision={connections + moves} onSelect={setSelected} />
+            </Suspense>
+          )}
+        </Retry>
       }
-      profile={<Suspense>{selected !== null && <Profile key={selected} id={selected} />}</Suspense>}
+      profile={
+        selected !== null && (
+          <Retry key={selected} when={connections}>
+            {(attempt) => (
+              <Suspense>
+                <Profile attempt={attempt} id={selected} />
+              </Suspense>
+            )}
+          </Retry>
+        )
+      }
     />
   );
 }

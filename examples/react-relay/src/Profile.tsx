@@ -7,7 +7,7 @@ import type { ProfileFields$key } from './__generated__/ProfileFields.graphql';
 import type { ProfileMutation } from './__generated__/ProfileMutation.graphql';
 import type { ProfileQuery } from './__generated__/ProfileQuery.graphql';
 
-export function Profile({ id }: { id: string }) {
+export function Profile({ attempt, id }: { readonly attempt: number; readonly id: string }) {
   const data = useLazyLoadQuery<ProfileQuery>(
     graphql`
       query ProfileQuery($id: ID!) {
@@ -17,7 +17,7 @@ export function Profile({ id }: { id: string }) {
       }
     `,
     { id },
-    { fetchPolicy: 'store-and-network' },
+    { fetchKey: attempt, fetchPolicy: 'store-and-network' },
   );
   const user = useFragment<ProfileFields$key>(
     graphql`

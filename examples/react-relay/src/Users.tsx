@@ -14,7 +14,12 @@ interface ListProps {
   readonly onSelect: (id: string) => void;
 }
 
-export function Users({ words, ...props }: ListProps & { readonly words: string }) {
+interface UsersProps extends ListProps {
+  readonly attempt: number;
+  readonly words: string;
+}
+
+export function Users({ attempt, words, ...props }: UsersProps) {
   const query = useDeferredValue(words); // while users are found, the former ones are shown
   const isSearch = query.trim() !== '';
   const { all, found } = useLazyLoadQuery<UsersQuery>(
@@ -25,7 +30,7 @@ export function Users({ words, ...props }: ListProps & { readonly words: string 
       }
     `,
     { query, isSearch },
-    { fetchPolicy: 'store-and-network' },
+    { fetchKey: attempt, fetchPolicy: 'store-and-network' },
   );
   return (
     <>

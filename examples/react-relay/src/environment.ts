@@ -9,6 +9,7 @@ import {
   type GraphQLResponse,
   type SubscribeFunction,
 } from 'relay-runtime';
+import type { Listeners } from '../../shared/react/useConnected';
 import { roster } from '../../shared/roster';
 
 /** Sends a document by its ID in `persisted-documents.json`, and during development, when it has none, as text. */
@@ -21,13 +22,13 @@ const fetch: FetchFunction = async (request, variables) => {
   return { data, errors } as GraphQLResponse;
 };
 
-export function createEnvironment(onConnect: () => void): Environment {
+export function createEnvironment(listeners: Listeners): Environment {
   const subscribe: SubscribeFunction = (request, variables) =>
     Observable.create((sink) => {
       const controller = new AbortController();
       const deliver = async () => {
         const { signal } = controller;
-        for await (const { data } of roster.subscribeTo(sourceOf(request), variables, { onConnect, signal })) {
+        for await (const { data } of roster.subscribeTo(sourceOf(request), variables, { ...listeners, signal })) {
           sink.next({ data } as GraphQLResponse);
         }
       };

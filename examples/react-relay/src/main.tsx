@@ -2,20 +2,25 @@ import { Suspense, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { RelayEnvironmentProvider } from 'react-relay';
 import { SignIn } from '../../shared/react/SignIn';
+import { useConnected } from '../../shared/react/useConnected';
 import { roster } from '../../shared/roster';
 import '../../shared/style.css';
 import { createEnvironment } from './environment';
 import { Finder } from './Finder';
+import { Retry } from './Retry';
 
 function App() {
   const [isSignedIn, setSignedIn] = useState(roster.tokens.token !== null);
-  const [connections, setConnections] = useState(0);
-  const [environment] = useState(() => createEnvironment(() => setConnections((count) => count + 1)));
+  const { client: environment, ...connection } = useConnected(createEnvironment);
   return isSignedIn ? (
     <RelayEnvironmentProvider environment={environment}>
-      <Suspense>
-        <Finder connections={connections} />
-      </Suspense>
+      <Retry>
+        {(attempt) => (
+          <Suspense>
+            <Finder attempt={attempt} {...connection} />
+          </Suspense>
+        )}
+      </Retry>
     </RelayEnvironmentProvider>
   ) : (
     <SignIn onSignedIn={() => setSignedIn(true)} />

@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Provider } from 'urql';
 import { SignIn } from '../../shared/react/SignIn';
+import { useConnected } from '../../shared/react/useConnected';
 import { roster } from '../../shared/roster';
 import '../../shared/style.css';
 import { createClient } from './client';
@@ -9,8 +10,7 @@ import { Finder } from './Finder';
 
 function App() {
   const [isSignedIn, setSignedIn] = useState(roster.tokens.token !== null);
-  const [isLive, setLive] = useState(false);
-  const [client] = useState(() => createClient(() => setLive(true)));
+  const { client, isLive } = useConnected(createClient);
   return isSignedIn ? (
     <Provider value={client}>
       <Finder isLive={isLive} />

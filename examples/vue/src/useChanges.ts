@@ -12,7 +12,9 @@ export function useChanges() {
       isLive.value = true;
       revision.value += 1; // what has changed before
     };
-    for await (const _change of roster.changes({ types: ['USER'], signal: controller.signal, onConnect })) {
+    const onDisconnect = () => (isLive.value = false);
+    const { signal } = controller;
+    for await (const _change of roster.changes({ types: ['USER'], signal, onConnect, onDisconnect })) {
       revision.value += 1;
     }
   }

@@ -12,13 +12,12 @@ use crate::db::Db;
 
 /// The interval at which the sealer looks for events that another process left behind.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The shortest interval between two batches of this process, unless a reader asks for one. A batch takes a transaction however
-/// many events it has: those of a busy server are gathered.
-const BATCH_INTERVAL: Duration = Duration::from_millis(10);
-/// The same after a batch of [`MANY_EVENTS`].
-const BUSY_BATCH_INTERVAL: Duration = Duration::from_millis(30);
-/// The number of events of a batch that shows a busy server: of several hundred writes in a second.
-const MANY_EVENTS: u64 = 8;
+/// The shortest pause between two batches of this process, unless a reader asks for one, and the longest.
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_millis(40);
+/// The pause for each event of the batch before. A batch takes a transaction however many events it has: those of a server with more
+/// than 400 writes in a second are gathered, and those of others are sealed at once.
+const PAUSE_PER_EVENT: Duration = Duration::from_micros(2_500);
 /// The delay while another process seals events.
 const LOCKED_DELAY: Duration = Duration::from_millis(10);
 
@@ -34,32 +33,30 @@ pub async fn run(db: Db, metrics: SealerMetrics, stopped: watch::Receiver<bool>)
 }
 
 /// Returns the time to wait after a batch of some events.
-const fn pause_after(events: u64) -> Duration {
-    match events {
-        0 => Duration::ZERO,
-        1..MANY_EVENTS => BATCH_INTERVAL,
-        MANY_EVENTS.. => BUSY_BATCH_INTERVAL,
-    }
+fn pause_after(events: u64) -> Duration {
+    let events = u32::try_from(events).unwrap_or(u32::MAX);
+    PAUSE_PER_EVENT.saturating_mul(events).clamp(MIN_PAUSE, MAX_PAUSE)
 }
 
 async fn seal_until_stopped(db: Db, metrics: SealerMetrics, mut stopped: watch::Receiver<bool>) {
     let (mut log, mut commits) = (Log::default(), db.committed());
-    let mut is_busy = false;
+    // Another process may have left events behind, but one that has just committed some need not look whether there are any.
+    let mut has_committed = false;
     loop {
-        commits.mark_unchanged();
+        let commits_before = *commits.borrow_and_update();
         let is_last = *stopped.borrow() || stopped.has_changed().is_err();
         let sealed =
-            if is_busy { seal_unsealed(&db, IfLocked::Return).await } else { seal(&db, IfLocked::Return).await };
-        is_busy = sealed.as_ref().is_ok_and(|sealed| sealed.events >= MANY_EVENTS);
-        let (pause, delay) = match sealed {
+            if has_committed { seal_unsealed(&db, IfLocked::Return).await } else { seal(&db, IfLocked::Return).await };
+        let (pause, delay, own_commits) = match sealed {
             Ok(sealed) => {
                 metrics.sealed(&sealed);
                 log.rejected(sealed.rejected);
-                (pause_after(sealed.events), if sealed.was_locked { LOCKED_DELAY } else { POLL_INTERVAL })
+                let delay = if sealed.was_locked { LOCKED_DELAY } else { POLL_INTERVAL };
+                (pause_after(sealed.events), delay, u64::from(sealed.events > 0))
             }
             Err(error) => {
                 log.failure(&error);
-                (Duration::ZERO, RETRY_DELAY)
+                (Duration::ZERO, RETRY_DELAY, 0)
             }
         };
         if is_last {
@@ -73,6 +70,7 @@ async fn seal_until_stopped(db: Db, metrics: SealerMetrics, mut stopped: watch::
                 _ = stopped.wait_for(|stopped| *stopped) => {}
             }
         };
-        let _ = timeout(delay, woken).await;
+        let is_woken = timeout(delay, woken).await.is_ok();
+        has_committed = is_woken && commits.borrow().wrapping_sub(commits_before) > own_commits;
     }
 }

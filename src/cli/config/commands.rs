@@ -8,6 +8,7 @@ use super::invite::Invite;
 use super::license::License;
 use super::secret::Secret;
 use super::transfer::{Export, Import};
+use crate::entity::license::UNKNOWN_HOLDER;
 use crate::{db, document};
 
 /// The command to run. Defaults to `serve`.
@@ -53,7 +54,8 @@ pub enum Command {
     Completions(Completions),
     /// Print the manual page, in roff.
     Man,
-    /// Show the effective settings, the database with its parameters, and pending migrations. Changes nothing.
+    /// Examine the settings and the database, and print what should be done. Changes nothing. The exit code is 1 if there are
+    /// problems, and 3 if there are only warnings.
     Doctor,
 }
 
@@ -268,7 +270,7 @@ pub struct AdminCreate {
     #[arg(long)]
     pub password_stdin: bool,
     /// Holder of the first license, which is created if there is none yet.
-    #[arg(long, default_value = "This organisation")]
+    #[arg(long, default_value = UNKNOWN_HOLDER)]
     pub holder: String,
 }
 

@@ -32,7 +32,7 @@ pub fn unknown_warnings(command: &Command, variables: impl Iterator<Item = OsStr
     unknown.sort();
     let warning = |name: String| match nearest(&name, &settings) {
         Some(nearest) => format!("the environment variable {name} is not a setting; did you mean {nearest}?"),
-        None => format!("the environment variable {name} is not a setting; `roster --help` lists the settings"),
+        None => format!("the environment variable {name} is not a setting; `roster --help --all` lists them"),
     };
     unknown.into_iter().map(warning).collect()
 }

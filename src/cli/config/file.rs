@@ -99,7 +99,7 @@ fn unknown(command: &Command, key: &str) -> String {
     let flags: Vec<&str> = command.get_arguments().filter_map(Arg::get_long).filter(|flag| *flag != CONFIG).collect();
     match environment::nearest(key, &flags) {
         Some(nearest) => format!("{key}: not a setting; did you mean {nearest}?"),
-        None => format!("{key}: not a setting; expected the name of a flag of `roster --help`, such as data-dir"),
+        None => format!("{key}: not a setting; expected the name of a flag of `roster --help --all`, such as data-dir"),
     }
 }
 

@@ -78,8 +78,9 @@ pub struct Settings {
     #[arg(long = "read-url-file", env = "ROSTER_READ_URL_FILE", global = true, value_name = "FILE",
           value_parser = Secret::in_file(db::check_read_url), conflicts_with = "read_url")]
     pub read_url_in_file: Option<String>,
-    /// Number of database connections for reading. PostgreSQL: as many again for writing, and half as many for expensive
-    /// requests. SQLite: one for writing, and one per two processors for expensive requests.
+    /// Number of database connections for reading. PostgreSQL: as many again for transactions and for single statements that
+    /// write, and half as many for expensive requests. SQLite: one for writing, and one per two processors for expensive
+    /// requests.
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
@@ -107,7 +108,8 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_PUBLIC_URL", global = true, value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
     /// URLs to which users may be redirected after choosing a password, such as `https://app.example.org/welcome`, separated
-    /// by commas. URLs below them are allowed too. The session token is passed on. [default: the public URL]
+    /// by commas. URLs below them are allowed too. The session token is passed on. Pages of emailed links tell users to sign in at
+    /// the first one. [default: the public URL]
     #[arg(long, env = "ROSTER_NEXT_URLS", global = true, value_name = "URLS", value_delimiter = ',', value_parser = AllowedPrefix::parse)]
     pub next_urls: Vec<AllowedPrefix>,
     /// Origins of other sites whose pages may use the API in a browser, such as `https://app.example.org`, separated by commas.

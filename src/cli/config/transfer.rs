@@ -2,20 +2,20 @@
 
 use std::path::PathBuf;
 
-use chrono::format::{Item, StrftimeItems};
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use encoding_rs::Encoding;
 
-use crate::import::{Format, KeepEdits, Preset, parse_zone};
+use crate::import::{Fix, Format, KeepEdits, NewInstitutions, Preset, parse_date_form, parse_zone};
 
 /// Options of `roster import`.
 #[derive(Debug, Args)]
 pub struct Import {
     /// File to import: newline-delimited JSON, JSON, CSV, TSV, LDIF, or an export of Django, Keycloak or SCIM, also compressed with
-    /// gzip. `-` reads standard input. A user whose password hash cannot be used is imported without it.
-    #[arg(required_unless_present = "print_mapping")]
-    pub file: Option<PathBuf>,
+    /// gzip. `-` reads standard input. Several files are imported one after the other, and none if a row of one is invalid. A user
+    /// whose password hash cannot be used is imported without it.
+    #[arg(required_unless_present = "print_mapping", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// Format of the file. [default: found out by the content]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -39,14 +39,24 @@ pub struct Import {
     #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
     pub time_zone: Option<Tz>,
     /// Form of dates besides 1980-07-08, as in strftime: %d/%m/%Y. May be given several times.
-    #[arg(long, value_name = "FORM", value_parser = date_form)]
+    #[arg(long, value_name = "FORM", value_parser = parse_date_form)]
     pub date_format: Vec<String>,
+    /// Create the institutions that users name and that do not exist, all of this kind and in this country:
+    /// `CARE_HOME/AU`.
+    #[arg(long, value_name = "KIND/COUNTRY")]
+    pub create_institutions: Option<NewInstitutions>,
+    /// Define the custom attributes that users have and that do not exist.
+    #[arg(long)]
+    pub define_attributes: bool,
     /// Check every row without writing anything.
     #[arg(long)]
     pub dry_run: bool,
     /// Reaction to a row that is invalid: import nothing, or leave the row out.
     #[arg(long, value_enum, default_value = "stop")]
     pub on_error: OnError,
+    /// Leave out values by these rules, separated by commas, instead of refusing their rows. May be given several times.
+    #[arg(long, value_enum, value_name = "RULE", value_delimiter = ',')]
+    pub fix: Vec<Fix>,
     /// Write the outcome of each row to FILE, a CSV table with every error.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -73,6 +83,9 @@ pub struct Import {
     /// Number of the license to import into. [default: that of the file, or the only one]
     #[arg(long, value_name = "NUMBER")]
     pub license: Option<String>,
+    /// Holder of the first license, if this import creates it. [default: that of the file]
+    #[arg(long, value_name = "NAME")]
+    pub holder: Option<String>,
 }
 
 /// The way to deal with an invalid row.
@@ -105,7 +118,8 @@ pub struct Export {
     /// File to write, which only its owner can read. `-` writes to standard output.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
-    /// Include the hashes of passwords and PINs. Those that Roster made work only with the same server key.
+    /// Include the hashes of passwords and PINs; in LDIF, only the password hashes of other systems. Not in SCIM. Those that Roster
+    /// made work only with the same server key.
     #[arg(long)]
     pub with_secrets: bool,
     /// Include the audit trail. ndjson only; an import leaves it out.
@@ -118,7 +132,7 @@ pub struct Export {
     #[arg(long, value_name = "DIR")]
     pub avatar_dir: Option<PathBuf>,
     /// Base of the distinguished names of LDIF.
-    #[arg(long, value_name = "DN", default_value = "o=roster")]
+    #[arg(long, value_name = "DN", default_value = "o=roster", value_parser = distinguished_name)]
     pub base_dn: String,
 }
 
@@ -145,7 +159,11 @@ fn percent(text: &str) -> Result<u64, String> {
     number.filter(|number| *number <= 100).ok_or_else(|| "expected a percentage, such as 5%".to_owned())
 }
 
-fn date_form(form: &str) -> Result<String, String> {
-    let is_valid = StrftimeItems::new(form).all(|item| !matches!(item, Item::Error));
-    is_valid.then(|| form.to_owned()).ok_or_else(|| "expected the form of a date, such as %d/%m/%Y".to_owned())
+fn distinguished_name(text: &str) -> Result<String, String> {
+    let is_attribute = |part: &str| {
+        part.split_once('=').is_some_and(|(name, value)| !name.trim().is_empty() && !value.trim().is_empty())
+    };
+    let is_valid = text.replace("\\,", "_").split(',').all(is_attribute);
+    let expected = || "expected a distinguished name, such as dc=example,dc=org".to_owned();
+    is_valid.then(|| text.to_owned()).ok_or_else(expected)
 }

@@ -10,6 +10,9 @@ use crate::http;
 const NO_OTLP: &str = "this program was built without the cargo feature `otlp`, which exports traces; \
                        expected a program built by `cargo build --release --features otlp`";
 
+/// The URL of the playground, relative to another page of the server.
+const PLAYGROUND: &str = "./";
+
 impl Settings {
     /// Returns the URL by which a browser on the same machine reaches the server, without a trailing slash.
     #[must_use]
@@ -40,6 +43,14 @@ impl Settings {
         // redirects.
         let public = url::Url::parse(public_url).ok();
         NextUrls::new(public.and_then(|url| AllowedPrefix::parse(url.as_str()).ok()).into_iter().collect())
+    }
+
+    /// Returns the URL at which users sign in, for a page of the server: the first one to which they may be redirected, or by
+    /// default the playground, if it is served.
+    #[must_use]
+    pub fn sign_in_url(&self) -> Option<String> {
+        let playground = || self.playground.then(|| PLAYGROUND.to_owned());
+        self.next_urls.first().map(ToString::to_string).or_else(playground)
     }
 
     /// Returns the origins whose pages may use the API: those that are set, that of the public URL, and those of the URLs to which

@@ -17,7 +17,7 @@ use crate::entity::user::{self, Role, UserFields};
 use crate::error::Error;
 use crate::i18n::language::Language;
 use crate::scalar::Id;
-use crate::session::{self, TokenUse};
+use crate::session::{self, TokenAuthenticator, TokenUse};
 use crate::user::input::UpdateUserInput;
 use crate::user::update::update;
 use crate::{entity, group};
@@ -142,5 +142,6 @@ impl Busy {
 async fn sign_in(db: &Db, lifetime: Lifetime, user_id: Id) -> Result<Viewer, Error> {
     let user = user::Entity::find_by_id(user_id).one(db.read()).await?.ok_or(Error::Unauthenticated)?;
     let token = session::start(db, lifetime, &Client::default(), &user).await?.token;
-    Ok(Viewer::SignedIn(session::authenticate(db, lifetime, &token, TokenUse::Request, None).await?))
+    let authenticator = TokenAuthenticator::new(db, lifetime);
+    Ok(Viewer::SignedIn(authenticator.authenticate(&token, TokenUse::Request, None).await?))
 }

@@ -89,7 +89,7 @@ async fn insert(db: &Db, tenant: Tenant, progress: impl Fn(u64)) -> Result<(), E
     match summary.invalid.first() {
         Some(row) => {
             let errors: Vec<String> = row.errors.iter().map(ToString::to_string).collect();
-            Err(Error::internal(format!("demo record {}: {}", row.line, errors.join("; "))))
+            Err(Error::internal(format!("demo record at {}: {}", row.name, errors.join("; "))))
         }
         None => Ok(()),
     }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use crate::cli::config::Import;
 use crate::db::Db;
-use crate::entity::license::{LicenseKind, Model};
+use crate::entity::license::{LicenseKind, Model, UNKNOWN_HOLDER};
 use crate::import::record::LicenseRecord;
 use crate::import::{LicenseRow, Source};
 use crate::license::{self, NewLicense};
@@ -38,25 +38,27 @@ impl Target {
         source: &Source,
         named: Option<LicenseRecord>,
     ) -> anyhow::Result<Self> {
+        let holder = import.holder.as_deref().unwrap_or(UNKNOWN_HOLDER);
         if import.license.is_none() {
             if let Some(license) = source.license()? {
-                return Self::of_row(db, &license).await;
+                return Self::of_row(db, source, &license).await;
             }
             let is_empty = license::list(db).await?.is_empty();
             if let Some(record) = named {
                 // With a last day that has passed, nobody could sign in.
                 let expires_on = record.expires_on.filter(|last| *last >= Date::today());
                 // Another system does not decide that there is one more license.
-                let target = Self::of_record(db, LicenseRecord { expires_on, ..record }).await?;
+                let holder = import.holder.clone().unwrap_or(record.holder);
+                let target = Self::of_record(db, LicenseRecord { holder, expires_on, ..record }).await?;
                 if is_empty || target.new.is_none() {
                     return Ok(target);
                 }
             }
             if is_empty {
-                return Ok(Self::new(Id::new(), NewLicense::first("1", "This organisation")));
+                return Ok(Self::new(Id::new(), NewLicense::first("1", holder)));
             }
         }
-        let found = license::resolve_or_create(db, import.license.as_deref(), "This organisation").await?;
+        let found = license::resolve_or_create(db, import.license.as_deref(), holder).await?;
         Ok(Self::existing(found))
     }
 
@@ -71,9 +73,10 @@ impl Target {
     }
 
     /// Returns the license that a row describes.
-    pub(super) async fn of_row(db: &Db, license: &LicenseRow) -> anyhow::Result<Self> {
+    pub(super) async fn of_row(db: &Db, source: &Source, license: &LicenseRow) -> anyhow::Result<Self> {
         let record = license.record.clone();
-        let invalid = || format!("line {}: the license has no number, no holder, or an invalid value", license.line);
+        let invalid =
+            || format!("{}: the license has no number, no holder, or an invalid value", source.name_of(license.place));
         Self::of_record(db, record.with_context(invalid)?).await
     }
 

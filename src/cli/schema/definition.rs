@@ -30,15 +30,25 @@ impl Definition {
         let mut definition = Self::default();
         for one in document.definitions {
             match one {
-                TypeSystemDefinition::Schema(schema) => definition.schema = Some(schema.node),
+                TypeSystemDefinition::Schema(of) => {
+                    if definition.schema.replace(of.node).is_some() {
+                        return Err(format!("{}: the schema is defined twice", of.pos));
+                    }
+                }
                 TypeSystemDefinition::Type(of) if of.node.extend => {
                     return Err(format!("{}: `extend` is not supported; merge the schema first", of.pos));
                 }
                 TypeSystemDefinition::Type(of) => {
-                    definition.types.insert(of.node.name.node.to_string(), of);
+                    let (pos, name) = (of.pos, of.node.name.node.to_string());
+                    if definition.types.insert(name.clone(), of).is_some() {
+                        return Err(format!("{pos}: the type {name} is defined twice"));
+                    }
                 }
                 TypeSystemDefinition::Directive(of) => {
-                    definition.directives.insert(of.node.name.node.to_string(), of);
+                    let (pos, name) = (of.pos, of.node.name.node.to_string());
+                    if definition.directives.insert(name.clone(), of).is_some() {
+                        return Err(format!("{pos}: the directive @{name} is defined twice"));
+                    }
                 }
             }
         }

@@ -25,8 +25,8 @@ use self::position::{LogPosition, Replay};
 use self::snapshot::Snapshots;
 use self::watch::{SameServer, Watch};
 use super::Reader;
-use super::pool::Connections;
 use crate::budget::Budget;
+use crate::db::pool::Connections;
 use crate::db::target::{SessionSetup, Source, Target};
 use crate::db::{DatabaseSettings, PoolStatus};
 use crate::error::is_disconnect;
@@ -206,22 +206,19 @@ impl Standby {
         }
     }
 
-    /// Describes the state of the standby, for `roster doctor`.
-    pub(in crate::db) async fn describe(&self, primary: &Reader) -> String {
+    /// Checks whether the standby can be used, and says what is wrong otherwise, for `roster doctor`.
+    pub(in crate::db) async fn check(&self, primary: &Reader) -> Result<(), String> {
         if self.connected().await.is_none() {
-            return "cannot be reached; queries are read from the primary".to_owned();
+            return Err("cannot be reached; queries are read from the primary".to_owned());
         }
-        let written = match LogPosition::written(primary).await {
-            Ok(written) => written,
-            Err(error) => return format!("cannot be used: {error}"),
-        };
-        match timeout(self.max_connect + MAX_RESPONSE, self.replay(&written, MAX_WAIT)).await {
-            Ok(Ok(Replay::CaughtUp)) => "has replayed everything".to_owned(),
+        let written = LogPosition::written(primary).await.map_err(|error| format!("cannot be used: {error}"))?;
+        Err(match timeout(self.max_connect + MAX_RESPONSE, self.replay(&written, MAX_WAIT)).await {
+            Ok(Ok(Replay::CaughtUp)) => return Ok(()),
             Ok(Ok(Replay::Behind)) => "is behind; queries are read from the primary".to_owned(),
             Ok(Ok(Replay::Foreign)) => "does not replay what the database writes: it is no standby of it".to_owned(),
             Ok(Err(error)) => format!("cannot be used: {error}"),
             Err(_) => "does not respond; queries are read from the primary".to_owned(),
-        }
+        })
     }
 
     /// Returns the state of the pools.

@@ -16,9 +16,9 @@ pub use self::derived::{SEARCH_LINES, SEARCHED_COLUMNS};
 pub use self::kinds::{Gender, Role, UserType};
 pub use self::names::UserNames;
 pub use self::privacy::Privacy;
-pub use self::rights::{AdminRights, AdminRightsInput, RANK_COLUMNS, RIGHTS};
+pub use self::rights::{AdminRights, AdminRightsFilter, AdminRightsInput, RANK_COLUMNS, RIGHTS};
 use super::external_reference::{self, ExternalReferenceInput, StoredReferences};
-use crate::scalar::{Date, DateText, Id, Url, now};
+use crate::scalar::{Date, DateText, Id, Instant, Url, now};
 use crate::validation::{Validator, rule};
 
 /// A user in the directory.
@@ -125,9 +125,11 @@ pub struct Model {
     #[graphql(skip)]
     pub is_contact_form_email_receiver: bool,
     /// The date and time when the user joined the directory.
+    #[graphql(skip, derived(name = "date_joined", into = "Instant", owned))]
     pub date_joined: DateTime<Utc>,
     /// The date and time of the last change to a field or attribute of the user. Sign-ins and changes to groups and
     /// sites do not count.
+    #[graphql(skip, derived(name = "modified_at", into = "Instant", owned))]
     pub modified_at: DateTime<Utc>,
     #[graphql(skip)]
     pub last_login: Option<DateTime<Utc>>,

@@ -86,6 +86,46 @@ pub struct AdminRightsInput {
     pub is_contact_form_email_receiver: MaybeUndefined<bool>,
 }
 
+/// A filter for users by their administrator rights, in addition to their role. A user must match every right that is
+/// set. Null is an error.
+#[derive(Clone, Copy, Debug, Default, InputObject)]
+pub struct AdminRightsFilter {
+    /// Whether the user may do everything, in every license.
+    pub is_superuser: MaybeUndefined<bool>,
+    /// Whether this right gives the user the rank of an administrator. `role` and `isStaff` can also give it.
+    pub is_admin: MaybeUndefined<bool>,
+    /// Whether the user administers projects.
+    pub is_project_admin: MaybeUndefined<bool>,
+    /// Whether the user has the right to manage every group of the license. Administrators need no right for that.
+    pub is_group_admin: MaybeUndefined<bool>,
+    /// Whether the user administers taxonomies.
+    pub is_taxonomies_admin: MaybeUndefined<bool>,
+    /// Whether the user administers resources.
+    pub is_resources_admin: MaybeUndefined<bool>,
+    /// Whether the user has the right to define custom attributes. License administrators and superusers need no right
+    /// for that.
+    pub is_attributes_admin: MaybeUndefined<bool>,
+    /// Whether the user receives the messages that visitors send through the contact form.
+    pub is_contact_form_email_receiver: MaybeUndefined<bool>,
+}
+
+impl AdminRightsFilter {
+    /// Returns each right with its column.
+    #[must_use]
+    pub const fn columns(self) -> [(Column, MaybeUndefined<bool>); 8] {
+        [
+            (Column::IsSuperuser, self.is_superuser),
+            (Column::IsAdmin, self.is_admin),
+            (Column::IsProjectAdmin, self.is_project_admin),
+            (Column::IsGroupAdmin, self.is_group_admin),
+            (Column::IsTaxonomiesAdmin, self.is_taxonomies_admin),
+            (Column::IsResourcesAdmin, self.is_resources_admin),
+            (Column::IsAttributesAdmin, self.is_attributes_admin),
+            (Column::IsContactFormEmailReceiver, self.is_contact_form_email_receiver),
+        ]
+    }
+}
+
 impl Model {
     /// Returns the rights beyond the role.
     #[must_use]

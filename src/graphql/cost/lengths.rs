@@ -3,12 +3,13 @@
 use async_graphql::Value;
 
 /// The assumed length of the lists that are not pages: the maximum if that is a small number, otherwise a usual length.
-const LISTS: [(&str, &str, usize); 15] = [
+const LISTS: [(&str, &str, usize); 16] = [
     ("User", "externalReferences", 2),
     ("Group", "externalReferences", 2),
     ("Institution", "externalReferences", 2),
     ("User", "groups", 5),
     ("User", "groupsOwned", 5),
+    ("User", "memberships", 5),
     ("User", "attributes", 5),
     ("User", "sessions", 20),
     ("User", "devices", 20),

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use async_graphql::SimpleObject;
 use async_graphql::dataloader::Loader;
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{
     ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
@@ -18,7 +20,7 @@ use crate::entity::membership::{self, GroupRole};
 use crate::entity::{device, group, invitation, session};
 use crate::error::Error;
 use crate::graphql::projection::Projectable;
-use crate::scalar::{Id, Json};
+use crate::scalar::{Id, Instant, Json};
 
 /// The groups of a user, each with the user's role in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,11 +42,15 @@ pub struct InvitationOfUser(pub Id);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributesOfUser(pub Id);
 
-/// A membership of a user: the group, which is shared by all its members, and the user's role in it.
-#[derive(Clone, Debug)]
+/// The membership of a user in a group.
+#[derive(Clone, Debug, SimpleObject)]
 pub struct GroupMembership {
+    /// The group that the user belongs to.
     pub group: Arc<group::Model>,
+    /// The user's role in the group.
     pub role: GroupRole,
+    /// The date and time when the user joined the group.
+    pub joined_at: Instant,
 }
 
 impl Loaders {
@@ -72,6 +78,8 @@ impl Loader<GroupsOfUser> for Loaders {
             .filter(no_index_hint(self.current_viewer.viewer().visible_groups()))
             .column_as(membership::Column::UserId, "member_id")
             .column_as(membership::Column::Role, "member_role");
+        let has_time = self.selected_fields.contains("joinedAt");
+        let select = if has_time { select.column_as(membership::Column::JoinedAt, "member_since") } else { select };
         let placeholder = group::Entity::placeholder();
         let (member_id, member_role) = (columns.count(), columns.count() + 1);
         let mut groups_by_id: HashMap<Id, Arc<group::Model>> = HashMap::new();
@@ -81,7 +89,9 @@ impl Loader<GroupsOfUser> for Loaders {
                 Entry::Occupied(group) => Arc::clone(group.get()),
                 Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(columns.read(&row, &placeholder)?))),
             };
-            let membership = GroupMembership { group, role: row.try_get_by_index(member_role)? };
+            let joined_at = if has_time { row.try_get_by_index(member_role + 1)? } else { DateTime::<Utc>::UNIX_EPOCH };
+            let role = row.try_get_by_index(member_role)?;
+            let membership = GroupMembership { group, role, joined_at: joined_at.into() };
             groups.entry(GroupsOfUser(row.try_get_by_index(member_id)?)).or_default().push(membership);
         }
         for memberships in groups.values_mut() {

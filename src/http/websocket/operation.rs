@@ -14,6 +14,7 @@ use crate::http::{
     caller::Caller,
     error::HttpError,
     parameters,
+    prepared::SharedDescription,
     request::{Allowed, Reader},
     subscriptions::catching_panics,
 };
@@ -63,10 +64,12 @@ impl<A: Application> Operation<A> {
     async fn open(&self, payload: Map<String, Value>) -> Result<Events, HttpError> {
         let parameters = parameters::from_object(payload)?;
         let allowed = Allowed { mutations: true, subscriptions: true };
+        // A socket has no log line for each operation.
+        let description = SharedDescription::default();
         let prepared = if self.is_long {
-            self.reader.prepare_in_background(parameters, allowed, &self.caller).await?
+            self.reader.prepare_in_background(parameters, allowed, &self.caller, description).await?
         } else {
-            self.reader.prepare(parameters, allowed, &self.caller).await?
+            self.reader.prepare(parameters, allowed, &self.caller, description).await?
         };
         match prepared.operation_type {
             Some(OperationType::Subscription) => {}

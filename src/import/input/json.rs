@@ -110,9 +110,10 @@ impl<R: BufRead> JsonRows<R> {
 
     fn scan_row(&mut self, list: Option<Arc<str>>) -> io::Result<Row> {
         let Scanned { line, text, problem } = self.scan()?;
+        let place = super::Place::of_line(line);
         Ok(match problem {
-            Some(problem) => Row { line, raw: Arc::default(), list, values: Err(problem) },
-            None => Row { line, values: parse_object(&text), raw: text.into(), list },
+            Some(problem) => Row { place, raw: Arc::default(), list, values: Err(problem) },
+            None => Row { place, values: parse_object(&text), raw: text.into(), list },
         })
     }
 
@@ -216,9 +217,9 @@ mod tests {
     fn rows(text: &str, lists: &'static [&'static str]) -> Vec<String> {
         let shown = |row: io::Result<Row>| match row {
             Err(error) => format!("error: {error}"),
-            Ok(Row { line, list, values, .. }) => {
+            Ok(Row { place, list, values, .. }) => {
                 let values = values.map_or_else(|error| error, |values| serde_json::Value::Object(values).to_string());
-                format!("{line} {}{values}", list.map(|list| format!("{list} ")).unwrap_or_default())
+                format!("{} {}{values}", place.line, list.map(|list| format!("{list} ")).unwrap_or_default())
             }
         };
         JsonRows::new(text.as_bytes(), lists).map(shown).collect()

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{MAX_ROW_LENGTH, Row, parse_utf8, too_long};
+use super::{MAX_ROW_LENGTH, Place, Row, parse_utf8, too_long};
 
 /// The entries of a file. An attribute with several values is an array; a value that is not text is an object with the member
 /// `base64`.
@@ -73,7 +73,7 @@ impl<R: BufRead> Iterator for LdifRows<R> {
             }
             raw.extend(b"\n");
             let raw = if is_too_long { Arc::default() } else { raw.into() };
-            return Some(Ok(Row { line: first, raw, list: None, values }));
+            return Some(Ok(Row { place: Place::of_line(first), raw, list: None, values }));
         }
     }
 }
@@ -148,8 +148,8 @@ mod tests {
 
     fn rows(text: &[u8]) -> Vec<String> {
         let shown = |row: io::Result<Row>| {
-            let Row { line, values, .. } = row.unwrap();
-            format!("{line} {}", values.map_or_else(|error| error, |values| Value::Object(values).to_string()))
+            let Row { place, values, .. } = row.unwrap();
+            format!("{} {}", place.line, values.map_or_else(|error| error, |values| Value::Object(values).to_string()))
         };
         LdifRows::new(text).map(shown).collect()
     }

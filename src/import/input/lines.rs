@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use super::{BYTE_ORDER_MARK, MAX_ROW_LENGTH, Row, parse_object, too_long};
+use super::{BYTE_ORDER_MARK, MAX_ROW_LENGTH, Place, Row, parse_object, too_long};
 
 /// The lines of a file, without blank ones.
 pub(super) struct LineRows<R> {
@@ -45,13 +45,14 @@ impl<R: BufRead> Iterator for LineRows<R> {
             let text = self.text.as_slice();
             let text = if self.line == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text };
             let text = text.trim_ascii();
+            let place = Place::of_line(self.line);
             if text.len() > MAX_ROW_LENGTH {
-                let row = Row { line: self.line, raw: Arc::default(), list: None, values: Err(too_long()) };
+                let row = Row { place, raw: Arc::default(), list: None, values: Err(too_long()) };
                 return Some(Ok(row));
             }
             if !text.is_empty() {
                 let values = parse_object(text);
-                return Some(Ok(Row { line: self.line, raw: text.into(), list: None, values }));
+                return Some(Ok(Row { place, raw: text.into(), list: None, values }));
             }
         }
     }

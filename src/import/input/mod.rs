@@ -6,6 +6,7 @@ mod detect;
 mod json;
 mod ldif;
 mod lines;
+mod reject;
 mod source;
 mod table;
 
@@ -25,8 +26,10 @@ use self::detect::Layout;
 use self::json::JsonRows;
 use self::ldif::LdifRows;
 use self::lines::LineRows;
+pub(crate) use self::reject::RejectForm;
 use self::source::Source;
 use self::table::TableRows;
+use super::place::Place;
 
 /// The maximum length of a row, in bytes. It has room for a user with a picture.
 const MAX_ROW_LENGTH: usize = 4 * 1024 * 1024;
@@ -65,8 +68,7 @@ pub enum Format {
 /// A row of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// The number of the line at which the row begins, counted from 1.
-    pub(super) line: u64,
+    pub(super) place: Place,
     /// The row as it is in the file, in UTF-8. Empty if it is too long.
     pub(super) raw: Arc<[u8]>,
     /// The name of the list that contains the row, if the file has several.
@@ -83,9 +85,11 @@ impl Row {
     }
 }
 
+pub(super) type RowIterator = Box<dyn Iterator<Item = io::Result<Row>> + Send>;
+
 /// A stream of rows.
 pub(super) struct Rows {
-    pub(super) rows: Box<dyn Iterator<Item = io::Result<Row>> + Send>,
+    pub(super) rows: RowIterator,
     /// The number of bytes that have been read.
     pub(super) position: Arc<AtomicU64>,
 }
@@ -96,7 +100,7 @@ impl Rows {
         let position = Arc::new(AtomicU64::new(0));
         let counted = Counted { inner: file, position: Arc::clone(&position) };
         let rows = Box::new(LineRows::new(BufReader::with_capacity(READ_AT_ONCE, counted)));
-        Self { rows, position }
+        Self { rows: numbered(rows, 0), position }
     }
 
     /// Returns the number of bytes of the file that have been read.
@@ -165,11 +169,11 @@ impl Input {
         })
     }
 
-    /// Returns the rows from the beginning. Rows that were returned before must not be used any more.
-    pub(super) fn rows(&self) -> io::Result<Rows> {
-        let position = Arc::new(AtomicU64::new(0));
-        let text = self.text(Arc::clone(&position))?;
-        let rows: Box<dyn Iterator<Item = io::Result<Row>> + Send> = match self.layout.format {
+    /// Returns the rows from the beginning, as those of the file with a number. Rows that were returned before must not be used any
+    /// more. `position` is increased by the number of bytes that are read.
+    pub(super) fn rows(&self, file: u16, position: Arc<AtomicU64>) -> io::Result<RowIterator> {
+        let text = self.text(position)?;
+        let rows: RowIterator = match self.layout.format {
             Format::Ndjson => Box::new(LineRows::new(text)),
             Format::Csv | Format::Tsv => Box::new(TableRows::new(text, self.layout.delimiter)?),
             Format::Ldif => Box::new(LdifRows::new(text)),
@@ -177,7 +181,7 @@ impl Input {
                 Box::new(JsonRows::new(text, self.layout.lists))
             }
         };
-        Ok(Rows { rows, position })
+        Ok(numbered(rows, file))
     }
 
     /// Returns the content, decompressed.
@@ -205,32 +209,14 @@ impl Input {
     }
 }
 
-/// The form of a file of rejected rows.
-#[derive(Default)]
-pub(crate) struct RejectForm {
-    /// The first lines.
-    pub(super) header: Vec<u8>,
-    /// The columns of a table; none in other formats.
-    columns: Vec<String>,
-    delimiter: u8,
-}
-
-impl RejectForm {
-    /// Returns a row as a line or, in LDIF, as an entry.
-    pub(super) fn encode(&self, raw: &[u8], values: &Map<String, Value>) -> Vec<u8> {
-        if !raw.is_empty() || self.columns.is_empty() {
-            let mut text = raw.to_vec();
-            if self.header.is_empty() {
-                // A row of JSON may be spread over several lines. Line breaks are only between its values.
-                text.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-            }
-            if !text.is_empty() && text.last() != Some(&b'\n') {
-                text.push(b'\n');
-            }
-            return text;
-        }
-        table::encode_values(&self.columns, values, self.delimiter).to_vec()
-    }
+/// Numbers the rows of a file.
+fn numbered(rows: RowIterator, file: u16) -> RowIterator {
+    let mut last = Place::default();
+    Box::new(rows.map(move |row| {
+        let row = row?;
+        last = row.place.after(last, file);
+        Ok(Row { place: last, ..row })
+    }))
 }
 
 fn head_of(reader: impl Read) -> io::Result<Vec<u8>> {

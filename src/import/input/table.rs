@@ -9,7 +9,7 @@ use memchr::memchr_iter;
 use serde_json::{Map, Value};
 
 use super::detect::named_delimiter;
-use super::{MAX_ROW_LENGTH, Row, damaged, parse_utf8, too_long};
+use super::{MAX_ROW_LENGTH, Place, Row, damaged, parse_utf8, too_long};
 use crate::text::counted;
 
 /// The length of the line that names the delimiter, `sep=;`, with the end of the line.
@@ -71,6 +71,7 @@ impl<R: BufRead> TableRows<R> {
         // The reader is behind the last line of the row.
         let breaks: usize = self.record.iter().map(|cell| memchr_iter(b'\n', cell).count()).sum();
         let line = (self.reader.position().line() + self.skipped).saturating_sub(breaks as u64 + 1);
+        let place = Place::of_line(line);
         let (found, expected) = (self.record.len(), self.columns.len());
         let values: Result<Map<String, Value>, String> = if found == expected {
             self.columns.iter().zip(self.record.iter()).map(|(name, cell)| Ok((name.clone(), value(cell)?))).collect()
@@ -79,7 +80,7 @@ impl<R: BufRead> TableRows<R> {
             Err(format!("{found}, but the header has {expected}; a value with a delimiter needs quotes"))
         };
         let raw = if values.is_err() { encode(self.record.iter(), self.delimiter) } else { Arc::default() };
-        Row { line, raw, list: None, values }
+        Row { place, raw, list: None, values }
     }
 }
 
@@ -197,8 +198,12 @@ mod tests {
     fn rows(text: &str, delimiter: u8) -> Vec<String> {
         let shown = |row: io::Result<Row>| match row {
             Err(error) => format!("error: {error}"),
-            Ok(Row { line, values, .. }) => {
-                format!("{line} {}", values.map_or_else(|error| error, |values| Value::Object(values).to_string()))
+            Ok(Row { place, values, .. }) => {
+                format!(
+                    "{} {}",
+                    place.line,
+                    values.map_or_else(|error| error, |values| Value::Object(values).to_string())
+                )
             }
         };
         TableRows::new(text.as_bytes(), delimiter).unwrap().map(shown).collect()

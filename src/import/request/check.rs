@@ -28,8 +28,9 @@ impl Directory<'_> {
         importer.groups = std::mem::take(&mut self.groups);
         let mut rows = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            let index = draft.origin.line;
-            let (user, errors) = match importer.validate_user(draft, index, &self.existing) {
+            let place = draft.origin.place;
+            let index = place.line;
+            let (user, errors) = match importer.validate_user(draft, place, &self.existing) {
                 Ok(user) => {
                     self.check_rights(actor, &user).map_err(|error| in_row(index, error))?;
                     let errors = self.change_owners(&user);
@@ -112,7 +113,7 @@ impl Directory<'_> {
 }
 
 /// Names the row in an error of the whole request.
-fn in_row(index: u64, error: Error) -> Error {
+fn in_row(index: u32, error: Error) -> Error {
     match error {
         Error::Forbidden(what) => Error::Forbidden(format!("rows.{index}: {what}")),
         other => other,
@@ -120,7 +121,7 @@ fn in_row(index: u64, error: Error) -> Error {
 }
 
 /// Moves an error of a user to the path of their row. The ID of a user is no field of a row.
-fn at_row(index: u64, error: MutationError) -> MutationError {
+fn at_row(index: u32, error: MutationError) -> MutationError {
     let MutationError { code, path, message } = error;
     let place = path.into_iter().skip(1).filter(|name| name != "id");
     let row = ["input".to_owned(), "rows".to_owned(), index.to_string()];

@@ -95,10 +95,13 @@ impl Shared {
             (save, _) => save,
         };
         let is_purge_due = follower.purge_at.is_some_and(|at| at <= Instant::now()) && snapshot.has_removed();
-        if snapshot.is_fragmented() || is_purge_due || save.is_some() {
-            follower.merge = MergeTask::start(snapshot.parts().cloned().collect(), save);
+        let merges_all = is_purge_due || save.is_some();
+        let parts = if merges_all { &snapshot.parts } else { snapshot.fragments() };
+        if merges_all || !parts.is_empty() {
+            let is_whole = parts.len() == snapshot.parts.len();
+            follower.merge = MergeTask::start(parts.to_vec(), save);
             // Users who are removed from now on are removed from memory by the next merge.
-            follower.purge_at = follower.purge_at.filter(|_| follower.merge.is_none());
+            follower.purge_at = follower.purge_at.filter(|_| follower.merge.is_none() || !is_whole);
         }
     }
 

@@ -9,7 +9,6 @@ use crate::scalar::Id;
 use crate::search_index::file::{Header, SavedUsers, SearchIndexFile, Unusable, decode, encode, fingerprint};
 use crate::search_index::merge::merged;
 use crate::search_index::segment::Segment;
-use crate::search_index::snapshot::Part;
 use crate::search_index::trail::TrailPosition;
 
 fn header() -> Header {
@@ -134,8 +133,7 @@ fn a_file_of_another_version_is_refused() {
 fn a_removed_user_is_not_in_the_file_of_merged_segments() {
     let snapshot = without_quentin();
     assert!(snapshot.only_segment().is_none(), "the segment still has the name");
-    let parts: Vec<&Part> = snapshot.parts().collect();
-    let bytes = encoded(&merged(&parts));
+    let bytes = encoded(&merged(&snapshot.parts));
     let contains = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(!contains("quentin") && contains("zelda"));
     let zelda = request(&["zelda".to_owned()], None);

@@ -1,9 +1,10 @@
 //! The conditions on the dates, booleans and enums of users.
 
+use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::Condition;
 
 use super::{FilterCompiler, PartCondition, path_of};
-use crate::entity::user::{self, Role};
+use crate::entity::user::{self, AdminRightsFilter, Role};
 use crate::error::Error;
 use crate::user::filter::UserFilter;
 
@@ -35,6 +36,21 @@ impl FilterCompiler<'_> {
         let mut condition = Condition::all();
         for (column, given) in flags {
             let given = self.non_null(path, column, given)?;
+            condition = condition.add_option(self.builder.boolean(given, column));
+        }
+        Ok(condition.into())
+    }
+
+    pub(super) fn admin_rights(
+        &mut self,
+        path: &str,
+        filter: MaybeUndefined<AdminRightsFilter>,
+    ) -> Result<PartCondition, Error> {
+        let mut condition = Condition::all();
+        let Some(filter) = self.builder.non_null(path, "adminRights", filter) else { return Ok(condition.into()) };
+        for (column, given) in filter.columns() {
+            self.viewer.may_filter(column)?;
+            let given = self.builder.non_null(path, &column.field(), given);
             condition = condition.add_option(self.builder.boolean(given, column));
         }
         Ok(condition.into())

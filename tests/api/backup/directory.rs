@@ -172,7 +172,7 @@ async fn a_failed_backup_of_the_schedule_is_logged_and_shown() {
     server.signal("TERM");
     assert_eq!(server.code().await, 0, "{}", server.err());
     let doctor = sandbox.run(&["doctor"]).await;
-    assert!(doctor.code == 0 && doctor.out.contains("failed backup "), "{doctor:?}");
+    assert!(doctor.code == 1 && doctor.out.contains("failed backup "), "{doctor:?}");
     fs::remove_file(sandbox.path("backups")).unwrap();
     let server = sandbox.serve(&scheduled).await;
     until(|| async { server.err().contains("created a backup").then_some(()) }).await.expect("a backup");

@@ -64,3 +64,22 @@ async fn nothing_readable_is_left_of_an_encrypted_backup() {
     assert_eq!((done.code, done.err.as_str()), (0, ""), "{done:?}");
     assert_eq!((left_over(&data), left_over(&backups)), (Vec::new(), Vec::new()), "the next one does");
 }
+
+in_every_sandbox! {
+    async fn a_backup_that_finds_no_room_names_the_place(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let backups = sandbox.path("backups");
+        fs::create_dir(&backups).unwrap();
+        // A file that grows beyond the limit is an error, as on a full disk. The shared memory of SQLite fits.
+        let blocks = if sandbox.is_sqlite() { "128" } else { "8" };
+        let limited = "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"";
+        let program = env!("CARGO_BIN_EXE_roster");
+        let mut command = sandbox.command_of("sh", &["-c", limited, "sh", blocks, program, "backup", "backups/"]);
+        let mut process = sandbox.start(&mut command, "");
+        assert_eq!(process.code().await, 1, "{}", process.err());
+        assert!(process.err().contains("copying the database to the directory backups"), "{}", process.err());
+        let is_backup = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".tar");
+        let mut names = fs::read_dir(&backups).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(!names.any(is_backup) && left_over(&backups).is_empty(), "{}", process.err());
+    }
+}

@@ -25,7 +25,7 @@ async fn an_older_copy_of_the_database_is_noticed() {
     let restored = sandbox.run(&["restore", &file]).await;
     assert_eq!(restored.code, 0, "{restored:?}");
     let doctor = sandbox.run(&["doctor"]).await;
-    assert!(doctor.code == 0 && doctor.out.contains(WARNING), "{doctor:?}");
+    assert!(doctor.code == 1 && doctor.out.contains(WARNING), "{doctor:?}");
     let mut server = sandbox.serve(&[]).await;
     let log = server.err();
     assert!(log.contains("WARN") && log.contains(WARNING) && log.contains("audit event 3"), "{log}");

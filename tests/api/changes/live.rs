@@ -303,4 +303,12 @@ on_every_database! {
         assert_eq!(seen[0]["changedFields"], json!(["adminRights.isSuperuser"]));
         assert_eq!(seen[2]["kind"], "CREATED");
     }
+
+    async fn rights_that_are_granted_apply_to_a_subscription_that_leaves_out_users(app: App) {
+        let (root, viewer, stranger) = (app.superuser().await, app.user().await, app.other_license_user().await);
+        let mut stream = viewer.stream(FOLLOW, json!({ "types": ["GROUP"] })).await;
+        change(&root, "updateUser", "user", json!({ "id": viewer.id(), "adminRights": { "isSuperuser": true } })).await;
+        let there = create_group(&stranger, "There").await;
+        assert_eq!(read(&mut stream, 1).await[0]["nodeId"], there);
+    }
 }

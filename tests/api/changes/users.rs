@@ -12,6 +12,9 @@ use super::{change, current_position, decoded, follow, new_user};
 use crate::app::{App, Caller};
 use crate::sse::EventStream;
 
+/// The number of changes for which statements are counted.
+const CHANGES: usize = 40;
+
 const FOLLOW: &str = "subscription ($ids: [ID!], $after: String) { userChanged(ids: $ids, after: $after) { \
     position kind userId changedFields at user { id mobile phone isActive } } }";
 
@@ -49,6 +52,16 @@ fn summary(change: &Value) -> String {
     words.sort_unstable();
     words.insert(0, change["kind"].as_str().unwrap());
     words.join(" ")
+}
+
+/// The number of statements while a user is changed again and again, and a subscriber sees each change.
+async fn count_statements(chief: &Caller<'_>, id: &str, watching: &mut EventStream) -> u64 {
+    let before = chief.app.db.statements();
+    for n in 0..CHANGES {
+        update(chief, id, json!({ "phone": format!("+61 {n}") })).await;
+        read(watching, 1).await;
+    }
+    chief.app.db.statements() - before
 }
 
 on_every_database! {
@@ -146,6 +159,24 @@ on_every_database! {
         update(&root, &there.0.to_string(), json!({ "phone": "+61 3" })).await;
         assert_eq!(read(of_stranger, 1).await[0]["userId"], json!(there));
         assert_eq!(read(of_root, 1).await[0]["userId"], json!(there));
+    }
+
+    async fn changes_of_other_users_cost_a_subscription_no_statement(app: App) {
+        let (chief, ann, bob) = (app.license_admin().await, app.user().await, app.user().await);
+        let mut watching = chief.stream(FOLLOW, json!({})).await;
+        let alone = count_statements(&chief, &bob.id(), &mut watching).await;
+        let mut streams = Vec::new();
+        for _ in 0..MAX_SUBSCRIPTIONS {
+            streams.push(ann.stream(FOLLOW, json!({ "ids": [ann.id()] })).await);
+        }
+        let together = count_statements(&chief, &bob.id(), &mut watching).await;
+        // Looking for changes takes statements too, as often as time passes.
+        let most = alone + (MAX_SUBSCRIPTIONS * CHANGES / 2) as u64;
+        assert!(together < most, "{together} statements with {MAX_SUBSCRIPTIONS} subscriptions, {alone} without them");
+        update(&chief, &ann.id(), json!({ "phone": "+61 1" })).await;
+        for stream in &mut streams {
+            assert_eq!(read(stream, 1).await[0]["userId"], json!(ann.id()));
+        }
     }
 
     async fn rights_are_read_again_for_each_change_of_a_user(app: App) {

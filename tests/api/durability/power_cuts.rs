@@ -232,9 +232,10 @@ impl Drill {
     }
 }
 
-/// Copies the data directory of a sandbox, with the modes of its files.
+/// Copies the data directory of a sandbox, with its mode and those of its files.
 fn copy_files(from: &Sandbox, to: &Sandbox) {
     fs::create_dir_all(to.path(DATA)).unwrap();
+    fs::set_permissions(to.path(DATA), fs::metadata(from.path(DATA)).unwrap().permissions()).unwrap();
     for file in fs::read_dir(from.path(DATA)).unwrap().map(Result::unwrap) {
         if file.file_type().unwrap().is_file() {
             fs::copy(file.path(), to.path(DATA).join(file.file_name())).unwrap();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::cell::Cell;
-use super::oracle::{ATTRIBUTES, FORBIDDEN};
+use super::oracle::{ATTRIBUTES, FORBIDDEN, RIGHTS};
 use super::reads::check_user;
 use super::seat::ViewerCase;
 use crate::definition::SCHEMA;
@@ -36,6 +36,7 @@ fn comparisons() -> Vec<(&'static str, String)> {
             "StringFilter" => texts.next().unwrap().to_owned(),
             "IDFilter" | "DateFilter" | "DateTimeFilter" => "{ isNull: true }".to_owned(),
             "Boolean" => "true".to_owned(),
+            "AdminRightsFilter" => format!("{{ {} }}", RIGHTS.map(|right| format!("{right}: true")).join(" ")),
             "UserFilter" => "{ isStaff: true }".to_owned(),
             other => {
                 let values = SCHEMA.enum_values(other);
@@ -54,7 +55,10 @@ impl ViewerCase<'_> {
         let mut cells = Vec::new();
         let allowed = |field: &str| match self.open("users") {
             Err(error_code) => error_code,
-            Ok(()) if (is_private(field) || field == "invitation") && self.viewer.looks_up_private().is_err() => {
+            Ok(())
+                if (is_private(field) || ["adminRights", "invitation"].contains(&field))
+                    && self.viewer.looks_up_private().is_err() =>
+            {
                 FORBIDDEN
             }
             Ok(()) => "value",

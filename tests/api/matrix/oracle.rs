@@ -284,10 +284,12 @@ impl Viewer {
         let of_definers = matches!(field, "defineAttribute" | "removeAttribute");
         let defines_nothing = of_definers && self.rank() == 1 && !self.holds("isAttributesAdmin");
         let lacks_sites = field == "createInstitution" && !self.holds_every_site();
+        let is_no_license_admin = field == "renameLicense" && self.rank() < 2;
         if (is_personal && self.key.is_some())
             || (of_administrators && self.rank() == 0)
             || lacks_sites
             || defines_nothing
+            || is_no_license_admin
         {
             return Err(FORBIDDEN);
         }
@@ -478,6 +480,15 @@ impl Viewer {
             Ok(()) if !self.reaches(license) => NOT_FOUND,
             Ok(()) if self.holds_every_site() || is_granted => DONE,
             Ok(()) => FORBIDDEN,
+        }
+    }
+
+    /// renameLicense.
+    pub fn renames_license(&self, license: char) -> &'static str {
+        match self.opens("renameLicense") {
+            Err(error_code) => error_code,
+            Ok(()) if self.reaches(license) => DONE,
+            Ok(()) => NOT_FOUND,
         }
     }
 

@@ -25,8 +25,11 @@ impl ViewerCase<'_> {
         for (field, ids) in [("group", self.shared_groups), ("institution", self.institutions)] {
             for (place, id) in ids.into_iter().enumerate() {
                 let license = ['A', 'B'][place];
-                cells.push(self.list_cell(field, id, license));
+                cells.push(self.list_cell(field, id, license, false));
             }
+        }
+        for (license, id) in ['A', 'B'].into_iter().zip(self.shared_groups) {
+            cells.push(self.list_cell("group", id, license, true));
         }
         for (license, id) in ['A', 'B'].into_iter().zip(world.licenses) {
             cells.push(Cell::query("license", &format!("(id: \"{}\") {{ id }}", id.0), name, self.shown(license)));
@@ -100,12 +103,16 @@ impl ViewerCase<'_> {
         cells
     }
 
-    /// The users of a group or an institution.
-    pub fn list_cell(&self, field: &'static str, id: Id, license: char) -> Cell {
-        let (viewer, way) = (self.viewer, format!("{}: {field} of {license}", self.name));
+    /// The users of a group or an institution. Only groups can include the inactive ones.
+    pub fn list_cell(&self, field: &'static str, id: Id, license: char, include_inactive: bool) -> Cell {
+        let (viewer, way) = (self.viewer, format!("{}: {field} of {license}, {include_inactive}", self.name));
         let users = if field == "group" { "members" } else { "users" };
-        let rest = format!("(id: \"{}\") {{ id {users}(first: 50) {{ totalCount nodes {{ ...Seen }} }} }}", id.0);
-        let shown = self.shown(license);
+        let arguments = if include_inactive { "first: 50, includeInactive: true" } else { "first: 50" };
+        let rest = format!("(id: \"{}\") {{ id {users}({arguments}) {{ totalCount nodes {{ ...Seen }} }} }}", id.0);
+        let shown = match self.shown(license) {
+            "value" if include_inactive && !viewer.lists_inactive() => FORBIDDEN,
+            shown => shown,
+        };
         let of_license: Vec<Known> = self
             .known
             .iter()
@@ -115,7 +122,7 @@ impl ViewerCase<'_> {
         Cell::new(field, &rest, move |response, summary| {
             summary.expect(|| way.clone(), &json!(shown), &json!(response.outcome()));
             if shown == "value" {
-                judge_list(summary, &way, &viewer, &of_license, &response.value[users], false);
+                judge_list(summary, &way, &viewer, &of_license, &response.value[users], include_inactive);
             }
         })
     }

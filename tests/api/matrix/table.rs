@@ -46,6 +46,7 @@ table! {
     CreateInstitution: Nothing Nothing License License License,
     ChangeInstitution: Nothing Nothing License License All,
     ChangeSites:       Nothing Nothing Rank    License All,
+    RenameLicense:     Nothing Nothing Nothing License All,
     DefineAttributes:  Nothing Nothing License License License,
     UseApiKeys:        Nothing Nothing Own     License All,
     ReadAudit:         Nothing Own     License License All,

@@ -237,6 +237,16 @@ impl ViewerCase<'_> {
         ]
     }
 
+    /// Renamings of both licenses.
+    pub fn renamings(&self, world: &World) -> Vec<Cell> {
+        let rename = |(id, license): (&Id, char)| {
+            let input = format!("id: \"{}\", holder: \"{}\"", id.0, self.token);
+            let who = format!("{}, license {license}", self.name);
+            Cell::change("renameLicense", &input, &who, self.viewer.renames_license(license))
+        };
+        world.licenses.iter().zip(['A', 'B']).map(rename).collect()
+    }
+
     pub fn keys(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for role in ["USER", "ADMIN", "LICENSE_ADMIN"] {

@@ -73,6 +73,26 @@ in_every_sandbox! {
         assert!(refused.is_some());
     }
 
+    async fn the_pages_of_emailed_links_send_their_own_documents(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&["--documents", "trusted-only"]).await;
+        for (page, input) in [
+            ("/activate", json!({ "token": "rol_x", "password": PASSWORD })),
+            ("/reset", json!({ "token": "rol_x", "password": PASSWORD })),
+            ("/confirm-email", json!({ "token": "rol_x" })),
+        ] {
+            let html = reqwest::get(server.url(page)).await.unwrap().text().await.unwrap();
+            let attribute = |name: &str| html.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+            let (query, variables) = (attribute("data-query"), json!({ "input": input }));
+            let response = json_of(&server, None, json!({ "query": query, "variables": variables })).await;
+            assert_eq!(response["data"]["done"]["errors"], json!([{ "code": "EXPIRED" }]), "{page}: {response:#}");
+            let logout = json_of(&server, None, json!({ "query": attribute("data-logout") })).await;
+            assert_eq!(code(&logout), "UNAUTHENTICATED", "{page}: {logout:#}");
+            let other = json!({ "query": format!("{query} "), "variables": variables });
+            assert_eq!(code(&json_of(&server, None, other).await), "DOCUMENT_NOT_TRUSTED", "{page}");
+        }
+    }
+
     async fn administrators_may_send_other_documents_if_the_playground_may(sandbox: Sandbox) {
         let sandbox = with_documents(sandbox).await;
         let trusted_only = ["--documents", "trusted-only", "--playground-documents", "true"];

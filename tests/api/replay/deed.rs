@@ -55,6 +55,7 @@ pub const OPERATION_KINDS: &[(usize, &str, &str, Make)] = &[
     (6, "createApiKey", KEY, World::key),
     (5, "revokeApiKey", "apiKey { __typename id name }", |world| json!({ "id": world.any("ApiKey") })),
     (3, "endSessions", "sessionsEnded devicesForgotten", |world| json!({ "userId": world.any_unguarded(), "includeCurrent": false })),
+    (2, "renameLicense", "license { __typename id number holder }", |world| json!({ "id": world.any("License"), "holder": "Alder Trust" })),
     (8, "defineAttribute", DEFINITION, World::definition),
     (2, "removeAttribute", DEFINITION, |world| json!({ "name": world.attribute() })),
     (4, "attributeDefinitions", "{ attributeDefinitions { name label kind required userEditable userVisible } }", |_| json!({})),
@@ -102,7 +103,7 @@ const LINKED: &str = "query ($filter: UserFilter, $orderBy: [UserOrder!], $all: 
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
         nodes {
             __typename id version lastName birthDate mobile externalId institution { __typename id displayName users(first: 3) { totalCount nodes { fullName } } }
-            license { __typename id name } groups { __typename id name } groupsOwned { name } sites(last: 3) { totalCount nodes { __typename id name } }
+            license { __typename id name } groups { __typename id name } groupsOwned { name } memberships { role group { name } } sites(last: 3) { totalCount nodes { __typename id name } }
             attributes { name value } adminRights { isSuperuser isAdmin } viewerCan { update setActive delete seePrivate seeAdminRights } sessions { isCurrent createdAt }
         }
     }

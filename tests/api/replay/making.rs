@@ -9,7 +9,7 @@ use crate::app::PASSWORD;
 use crate::filters::random_text;
 use crate::hostile::Rng;
 use crate::user_fields::user_field;
-use crate::user_filter::{COLUMN_FILTERS, ORDERS};
+use crate::user_filter::{COLUMN_FILTERS, ORDERS, RIGHT_FILTERS};
 
 impl World {
     /// One of the valid values or, sometimes, one of the invalid ones.
@@ -273,7 +273,7 @@ impl World {
 
     fn condition(&mut self) -> (&'static str, Value) {
         let nobody = |rng: &mut Rng| json!({ "isNull": rng.one_in(2) });
-        match self.rng.below(24) {
+        match self.rng.below(25) {
             0..=2 => (*self.rng.choose(&COLUMN_FILTERS.flags), json!(self.rng.one_in(2))),
             3..=5 => {
                 let choice = self.rng.choose(&COLUMN_FILTERS.choices);
@@ -311,6 +311,10 @@ impl World {
                     *self.rng.choose(&COLUMN_FILTERS.instants),
                     json!({ *self.rng.choose(&["lt", "lte", "gt", "gte"]): instant }),
                 )
+            }
+            14 => {
+                let right = *self.rng.choose(&RIGHT_FILTERS);
+                ("adminRights", json!({ right: self.rng.one_in(2) }))
             }
             _ => {
                 let field = *self.rng.choose(&COLUMN_FILTERS.texts);

@@ -7,6 +7,32 @@ import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { Json } from '../json.js';
 
 /**
+ * A filter for users by their administrator rights, in addition to their role. A user must match every right that is
+ * set. Null is an error.
+ */
+export type AdminRightsFilter = {
+  /** Whether this right gives the user the rank of an administrator. `role` and `isStaff` can also give it. */
+  isAdmin?: boolean | null | undefined;
+  /**
+   * Whether the user has the right to define custom attributes. License administrators and superusers need no right
+   * for that.
+   */
+  isAttributesAdmin?: boolean | null | undefined;
+  /** Whether the user receives the messages that visitors send through the contact form. */
+  isContactFormEmailReceiver?: boolean | null | undefined;
+  /** Whether the user has the right to manage every group of the license. Administrators need no right for that. */
+  isGroupAdmin?: boolean | null | undefined;
+  /** Whether the user administers projects. */
+  isProjectAdmin?: boolean | null | undefined;
+  /** Whether the user administers resources. */
+  isResourcesAdmin?: boolean | null | undefined;
+  /** Whether the user may do everything, in every license. */
+  isSuperuser?: boolean | null | undefined;
+  /** Whether the user administers taxonomies. */
+  isTaxonomiesAdmin?: boolean | null | undefined;
+};
+
+/**
  * Administrator rights to grant (`true`) or revoke (`false`). Omitted rights stay unchanged; a new user does not
  * get them. Null is an error (`NULL_NOT_ALLOWED`), except in `importUsers`, where it counts as omitted.
  */
@@ -596,6 +622,8 @@ export type UserBy =
  * levels deep, with at most 100 filters and 50 comparisons in total.
  */
 export type UserFilter = {
+  /** The user's administrator rights, in addition to their role. Administrators only. */
+  adminRights?: AdminRightsFilter | null | undefined;
   /** Filters that must all match. At most 100. An empty list matches every user. */
   and?: Array<UserFilter> | null | undefined;
   /** The value of a custom attribute of the viewer's license. Administrators only. */
@@ -755,6 +783,8 @@ type PayloadStatus_ImportUsersPayload_Fragment = { success: boolean, message: st
 
 type PayloadStatus_InstitutionPayload_Fragment = { success: boolean, message: string, errors: Array<{ code: ErrorCode, path: Array<string>, message: string }> };
 
+type PayloadStatus_LicensePayload_Fragment = { success: boolean, message: string, errors: Array<{ code: ErrorCode, path: Array<string>, message: string }> };
+
 type PayloadStatus_LoginPayload_Fragment = { success: boolean, message: string, errors: Array<{ code: ErrorCode, path: Array<string>, message: string }> };
 
 type PayloadStatus_LogoutPayload_Fragment = { success: boolean, message: string, errors: Array<{ code: ErrorCode, path: Array<string>, message: string }> };
@@ -777,6 +807,7 @@ export type PayloadStatusFragment =
   | PayloadStatus_GroupPayload_Fragment
   | PayloadStatus_ImportUsersPayload_Fragment
   | PayloadStatus_InstitutionPayload_Fragment
+  | PayloadStatus_LicensePayload_Fragment
   | PayloadStatus_LoginPayload_Fragment
   | PayloadStatus_LogoutPayload_Fragment
   | PayloadStatus_ReceiptPayload_Fragment

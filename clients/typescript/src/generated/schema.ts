@@ -13,6 +13,7 @@ export const possibleTypes: Record<string, string[]> = {
     "GroupPayload",
     "ImportUsersPayload",
     "InstitutionPayload",
+    "LicensePayload",
     "LoginPayload",
     "LogoutPayload",
     "ReceiptPayload",
@@ -53,6 +54,7 @@ export const embeddedTypes = [
   "GroupEdge",
   "GroupMemberConnection",
   "GroupMemberEdge",
+  "GroupMembership",
   "GroupPayload",
   "ImportUsersPayload",
   "ImportedRow",
@@ -60,6 +62,7 @@ export const embeddedTypes = [
   "InstitutionEdge",
   "InstitutionPayload",
   "Invitation",
+  "LicensePayload",
   "LoginPayload",
   "LogoutPayload",
   "MutationError",
@@ -81,7 +84,9 @@ export const connections = [
   {
     "type": "Group",
     "field": "members",
-    "arguments": []
+    "arguments": [
+      "includeInactive"
+    ]
   },
   {
     "type": "Institution",

@@ -7,6 +7,9 @@ use super::members::{Member, pair};
 use super::{Both, Changes, Level};
 use crate::cli::schema::definition::Definition;
 
+/// The directives that the specification defines. Every schema has them, but many tools do not write them.
+const SPECIFIED: [&str; 5] = ["deprecated", "include", "oneOf", "skip", "specifiedBy"];
+
 impl Changes {
     pub(super) fn of_arguments(&mut self, field: &str, (old, new): Both<[Positioned<InputValueDefinition>]>) {
         for argument in pair(old, new, |argument| argument.name.node.as_str()) {
@@ -70,14 +73,15 @@ impl Changes {
     }
 
     pub(super) fn of_directives(&mut self, old: &Definition, new: &Definition) {
-        for (name, before) in &old.directives {
+        let is_own = |name: &str| !SPECIFIED.contains(&name);
+        for (name, before) in old.directives.iter().filter(|(name, _)| is_own(name)) {
             let coordinate = format!("@{name}");
             match new.directives.get(name) {
                 None => self.add(Level::Breaking, &coordinate, Some(before.pos), "The directive was removed"),
                 Some(after) => self.of_directive(&coordinate, before, &after.node),
             }
         }
-        for name in new.directives.keys().filter(|name| !old.directives.contains_key(*name)) {
+        for name in new.directives.keys().filter(|name| is_own(name) && !old.directives.contains_key(*name)) {
             self.add(Level::Safe, &format!("@{name}"), None, "The directive was added");
         }
     }

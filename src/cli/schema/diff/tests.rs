@@ -54,6 +54,14 @@ fn changes_are_classified_as_graphql_inspector_does() {
 }
 
 #[test]
+fn directives_of_the_specification_are_in_every_schema() {
+    let plain = "directive @own on FIELD type Query { a: Int }";
+    let written = format!("directive @skip(if: Boolean!) on FIELD {plain}");
+    assert!(diff(plain, &written).unwrap().is_empty() && diff(&written, plain).unwrap().is_empty());
+    assert_eq!(diff(&written, "type Query { a: Int }").unwrap()[0].coordinate, "@own");
+}
+
+#[test]
 fn the_description_of_the_schema_is_accepted_and_a_broken_schema_is_not() {
     let described = "\"\"\"\nThe schema: a \\\"\"\" b.\n\"\"\"\nschema { query: Root }\ntype Root { a: Int }\n";
     assert!(diff(described, described).unwrap().is_empty());

@@ -6,7 +6,7 @@ use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement};
 
 use crate::db::Reader;
-use crate::db::reader::pool::Connections;
+use crate::db::pool::Connections;
 
 /// Reads the position up to which the primary has written everything that was committed. With `synchronous_commit = off`, a
 /// commit is visible before it is flushed.
@@ -69,7 +69,7 @@ impl LogPosition {
 
     /// Returns how far a standby is.
     pub(super) async fn replay_on(&self, standby: &Arc<Connections<PgConnection>>) -> Result<Replay, DbErr> {
-        let row = standby.one(Statement::from_string(DatabaseBackend::Postgres, REPLAYED)).await?;
+        let row = standby.query_one(Statement::from_string(DatabaseBackend::Postgres, REPLAYED)).await?;
         let replayed = row.as_ref().map(Self::of).transpose()?;
         Ok(match replayed {
             Some(replayed) if replayed.history != self.history => Replay::Foreign,

@@ -1,4 +1,8 @@
-//! A pool of connections, each of which runs one statement at a time.
+//! A pool of connections, each of which runs one statement at a time. Unlike the pool of sqlx, it does not test a connection after
+//! every use, which costs as much as a small statement.
+
+mod limits;
+mod pooled;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,16 +17,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::limits::with_inlined_limits;
-use super::{charge, failed};
+use self::limits::with_inlined_limits;
+use self::pooled::PooledConnection;
+use super::PoolStatus;
+use super::target::Source;
 use crate::budget::{Budget, Limit};
-use crate::db::PoolStatus;
-use crate::db::target::Source;
-use crate::error::is_disconnect;
+use crate::error::Error;
 use crate::measure::UnderWay;
 
 /// The maximum time that a connection may be idle before it is replaced.
 const MAX_IDLE: Duration = Duration::from_mins(10);
+/// The time for which a connection may be idle before it is tested for a statement that must not be repeated.
+const MAX_UNTESTED: Duration = Duration::from_millis(100);
 
 /// A pool of connections to one type of database.
 pub(super) struct Connections<C: Connection> {
@@ -85,7 +91,7 @@ impl<C: Connection + 'static> Connections<C> {
         let idle = self.idle().pop();
         // A firewall or proxy may have dropped a connection that was idle for longer.
         let idle = idle.filter(|idle| idle.since.elapsed() < MAX_IDLE && idle.opened >= target_since);
-        let is_new = idle.is_none();
+        let idle_for = idle.as_ref().map(|idle| idle.since.elapsed());
         let (connection, opened) = match idle {
             Some(idle) => (idle.connection, idle.opened),
             None => (self.open().await?, now),
@@ -93,11 +99,26 @@ impl<C: Connection + 'static> Connections<C> {
         Ok(PooledConnection {
             connection: Some(connection),
             opened,
-            is_new,
+            idle_for,
             pool: Arc::clone(self),
             permit: Some(permit),
             is_done: false,
         })
+    }
+
+    /// Returns a connection that has just been used, opened or tested.
+    async fn acquire_tested(self: &Arc<Self>) -> Result<PooledConnection<C>, DbErr> {
+        loop {
+            let mut connection = self.acquire().await?;
+            if connection.idle_for.is_none_or(|idle_for| idle_for < MAX_UNTESTED) {
+                return Ok(connection);
+            }
+            let is_open = matches!(timeout(self.max_wait, connection.get()?.ping()).await, Ok(Ok(())));
+            if is_open {
+                return Ok(connection);
+            }
+            connection.discard();
+        }
     }
 
     async fn open(&self) -> Result<C, DbErr> {
@@ -149,7 +170,7 @@ where
     QueryResult: From<D::Row>,
     ExecResult: From<D::QueryResult>,
 {
-    pub(super) async fn all(
+    pub(super) async fn query_all(
         self: &Arc<Self>,
         statement: Statement,
         budget: Option<&Budget>,
@@ -163,7 +184,7 @@ where
         }
     }
 
-    pub(super) async fn one(self: &Arc<Self>, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+    pub(super) async fn query_one(self: &Arc<Self>, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         loop {
             let mut connection = self.acquire().await?;
             let outcome = self.run_one(connection.get()?, statement.clone()).await;
@@ -181,6 +202,13 @@ where
                 return done.map(ExecResult::from);
             }
         }
+    }
+
+    /// Runs a statement that must not be repeated. If the connection is closed meanwhile, the outcome is unknown.
+    pub(super) async fn execute_once(self: &Arc<Self>, statement: Statement) -> Result<ExecResult, DbErr> {
+        let mut connection = self.acquire_tested().await?;
+        let outcome = self.run_execute(connection.get()?, statement).await;
+        connection.finish(outcome).map(ExecResult::from)
     }
 
     async fn run_all(
@@ -239,57 +267,19 @@ where
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or(Values(Vec::new()))))
 }
 
-/// A connection in use.
-struct PooledConnection<C: Connection + 'static> {
-    connection: Option<C>,
-    opened: Instant,
-    is_new: bool,
-    pool: Arc<Connections<C>>,
-    permit: Option<OwnedSemaphorePermit>,
-    /// Whether the result was read to its end.
-    is_done: bool,
+/// Charges a budget, if there is one. Once it is spent, the request fails, whatever the caller does with the error.
+fn charge(budget: Option<&Budget>, limit: Limit, count: usize) -> Result<(), sqlx::Error> {
+    budget.map_or(Ok(()), |budget| budget.charge(limit, count)).map_err(spent(limit))
 }
 
-impl<C: Connection + 'static> PooledConnection<C> {
-    /// Returns the result of a statement, or `None` if it must be retried because the database has closed the connection since
-    /// its last use. The retry is safe, as the statement only reads.
-    fn settle<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Option<Result<T, DbErr>> {
-        self.is_done = outcome.is_ok();
-        let outcome = outcome.map_err(failed);
-        if !self.is_new && outcome.as_ref().is_err_and(is_disconnect) {
-            // If the database was restarted, the other idle connections are closed as well.
-            self.pool.idle().clear();
-            return None;
-        }
-        Some(outcome)
-    }
-
-    fn get(&mut self) -> Result<&mut C, DbErr> {
-        self.connection.as_mut().ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
-    }
+/// Returns the error of a statement that a budget has no room for.
+pub(super) fn spent(limit: Limit) -> impl Fn(Error) -> sqlx::Error {
+    move |_| sqlx::Error::Decode(format!("too many {}", limit.name()).into())
 }
 
-impl<C: Connection + 'static> Drop for PooledConnection<C> {
-    fn drop(&mut self) {
-        let (Some(mut connection), opened) = (self.connection.take(), self.opened) else { return };
-        if self.is_done {
-            return self.pool.put_back(connection, opened);
-        }
-        if self.pool.source.begin.is_some() {
-            // The transaction may be open, whatever the connection knows of it.
-            return;
-        }
-        // The caller was cancelled, or the statement failed: the connection is kept if it still responds.
-        let (pool, permit) = (Arc::clone(&self.pool), self.permit.take());
-        tokio::spawn(async move {
-            match timeout(pool.max_wait, connection.ping()).await {
-                Ok(Ok(())) => pool.put_back(connection, opened),
-                // If the database was restarted, the other idle connections are closed as well.
-                _ => pool.idle().clear(),
-            }
-            drop(permit);
-        });
-    }
+/// Returns the error of a statement that has failed.
+pub(super) fn failed(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }
 
 /// Returns the error of a caller who has waited too long.
