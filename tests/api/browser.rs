@@ -49,7 +49,7 @@ impl Browser {
             profile,
             _turn: turn,
         };
-        let response = browser.post("/session", capabilities(&chromium, browser.profile.path())).await;
+        let response = succeeded(browser.try_post("/session", capabilities(&chromium, browser.profile.path())).await);
         response["sessionId"].as_str().expect("a session id").clone_into(&mut browser.session);
         Some(browser)
     }
@@ -85,10 +85,24 @@ impl Browser {
         self.command("/execute/sync", json!({ "script": script, "args": [] })).await
     }
 
-    /// Clicks on an element as a user would: it must be visible.
+    /// Clicks on an element as a user would: it must be visible. Clicks again if the page moved the element away meanwhile.
     pub async fn click(&self, css: &str) {
-        let element = self.find(css).await;
-        self.command(&format!("/element/{element}/click"), json!({})).await;
+        let deadline = Instant::now() + TIMEOUT;
+        while Instant::now() < deadline {
+            let element = self.find(css).await;
+            // A click on an option is an event of its list.
+            let aim = "const target = arguments[0].closest('select') ?? arguments[0]; window.hasHit = false; \
+                       target.addEventListener('click', () => { window.hasHit = true; }, { capture: true, once: true });";
+            let aimed = json!({ "script": aim, "args": [{ ELEMENT: element }] });
+            // The element may be gone by now, or another one may lie above it.
+            let is_clicked = self.try_command("/execute/sync", aimed).await.is_ok()
+                && self.try_command(&format!("/element/{element}/click"), json!({})).await.is_ok();
+            // A click that leads to another page leaves nothing behind.
+            if is_clicked && self.run("return window.hasHit ?? true").await == true {
+                return;
+            }
+        }
+        panic!("no click reaches {css}; console: {:#?}", self.console().await);
     }
 
     /// Types into a field.
@@ -143,7 +157,7 @@ impl Browser {
             let found = self.command("/elements", json!({ "using": "css selector", "value": css })).await;
             for element in found.as_array().into_iter().flatten() {
                 let element = element[ELEMENT].as_str().expect("an element reference");
-                if self.get(&format!("/element/{element}/displayed")).await == true {
+                if self.is_displayed(element).await {
                     return element.to_owned();
                 }
             }
@@ -153,15 +167,21 @@ impl Browser {
     }
 
     async fn command(&self, path: &str, body: Value) -> Value {
-        self.post(&format!("/session/{}{path}", self.session), body).await
+        succeeded(self.try_command(path, body).await)
     }
 
-    async fn get(&self, path: &str) -> Value {
-        let url = format!("http://127.0.0.1:{}/session/{}{path}", self.port, self.session);
-        value(self.http.get(url).send().await).await
+    /// Runs a command. The error is that of `WebDriver`.
+    async fn try_command(&self, path: &str, body: Value) -> Result<Value, Value> {
+        self.try_post(&format!("/session/{}{path}", self.session), body).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
+    /// Returns whether an element is visible. One that is gone is not.
+    async fn is_displayed(&self, element: &str) -> bool {
+        let url = format!("http://127.0.0.1:{}/session/{}/element/{element}/displayed", self.port, self.session);
+        value(self.http.get(url).send().await).await.is_ok_and(|is_displayed| is_displayed == true)
+    }
+
+    async fn try_post(&self, path: &str, body: Value) -> Result<Value, Value> {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         value(self.http.post(url).json(&body).send().await).await
     }
@@ -224,9 +244,13 @@ fn start_driver(driver: &Path) -> (Child, u16) {
     (child, port.expect("chromedriver prints its port"))
 }
 
-async fn value(response: reqwest::Result<reqwest::Response>) -> Value {
+/// The value of a response, or its error.
+async fn value(response: reqwest::Result<reqwest::Response>) -> Result<Value, Value> {
     let mut response: Value = response.expect("chromedriver responds").json().await.expect("JSON");
     let value = response["value"].take();
-    assert!(value.get("error").is_none(), "WebDriver: {value:#}");
-    value
+    if value.get("error").is_none() { Ok(value) } else { Err(value) }
+}
+
+fn succeeded(outcome: Result<Value, Value>) -> Value {
+    outcome.unwrap_or_else(|error| panic!("WebDriver: {error:#}"))
 }
