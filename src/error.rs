@@ -9,7 +9,7 @@ use async_graphql::{Context, Enum, EnumType, ErrorExtensionValues, PathSegment, 
 use sea_orm::{DbErr, SqlErr};
 
 pub use self::code::TopLevelCode;
-pub use self::database::{describe, is_disconnect, is_lock_conflict, is_read_only, unavailability};
+pub use self::database::{database_code, describe, is_disconnect, is_lock_conflict, is_read_only, unavailability};
 use crate::repeated::Repeated;
 
 /// Requests that failed because the database does not serve.
@@ -118,6 +118,12 @@ impl Error {
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(Arc::from(cause.into()))
     }
+
+    /// Returns the error as the log and the command line show it, with its cause.
+    #[must_use]
+    pub fn for_log(&self) -> String {
+        format!("{:#}", anyhow::Error::from(self.clone()))
+    }
 }
 
 impl ErrorCode {
@@ -131,7 +137,7 @@ impl ErrorCode {
 /// Logs why the database does not serve, at most once a minute, with the number of requests that failed for it meanwhile.
 pub fn log_unavailable(cause: &(dyn std::error::Error + Send + Sync + 'static)) {
     if let Some(times) = UNAVAILABLE.count() {
-        tracing::warn!(%cause, times, "{}", unavailability(cause));
+        tracing::warn!(cause = describe(cause), times, "{}", unavailability(cause));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opens the database and applies pending migrations, with the data that is derived in the tables.
 
 mod lock_conflict;
+mod obstacle;
 mod rebuild;
 mod schema_state;
 
@@ -9,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use backon::Retryable;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseBackend};
 use tokio::sync::oneshot;
 
 use self::lock_conflict::is_lock_conflict;
-use self::schema_state::ANOTHER_PROGRAM;
 pub use self::schema_state::{
     AppliedMigration, RecordedKind, SchemaState, SchemaStatus, applied_migrations, last_known,
 };
@@ -89,14 +89,26 @@ impl Db {
     /// # Errors
     /// `Internal` if this program cannot work after a migration of a newer one.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
-        let state = self.schema_state().await?;
+        let state = SchemaState::read(&self.snapshot().await?).await?;
         state.check().map(|()| state.pending.len())
     }
 
-    /// Returns the migrations of the database, compared with those of this program. Changes nothing.
+    /// Returns the migrations of the database, compared with those of this program. Changes nothing: whether they can be applied to
+    /// a new database is tried in a transaction that is rolled back.
+    #[expect(clippy::disallowed_methods, reason = "nothing is committed")]
     pub async fn schema_state(&self) -> Result<SchemaState, Error> {
-        let snapshot = self.snapshot().await?;
-        Ok(SchemaState::read(&snapshot).await?)
+        let state = SchemaState::read(&self.snapshot().await?).await?;
+        if state.last_applied.is_some() {
+            return Ok(state);
+        }
+        let transaction = self.begin().await?;
+        let tried = apply_pending(&transaction).await;
+        transaction.rollback().await?;
+        match tried {
+            Ok((state, _)) => Ok(state),
+            Err(Error::Internal(cause)) => Ok(SchemaState { obstacle: Some(cause.to_string()), ..state }),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -115,7 +127,7 @@ async fn apply_pending(transaction: &Transaction) -> Result<(SchemaState, login:
     if is_postgres {
         transaction.execute_unprepared(lock_conflict::LIMIT_WAITS).await?;
     }
-    Migrator::up(transaction, None).await.map_err(map_migration_error)?;
+    Migrator::up(transaction, None).await.map_err(obstacle::explain)?;
     if is_postgres {
         transaction.execute_unprepared(lock_conflict::ALLOW_WAITS).await?;
     }
@@ -127,21 +139,6 @@ async fn apply_pending(transaction: &Transaction) -> Result<(SchemaState, login:
 #[must_use]
 pub fn migrations() -> usize {
     migration::HISTORY.len()
-}
-
-/// Adds a hint to known errors of migrations.
-fn map_migration_error(error: DbErr) -> Error {
-    let text = error.to_string();
-    let hint = if text.contains("already exists") {
-        ANOTHER_PROGRAM
-    } else if text.contains("gin_trgm_ops") {
-        "the extension pg_trgm is in a schema outside search_path; move it (ALTER EXTENSION pg_trgm SET SCHEMA ...) or add its schema"
-    } else if text.contains("permission denied for schema") || text.contains("permission denied to create extension") {
-        "the user must own the database (ALTER DATABASE ... OWNER TO ...), and the schema if it is not public"
-    } else {
-        return error.into();
-    };
-    Error::internal(format!("{text}: {hint}"))
 }
 
 /// Removes the access of other users to an existing database file and the files beside it.

@@ -2,7 +2,7 @@
 
 use async_graphql::{Pos, Response, ServerError};
 
-use crate::error::{Error, TopLevelCode, log_unavailable, unavailability};
+use crate::error::{Error, TopLevelCode, describe, log_unavailable, unavailability};
 use crate::graphql::credential_use;
 use crate::http::{Caller, HttpError};
 use crate::repeated::Repeated;
@@ -32,17 +32,17 @@ pub fn log(error: Error, caller: &Caller, what: &str) -> HttpError {
         log_unavailable(&*cause);
         return HttpError::overloaded(1);
     }
-    tracing::error!(?error, request_id = caller.request_id, "{what}");
+    tracing::error!(error = error.for_log(), request_id = caller.request_id, "{what}");
     HttpError::internal()
 }
 
 /// Logs an error of the application itself, and returns the HTTP error for it.
 pub fn log_without_caller(error: Error) -> HttpError {
     if let Error::Unavailable(cause) = error {
-        tracing::warn!(%cause, "{}", unavailability(&*cause));
+        tracing::warn!(cause = describe(&*cause), "{}", unavailability(&*cause));
         return HttpError::overloaded(1);
     }
-    tracing::error!(?error, "failed to read the trusted documents");
+    tracing::error!(error = error.for_log(), "failed to read the trusted documents");
     HttpError::internal()
 }
 
@@ -50,7 +50,7 @@ pub fn log_without_caller(error: Error) -> HttpError {
 pub fn log_not_ready(error: &Error) {
     static NOT_READY: Repeated = Repeated::new();
     if let Some(times) = NOT_READY.count() {
-        tracing::warn!(?error, times, "the readiness check failed");
+        tracing::warn!(error = error.for_log(), times, "the readiness check failed");
     }
 }
 

@@ -119,7 +119,7 @@ pub async fn seal_committed(db: &Db) -> Result<(), Error> {
 pub async fn try_to_seal(db: &Db) {
     match timeout(MAX_WAIT_OF_READER, seal_committed(db)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(?error, "failed to seal the audit trail"),
+        Ok(Err(error)) => tracing::debug!(error = error.for_log(), "failed to seal the audit trail"),
         // The task that seals goes on.
         Err(_) => tracing::debug!("the audit trail could not be sealed in time"),
     }
@@ -141,7 +141,9 @@ pub async fn seal_for_command(db: &Db) {
     };
     match timeout(MAX_WAIT_OF_COMMAND, sealed).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(?error, "failed to seal the audit trail; the events stay in audit_inbox"),
+        Ok(Err(error)) => {
+            tracing::error!(error = error.for_log(), "failed to seal the audit trail; the events stay in audit_inbox");
+        }
         Err(_) => tracing::warn!("the audit trail could not be sealed in time; a server or the next command seals it"),
     }
 }

@@ -57,7 +57,7 @@ impl fmt::Display for ChainError {
 /// are sealed first; those that cannot be are checked as well.
 pub async fn verify(db: &Db) -> Result<VerificationReport, Error> {
     if let Err(error) = sealer::seal_committed(db).await {
-        tracing::debug!(?error, "failed to seal the audit trail");
+        tracing::debug!(error = error.for_log(), "failed to seal the audit trail");
     }
     let snapshot = db.snapshot().await?;
     let mut chain = Chain::default();

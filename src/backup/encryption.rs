@@ -62,7 +62,7 @@ impl<R: Read> Read for Decrypted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(|error| match error.kind() {
             ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
-                io::Error::new(ErrorKind::InvalidData, "its encrypted content is damaged, or ends too early")
+                io::Error::new(ErrorKind::InvalidData, "its encrypted content was changed, or ends too early")
             }
             _ => error,
         })
@@ -77,7 +77,7 @@ pub(super) fn decrypt<R: BufRead>(from: R, passphrase: &SecretString) -> anyhow:
     let decryptor = Decryptor::new_buffered(from).map_err(explain)?;
     ensure!(
         decryptor.is_scrypt(),
-        "it is encrypted for a key of age, not with a passphrase; decrypt it with age first"
+        "it is encrypted for a key of age, not with a passphrase: decrypt it with age first; or the header of its encryption is damaged"
     );
     let mut identity = scrypt::Identity::new(passphrase.clone());
     identity.set_max_work_factor(MAX_WORK_FACTOR);

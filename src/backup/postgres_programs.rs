@@ -66,7 +66,9 @@ async fn find(name: &str, min_version: u32) -> anyhow::Result<(PathBuf, u32)> {
         match version_of(&program).await {
             Ok(version) if version >= min_version => return Ok((program, version)),
             Ok(version) => too_old = Some((program, version)),
-            Err(error) => tracing::debug!(?error, program = %program.display(), "ignoring a program"),
+            Err(error) => {
+                tracing::debug!(error = format!("{error:#}"), program = %program.display(), "ignoring a program");
+            }
         }
     }
     match too_old {

@@ -36,7 +36,7 @@ pub async fn begin(db: &Db, new_users: u64) -> Result<(), Error> {
     }
     // A long transaction of a running server may keep an index from being dropped. The load is only slower with it.
     if let Err(error) = drop_indexes(db).await {
-        tracing::warn!(?error, "failed to drop all indexes during the load, which makes it slower");
+        tracing::warn!(error = error.for_log(), "failed to drop all indexes during the load, which makes it slower");
     }
     Ok(())
 }
@@ -84,10 +84,15 @@ pub async fn recover(db: &Db) {
     match has_dropped_indexes(db).await {
         Ok(false) => return,
         Ok(true) => tracing::info!("building the indexes that an interrupted load left out"),
-        Err(error) => return tracing::warn!(?error, "failed to look for indexes that an interrupted load left out"),
+        Err(error) => {
+            return tracing::warn!(
+                error = error.for_log(),
+                "failed to look for indexes that an interrupted load left out"
+            );
+        }
     }
     if let Err(error) = build_indexes(db).await {
-        tracing::warn!(?error, "failed to build the indexes that an interrupted load left out");
+        tracing::warn!(error = error.for_log(), "failed to build the indexes that an interrupted load left out");
     }
 }
 

@@ -69,7 +69,7 @@ impl KeyFollower {
         if self.has_reported
             && let Err(error) = key_state::delete_report(&self.db, self.server_id).await
         {
-            tracing::warn!(?error, "failed to delete the report of this server's keys");
+            tracing::warn!(error = error.for_log(), "failed to delete the report of this server's keys");
         }
     }
 

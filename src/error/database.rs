@@ -80,7 +80,8 @@ pub fn unavailability(cause: &(dyn std::error::Error + Send + Sync + 'static)) -
 }
 
 /// Returns the code of an error that the database has reported.
-fn database_code(error: &DbErr) -> Option<Cow<'_, str>> {
+#[must_use]
+pub fn database_code(error: &DbErr) -> Option<Cow<'_, str>> {
     match sqlx_error(error) {
         Some(Sqlx::Database(error)) => error.code(),
         _ => None,

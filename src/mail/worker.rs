@@ -120,7 +120,7 @@ impl MailWorker {
                         tracing::warn!(%cause, times, "failed to send emails");
                     }
                 }
-                Err(error) => tracing::error!(?error, "failed to send emails"),
+                Err(error) => tracing::error!(error = error.for_log(), "failed to send emails"),
             }
             let _ = tokio::time::timeout(POLL_INTERVAL, stopped.wait_for(|stopped| *stopped)).await;
         }
@@ -130,7 +130,7 @@ impl MailWorker {
         while !*stopped.borrow() {
             let has_expired = registration::Column::ExpiresAt.lte(now());
             if let Err(error) = registration::Entity::delete_many().filter(has_expired).exec(self.db.write()).await {
-                tracing::warn!(?error, "failed to delete expired registrations");
+                tracing::warn!(%error, "failed to delete expired registrations");
             }
             let _ = tokio::time::timeout(CLEANUP_INTERVAL, stopped.wait_for(|stopped| *stopped)).await;
         }
@@ -162,7 +162,7 @@ impl MailWorker {
                 return Err(error);
             }
             Err(error) => {
-                tracing::error!(?error, mail = %mail.id.0, "failed to prepare an email");
+                tracing::error!(error = error.for_log(), mail = %mail.id.0, "failed to prepare an email");
                 self.fail(&mail, SendError::temporary("the email could not be prepared")).await?;
             }
         }
@@ -194,7 +194,7 @@ impl MailWorker {
             .filter(mail::Column::Id.eq(mail.id))
             .filter(mail::Column::NextTryAt.eq(mail.next_try_at));
         if let Err(error) = released.exec(self.db.write()).await {
-            tracing::debug!(?error, mail = %mail.id.0, "failed to end the claim of an email");
+            tracing::debug!(%error, mail = %mail.id.0, "failed to end the claim of an email");
         }
     }
 
@@ -237,7 +237,7 @@ impl MailWorker {
             link,
         };
         let rendered = template.render().map_err(|error| {
-            tracing::error!(?error, "failed to render an email");
+            tracing::error!(error = error.for_log(), "failed to render an email");
             SendError::temporary("the email could not be rendered")
         })?;
         let outgoing = Outgoing {

@@ -160,7 +160,7 @@ impl SearchIndex {
         if self.0.has(0)
             && let Err(error) = self.0.catch_up().await
         {
-            tracing::debug!(?error, "the search index could not be brought up to date");
+            tracing::debug!(error = error.for_log(), "the search index could not be brought up to date");
         }
     }
 

@@ -171,7 +171,7 @@ impl Authenticator<'_> {
                 Err(error) => Err(error),
             };
             if let Err(error) = recorded {
-                tracing::error!(?error, "failed to record a lock");
+                tracing::error!(error = error.for_log(), "failed to record a lock");
             }
         });
     }

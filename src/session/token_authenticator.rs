@@ -205,7 +205,7 @@ fn record_use(db: &Db, owner: &Owner) {
     tokio::spawn(async move {
         let recorded = if is_key { touch_api_key(&db, id).await } else { touch_session(&db, id).await };
         if let Err(error) = recorded {
-            tracing::warn!(?error, "failed to record the last use of a token");
+            tracing::warn!(error = error.for_log(), "failed to record the last use of a token");
         }
     });
 }

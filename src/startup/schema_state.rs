@@ -12,14 +12,6 @@ use crate::error::Error;
 const APPLIED: &str = "seaql_migrations";
 /// The table of the kinds of migrations, for programs that do not know them.
 const KINDS: &str = "migration_kinds";
-/// The tables of the first migration.
-const FIRST_TABLES: [&str; 7] =
-    ["credentials", "groups", "institutions", "licenses", "memberships", "sessions", "users"];
-
-/// What to do about tables of another program.
-pub(super) const ANOTHER_PROGRAM: &str =
-    "another program uses this database; give Roster a database or a schema of its own";
-
 /// The migrations of a database, compared with those of this program.
 #[derive(Clone, Debug, Default)]
 pub struct SchemaState {
@@ -29,8 +21,8 @@ pub struct SchemaState {
     pub pending: Vec<&'static Step>,
     /// The migrations that a newer program has applied, in their order.
     pub newer: Vec<AppliedMigration>,
-    /// A table of another program, in the place of one that this program would create.
-    pub foreign_table: Option<String>,
+    /// Why the first migrations fail in a new database, such as a table of another program in the place of one of theirs.
+    pub obstacle: Option<String>,
 }
 
 /// A migration that was applied to a database. This program may not know it.
@@ -125,29 +117,23 @@ impl SchemaState {
             pending: HISTORY.iter().filter(is_pending).collect(),
             last_applied: applied.last().map(|migration| migration.name.clone()),
             newer: applied.into_iter().filter(|migration| !is_known(&migration.name)).collect(),
-            foreign_table: None,
+            obstacle: None,
         }
     }
 
     /// Reads the state of a database. Changes nothing.
     pub(super) async fn read(connection: &impl ConnectionTrait) -> Result<Self, DbErr> {
-        let mut state = Self::of(applied_migrations(connection).await?);
-        if state.last_applied.is_none() {
-            state.foreign_table = existing(connection, &FIRST_TABLES).await?.pop_first();
-        }
-        Ok(state)
+        Ok(Self::of(applied_migrations(connection).await?))
     }
 
     /// Rejects a database with which this program cannot work.
     ///
     /// # Errors
     /// That a newer program has taken away what this one needs, that the migrations are not those of one history, or
-    /// that the tables are those of another program.
+    /// that they cannot be applied to a new database.
     pub fn check(&self) -> Result<(), Error> {
-        if let Some(table) = &self.foreign_table {
-            return Err(Error::internal(format!(
-                "the database has the table {table}, but no migration of Roster: {ANOTHER_PROGRAM}"
-            )));
+        if let Some(obstacle) = &self.obstacle {
+            return Err(Error::internal(obstacle.clone()));
         }
         if let Some(newer) = self.newer.iter().find(|newer| !newer.allows_this_program()) {
             return Err(newer.refusal());
@@ -211,7 +197,7 @@ async fn query(connection: &impl ConnectionTrait, sql: &str) -> Result<Vec<Query
     connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await
 }
 
-/// Returns those of these tables that exist, or views of the same names.
+/// Returns those of these tables that exist.
 async fn existing(connection: &impl ConnectionTrait, tables: &[&str]) -> Result<BTreeSet<String>, DbErr> {
     let names = format!("('{}')", tables.join("', '"));
     let list = if connection.get_database_backend() == DatabaseBackend::Postgres {
@@ -220,8 +206,7 @@ async fn existing(connection: &impl ConnectionTrait, tables: &[&str]) -> Result<
              WHERE n.nspname = current_schema() AND c.relname IN {names}"
         )
     } else {
-        // SQLite ignores the case of names.
-        format!("SELECT name FROM sqlite_master WHERE name COLLATE NOCASE IN {names}")
+        format!("SELECT name FROM sqlite_master WHERE name IN {names}")
     };
     query(connection, &list).await?.iter().map(first_column).collect()
 }

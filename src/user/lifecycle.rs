@@ -96,7 +96,7 @@ pub async fn delete(db: &Db, hasher: &Hasher, viewer: &Viewer, id: &str) -> Resu
     audit::commit(transaction, passed_on.events.into_iter().chain([event])).await?;
     // The user is erased even if this fails.
     if let Err(error) = db.checkpoint().await {
-        tracing::warn!(?error, "erased data is still in the write-ahead log");
+        tracing::warn!(error = error.for_log(), "erased data is still in the write-ahead log");
     }
     Ok(Erased { id, groups_passed_on: passed_on.groups })
 }

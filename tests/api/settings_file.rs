@@ -77,6 +77,8 @@ async fn everything_wrong_with_a_file_is_named_with_its_line() {
                 config = \"other.toml\"\n\
                 smtp-url = \"smtps://mail.example.org\"\n\
                 smtp-url-file = \"url\"\n\
+                allowed-origins = [\"https://a.example.org\", 7]\n\
+                public-url = \"nowhere\"\n\
                 [section]\n";
     write(&sandbox, text);
     let refused = sandbox.run(&["doctor", "--config", "roster.toml"]).await;
@@ -92,7 +94,9 @@ async fn everything_wrong_with_a_file_is_named_with_its_line() {
         (9, &["database-url: expected a string (got integer)"]),
         (10, &["config: not a setting"]),
         (12, &["No such file"]),
-        (13, &["section: not a setting"]),
+        (13, &["allowed-origins: expected an array of strings (item 2 is of the type integer)"]),
+        (14, &["--public-url", "expected http(s)://host/path (relative URL without a base)"]),
+        (15, &["section: not a setting"]),
     ] {
         let start = format!("roster.toml:{line}: ");
         let found =

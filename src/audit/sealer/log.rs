@@ -32,7 +32,7 @@ impl Log {
         let Some(times) = self.failures.count() else { return };
         match error {
             Error::Unavailable(cause) => tracing::warn!(%cause, times, "failed to seal the audit trail"),
-            error => tracing::error!(?error, times, "failed to seal the audit trail"),
+            error => tracing::error!(error = error.for_log(), times, "failed to seal the audit trail"),
         }
     }
 }

@@ -71,7 +71,7 @@ impl SealerMetrics {
             Ok(events) => {
                 self.inbox.set(gauge_value(events));
             }
-            Err(error) => tracing::debug!(?error, "failed to count the events in the inbox"),
+            Err(error) => tracing::debug!(error = error.for_log(), "failed to count the events in the inbox"),
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::backups::PASSPHRASE;
@@ -85,8 +86,7 @@ fn parse(command: &Command, text: &str) -> Result<Values, Vec<LineError>> {
 /// Returns the values of the argument that has the name of a key.
 fn parse_setting(command: &Command, key: &str, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let arg = argument(command, key).filter(|_| key != CONFIG).ok_or_else(|| unknown(command, key))?;
-    let texts = texts_of(arg, value);
-    let texts = texts.map_err(|expected| format!("{key}: expected {expected} (got {})", value.type_str()))?;
+    let texts = texts_of(arg, value).map_err(|wrong| format!("{key}: {wrong}"))?;
     check(arg, key, &texts)?;
     Ok(texts)
 }
@@ -103,14 +103,21 @@ fn unknown(command: &Command, key: &str) -> String {
     }
 }
 
-/// Returns the values as they would stand in an argument, or the expected type.
-fn texts_of(arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
+/// Returns the values as they would stand in an argument.
+///
+/// # Errors
+/// The expected type, and that of the value or of its first wrong item.
+fn texts_of(arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let kind = arg.get_value_parser().type_id();
     let is_one_of = |kinds: &[TypeId]| kinds.iter().any(|other| kind == *other);
     if arg.get_value_delimiter().is_some() {
-        let items = value.as_array().ok_or("an array of strings")?;
-        let texts: Option<Vec<String>> = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
-        return texts.ok_or("an array of strings");
+        let expected = "expected an array of strings";
+        let items = value.as_array().ok_or_else(|| format!("{expected} (got {})", value.type_str()))?;
+        let text_of = |(index, item): (usize, &Spanned<DeValue<'_>>)| {
+            let wrong = || format!("{expected} (item {} is of the type {})", index + 1, item.get_ref().type_str());
+            item.get_ref().as_str().map(str::to_owned).ok_or_else(wrong)
+        };
+        return items.iter().enumerate().map(text_of).collect();
     }
     let text = if is_one_of(&[TypeId::of::<bool>()]) {
         value.as_bool().map(|value| value.to_string()).ok_or("true or false")
@@ -120,7 +127,7 @@ fn texts_of(arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, &'static str>
     } else {
         value.as_str().map(str::to_owned).ok_or("a string")
     };
-    text.map(|text| vec![text])
+    text.map(|text| vec![text]).map_err(|expected| format!("expected {expected} (got {})", value.type_str()))
 }
 
 /// Parses the values as an argument of a command that has no other, for an error that says what is expected. Secrets say it without

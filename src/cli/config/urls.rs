@@ -69,15 +69,13 @@ impl Settings {
     }
 }
 
+const PUBLIC_URL: &str = "expected http(s)://host/path";
+
 /// Checks a public URL.
 pub(super) fn public_url(text: &str) -> Result<String, String> {
-    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
+    let url = url::Url::parse(text).map_err(|error| format!("{PUBLIC_URL} ({error})"))?;
     let is_valid = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none();
-    if is_valid && url.fragment().is_none() {
-        Ok(text.to_owned())
-    } else {
-        Err("expected http(s)://host/path".to_owned())
-    }
+    if is_valid && url.fragment().is_none() { Ok(text.to_owned()) } else { Err(PUBLIC_URL.to_owned()) }
 }
 
 /// Returns whether browsers shall reach the host of a public URL by HTTPS only. Not `localhost`: that would hold for every other

@@ -79,7 +79,7 @@ impl Busy {
                 // The session has expired, or whoever tries the demo has ended it.
                 Err(Error::Unauthenticated) => self.renew_session().await,
                 // Others may change the same users and groups, or delete them.
-                Err(error) => tracing::debug!(?error, "a change of the busy demo failed"),
+                Err(error) => tracing::debug!(error = error.for_log(), "a change of the busy demo failed"),
             }
             number = number.wrapping_add(1);
         }
@@ -90,7 +90,7 @@ impl Busy {
         match sign_in(&self.db, self.lifetime, self.user_id).await {
             Ok(viewer) => self.viewer = viewer,
             Err(error) => {
-                tracing::debug!(?error, "the busy demo could not start another session");
+                tracing::debug!(error = error.for_log(), "the busy demo could not start another session");
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }
         }

@@ -48,7 +48,7 @@ impl MailWorker {
                 Err(error) if now() < mail.next_try_at => {
                     if let Some(times) = NOT_RECORDED.count() {
                         let mail = mail.id.0;
-                        tracing::warn!(%mail, ?error, times, "failed to record that an email was sent; retrying");
+                        tracing::warn!(%mail, error = error.for_log(), times, "failed to record that an email was sent; retrying");
                     }
                     tokio::time::sleep(POLL_INTERVAL).await;
                 }

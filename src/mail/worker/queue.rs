@@ -19,7 +19,7 @@ impl MailWorker {
     pub(super) async fn measure_queue(&self, mut stopped: watch::Receiver<bool>) {
         while self.measures_queue && !*stopped.borrow() {
             if let Err(error) = self.measure_queue_once().await {
-                tracing::debug!(?error, "failed to measure the queue of emails");
+                tracing::debug!(error = error.for_log(), "failed to measure the queue of emails");
             }
             let _ = tokio::time::timeout(INTERVAL, stopped.wait_for(|stopped| *stopped)).await;
         }

@@ -32,7 +32,11 @@ async fn follow(index: Weak<Shared>) {
         drop(shared);
         if let Err(error) = followed {
             if let Some(times) = failures.count() {
-                tracing::warn!(?error, times, "failed to update the search index; searches wait for it");
+                tracing::warn!(
+                    error = error.for_log(),
+                    times,
+                    "failed to update the search index; searches wait for it"
+                );
             }
             sleep(RETRY_DELAY).await;
         } else {
