@@ -9,7 +9,9 @@ use async_graphql::{Context, Enum, EnumType, ErrorExtensionValues, PathSegment, 
 use sea_orm::{DbErr, SqlErr};
 
 pub use self::code::TopLevelCode;
-pub use self::database::{database_code, describe, is_disconnect, is_lock_conflict, is_read_only, unavailability};
+pub use self::database::{
+    cannot_work, database_code, describe, is_disconnect, is_lock_conflict, is_read_only, unavailability,
+};
 use crate::repeated::Repeated;
 
 /// Requests that failed because the database does not serve.

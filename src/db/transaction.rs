@@ -1,15 +1,17 @@
 //! Transactions that may write.
 
-use std::fmt::Display;
+mod membership;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseExecutor, DatabaseTransaction, DbErr, ExecResult,
-    IntoDatabaseExecutor, QueryResult, RuntimeErr, Statement,
+    ConnectionTrait, DatabaseBackend, DatabaseExecutor, DatabaseTransaction, DbErr, ExecResult, IntoDatabaseExecutor,
+    QueryResult, Statement,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
+pub(super) use self::membership::{Answer, Ending, GroupMark, Membership, SeenGroup, closed, lost};
 use super::changed::ChangedRows;
 use super::primary::Primary;
 use super::writer::check_after;
@@ -141,6 +143,9 @@ impl Transaction {
             }
             Err(error) => {
                 self.has_failed.store(true, Ordering::Relaxed);
+                if let Kind::Member(_, membership) = &self.kind {
+                    membership.note(error);
+                }
                 check_after(self.primary.as_deref(), error);
             }
         }
@@ -176,118 +181,4 @@ impl<'t> IntoDatabaseExecutor<'t> for &'t Transaction {
     fn into_database_executor(self) -> DatabaseExecutor<'t> {
         DatabaseExecutor::Transaction(self.inner())
     }
-}
-
-/// How a member of a commit group ends, and where to send the outcome.
-#[derive(Debug)]
-pub(super) enum Ending {
-    Commit(Answer),
-    RollBack(Answer),
-}
-
-pub(super) type Answer = oneshot::Sender<Result<(), DbErr>>;
-
-/// The membership of a transaction in a commit group. Dropping it ends the member, which is rolled back.
-#[derive(Debug)]
-pub(super) struct Membership {
-    group: GroupMark,
-    ending: Option<oneshot::Sender<Ending>>,
-    /// The place to note that the group's changes have been seen.
-    seen: Option<SeenGroup>,
-}
-
-impl Membership {
-    pub(super) fn new(group: GroupMark, ending: oneshot::Sender<Ending>, seen: Option<SeenGroup>) -> Self {
-        if let Some(seen) = &seen {
-            seen.open.fetch_add(1, Ordering::AcqRel);
-        }
-        Self { group, ending: Some(ending), seen }
-    }
-
-    async fn end(mut self, ending: fn(Answer) -> Ending) -> Result<(), DbErr> {
-        let (answer, outcome) = oneshot::channel();
-        let _ = self.ending.take().map(|group| group.send(ending(answer)));
-        outcome.await.unwrap_or_else(|_| Err(closed()))
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        if let Some(seen) = &self.seen {
-            seen.note(&self.group);
-            seen.open.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-/// The number of a commit group, and whether what its members have committed was lost.
-#[derive(Clone, Debug)]
-pub(super) struct GroupMark {
-    pub(super) number: u64,
-    is_lost: Arc<AtomicBool>,
-}
-
-impl GroupMark {
-    pub(super) fn new(number: u64) -> Self {
-        Self { number, is_lost: Arc::default() }
-    }
-
-    /// Notes that what members have committed was lost. To be called before the group has ended.
-    pub(super) fn lose(&self) {
-        self.is_lost.store(true, Ordering::Release);
-    }
-}
-
-/// The last commit group that a request was a member of. While the group is open, a member has seen changes of others that the
-/// readers cannot see, and that may still be lost.
-#[derive(Clone, Debug)]
-pub(super) struct SeenGroup {
-    last: Arc<Mutex<Option<GroupMark>>>,
-    /// The number of transactions of the request that are open.
-    open: Arc<AtomicUsize>,
-    /// The number of the last group that has ended.
-    ended: watch::Receiver<u64>,
-}
-
-impl SeenGroup {
-    pub(super) fn new(ended: watch::Receiver<u64>) -> Self {
-        Self { last: Arc::default(), open: Arc::default(), ended }
-    }
-
-    fn note(&self, group: &GroupMark) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref().is_none_or(|last| last.number < group.number) {
-            *last = Some(group.clone());
-        }
-    }
-
-    fn last(&self) -> Option<GroupMark> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Waits until the group has ended. Returns at once while a transaction of the request is open: that may be a later member of
-    /// the group, which would wait for itself.
-    ///
-    /// # Errors
-    /// That the group was lost, and so what the request has seen of it.
-    pub(super) async fn settle(&self) -> Result<(), DbErr> {
-        let Some(group) = self.last() else { return Ok(()) };
-        if self.open.load(Ordering::Acquire) > 0 {
-            return Ok(());
-        }
-        let mut ended = self.ended.clone();
-        // Fails if the group will never end.
-        ended.wait_for(|ended| *ended >= group.number).await.map_err(|_| closed())?;
-        if group.is_lost.load(Ordering::Acquire) { Err(lost("a request has seen it")) } else { Ok(()) }
-    }
-}
-
-/// Returns the error for a lost transaction of a commit group: another attempt may succeed.
-pub(super) fn lost(cause: impl Display) -> DbErr {
-    DbErr::Conn(RuntimeErr::Internal(format!("the transaction that writers shared was rolled back: {cause}")))
-}
-
-/// Returns the error of requests to a closed database.
-pub(super) fn closed() -> DbErr {
-    DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
 }

@@ -12,7 +12,7 @@ use super::Error;
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let is_unreachable = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
-        if is_unreachable || sqlx_error(&error).is_some_and(is_temporary) {
+        if is_unreachable || cannot_work(&error) || sqlx_error(&error).is_some_and(is_temporary) {
             Self::Unavailable(Arc::new(error))
         } else {
             Self::Internal(Arc::new(error))
@@ -62,20 +62,31 @@ pub fn describe(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> Stri
             format!("{}: {SHARED_CONNECTION}", error.message())
         }
         Some(Sqlx::Database(error)) => error.message().to_owned(),
-        _ => cause.to_string(),
+        _ => match cause.downcast_ref() {
+            Some(DbErr::Exec(RuntimeErr::Internal(message))) => message.clone(),
+            _ => cause.to_string(),
+        },
     }
 }
 
-/// Says why the database does not serve, by the cause of an [`Error::Unavailable`]: it cannot be reached, or it reports an error.
+/// Says why the database does not serve, by the cause of an [`Error::Unavailable`]: it cannot be reached, or cannot do its work.
 #[must_use]
 pub fn unavailability(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> &'static str {
-    let reports = |error: &DbErr| {
-        matches!(error, DbErr::Exec(_) | DbErr::Query(_)) && database_code(error).is_some() && !is_disconnect(error)
-    };
-    if cause.downcast_ref().is_some_and(reports) {
+    if cause.downcast_ref().is_some_and(cannot_work) {
         "the database cannot do its work at present"
     } else {
         "the database cannot be reached"
+    }
+}
+
+/// Returns whether an error means that the database is there and cannot do its work at present, such as for a full disk. It may
+/// report so when a connection is opened, too. The only execution error that has no error of the database is that of the
+/// transaction that writers of SQLite share: it was rolled back.
+#[must_use]
+pub fn cannot_work(error: &DbErr) -> bool {
+    match error {
+        DbErr::Exec(RuntimeErr::Internal(_)) => true,
+        _ => !is_disconnect(error) && database_code(error).is_some() && sqlx_error(error).is_some_and(is_temporary),
     }
 }
 

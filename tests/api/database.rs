@@ -209,6 +209,35 @@ async fn commands_and_the_log_tell_a_full_disk_from_a_database_that_cannot_be_re
     assert!(!format!("{}{}", failed.err, server.err()).contains("cannot be reached"), "{failed:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_on_which_sqlite_cannot_write_is_logged_as_such_once_a_minute() {
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    // No file can become longer than 512 KiB. The signal that says so would end the program.
+    let limited = r#"trap "" XFSZ; ulimit -f 1024; exec "$@""#;
+    let arguments = ["-c", limited, "sh", env!("CARGO_BIN_EXE_roster"), "--listen", "127.0.0.1:0"];
+    let server = sandbox.start(&mut sandbox.command_of("sh", &arguments), "");
+    server.wait_for_output("Roster listens on http://").await;
+    let root = server.sign_in(ADMIN).await;
+    let (mut failed, mut number) = (0, 0);
+    while failed < 5 {
+        assert!(number < 500, "the file has room: {}", server.err());
+        number += 1;
+        let input = json!({ "firstName": "Ann", "lastName": "Moss", "username": format!("ann{number}") });
+        let response = root.try_execute(CREATE, &json!({ "input": input })).await.unwrap();
+        if !is_created(&response) {
+            assert_eq!(response["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{response:#}");
+            failed += 1;
+        }
+    }
+    let log = server.err();
+    assert!(!log.contains("cannot be reached"), "{log}");
+    for message in ["the database cannot do its work at present", "a group of writes was rolled back"] {
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(message)).collect();
+        assert_eq!(lines.len(), 1, "{message}: {log}");
+        assert!(lines[0].contains("disk I/O error") && lines[0].contains("times=1"), "{message}: {log}");
+    }
+}
+
 /// Creates a database with the given options and returns its URL.
 async fn database_with(name: &str, options: &str) -> Option<String> {
     let url = postgres::server()?.admin_url();

@@ -4,6 +4,7 @@
 //! finished, the next one that waits joins its group, in a savepoint of the same transaction, and all are told of the outcome of
 //! the one COMMIT at its end. A writer that fails is rolled back to its savepoint, and takes no other along.
 
+mod group;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,11 @@ use sea_orm::{ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbErr};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use self::task::{GroupTask, LIMITS, Limits};
+use self::group::{LIMITS, Limits};
+use self::task::GroupTask;
 use super::WriteAheadLog;
 use crate::db::transaction::{Ending, GroupMark, Membership, SeenGroup, Transaction, closed};
+use crate::repeated::Repeated;
 
 /// A handle to the commit groups of a database; cheap to clone. Their task ends with the last handle.
 #[derive(Clone, Debug)]
@@ -74,7 +77,8 @@ impl CommitGroups {
     ) -> Self {
         let (requests, waiting) = mpsc::unbounded_channel();
         let (ended, has_ended) = watch::channel(0);
-        let task = GroupTask { limits, pool, log, requests: waiting, next: None, number: 0, ended, commits };
+        let (next, number, failures) = (None, 0, Repeated::new());
+        let task = GroupTask { limits, pool, log, requests: waiting, next, number, ended, commits, failures };
         tokio::spawn(task.run());
         Self { requests, ended: has_ended, max_wait: Duration::MAX }
     }
@@ -88,7 +92,7 @@ impl CommitGroups {
     ///
     /// # Errors
     /// `ConnectionAcquire` if the turn does not come in time, or the database is closed; an error of the database if the
-    /// transaction cannot begin; `Conn` if what the request has seen was lost.
+    /// transaction cannot begin; the reason if what the request has seen was lost.
     pub(in crate::db) async fn begin(&self, seen: Option<&SeenGroup>) -> Result<Transaction, DbErr> {
         if let Some(seen) = seen {
             seen.settle().await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sea_orm::sqlx::{self, Connection as _};
+use sea_orm::{DbErr, RuntimeErr};
 
 use crate::error::Error;
 
@@ -28,5 +29,5 @@ pub async fn copy_sqlite(url: &str, to: &Path) -> Result<(), Error> {
 }
 
 fn unavailable(error: sqlx::Error) -> Error {
-    Error::Unavailable(std::sync::Arc::new(error))
+    DbErr::Conn(RuntimeErr::SqlxError(error.into())).into()
 }

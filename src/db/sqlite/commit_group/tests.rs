@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "these transactions have no events")]
 
+mod full_disk;
+
 use std::time::Duration;
 
 use futures_util::FutureExt;
