@@ -118,15 +118,6 @@ async fn changes_since_an_older_schema_are_listed_with_an_exit_code() {
     let levels: Vec<&str> = several.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!((several.code, levels), (1, vec!["breaking", "dangerous"]), "{several:?}");
     assert_eq!(run("type Query {".to_owned(), "text").await.code, 2);
-    for (second, what) in [
-        ("type User { id: ID! }", "the type User"),
-        ("directive @specifiedBy(url: String!) on SCALAR", "the directive @specifiedBy"),
-        ("schema { query: Query }", "the schema"),
-    ] {
-        let twice = run(format!("{COMMITTED}\n{second}\n"), "text").await;
-        assert_eq!((twice.code, twice.out.as_str()), (2, ""), "{twice:?}");
-        assert!(twice.err.contains(&format!("{what} is defined twice")), "{twice:?}");
-    }
     for usage in [
         &["schema", "--diff", "missing.graphql"][..],
         &["schema", "--diff"],
@@ -139,6 +130,45 @@ async fn changes_since_an_older_schema_are_listed_with_an_exit_code() {
         assert_eq!((wrong.code, wrong.out.as_str()), (2, ""), "{usage:?}: {wrong:?}");
     }
     assert!(!sandbox.path("roster-data").exists());
+}
+
+#[tokio::test]
+async fn a_schema_that_has_a_name_twice_is_refused_with_both_places() {
+    let sandbox = Sandbox::on_sqlite();
+    let run = async |old: String| {
+        fs::write(sandbox.path("old.graphql"), old).unwrap();
+        sandbox.run(&["schema", "--diff", "old.graphql"]).await
+    };
+    for (second, what) in [
+        ("type User { id: ID! }", "the type User"),
+        ("directive @specifiedBy(url: String!) on SCALAR", "the directive @specifiedBy"),
+        ("schema { query: Query }", "the schema"),
+    ] {
+        let twice = run(format!("{COMMITTED}\n{second}\n")).await;
+        assert_eq!((twice.code, twice.out.as_str()), (2, ""), "{twice:?}");
+        assert!(twice.err.contains(&format!("{what} is defined twice (first at ")), "{twice:?}");
+    }
+    for (old, problem) in [
+        ("schema {\n query: A }\nschema { query: A }", "3:1: the schema is defined twice (first at 1:1)"),
+        ("\"One.\"\ntype A { a: Int }\ntype A { b: Int }", "3:6: the type A is defined twice (first at 2:6)"),
+        ("type A {\n a: Int\n a: ID }", "3:2: the field A.a is defined twice (first at 2:2)"),
+        ("interface A {\n a: Int\n a: ID }", "3:2: the field A.a is defined twice (first at 2:2)"),
+        ("type A { a(b: Int\n b: ID): Int }", "2:2: the argument A.a(b:) is defined twice (first at 1:12)"),
+        ("directive @a(b: Int\n b: ID) on FIELD", "2:2: the argument @a(b:) is defined twice (first at 1:14)"),
+        ("input A {\n \"One.\"\n a: Int\n a: ID }", "4:2: the input field A.a is defined twice (first at 3:2)"),
+        ("enum A {\n B\n B }", "3:2: the value A.B is defined twice (first at 2:2)"),
+        ("union A =\n | B\n | B", "3:4: the union A has the member B twice (first at 2:4)"),
+        ("type A implements B &\n B { a: Int }", "2:2: the type A implements B twice (first at 1:19)"),
+        ("interface A implements B &\n B { a: Int }", "2:2: the type A implements B twice (first at 1:24)"),
+        ("enum A { B @deprecated\n @deprecated }", "2:3: A.B has the directive @deprecated twice (first at 1:13)"),
+        ("input A @oneOf\n @oneOf { a: Int }", "2:3: A has the directive @oneOf twice (first at 1:10)"),
+    ] {
+        let twice = run(old.to_owned()).await;
+        assert_eq!((twice.code, twice.out.as_str()), (2, ""), "{old}: {twice:?}");
+        assert!(twice.err.contains(problem), "{problem}: {twice:?}");
+    }
+    let repeatable = "directive @own repeatable on OBJECT\ntype A @own @own @foreign @foreign { a: Int }\n";
+    assert_eq!(run(repeatable.to_owned()).await.code, 1, "it is compared");
 }
 
 #[tokio::test]

@@ -6,3 +6,4 @@ mod fragments;
 pub mod introspection;
 pub mod operations;
 pub mod report;
+mod unique;

@@ -5,10 +5,7 @@ use async_graphql::{Pos, Positioned, Value};
 
 use super::members::{Member, pair};
 use super::{Both, Changes, Level};
-use crate::cli::schema::definition::Definition;
-
-/// The directives that the specification defines. Every schema has them, but many tools do not write them.
-const SPECIFIED: [&str; 5] = ["deprecated", "include", "oneOf", "skip", "specifiedBy"];
+use crate::cli::schema::definition::{Definition, SPECIFIED_DIRECTIVES};
 
 impl Changes {
     pub(super) fn of_arguments(&mut self, field: &str, (old, new): Both<[Positioned<InputValueDefinition>]>) {
@@ -73,7 +70,7 @@ impl Changes {
     }
 
     pub(super) fn of_directives(&mut self, old: &Definition, new: &Definition) {
-        let is_own = |name: &str| !SPECIFIED.contains(&name);
+        let is_own = |name: &str| !SPECIFIED_DIRECTIVES.contains(&name);
         for (name, before) in old.directives.iter().filter(|(name, _)| is_own(name)) {
             let coordinate = format!("@{name}");
             match new.directives.get(name) {
