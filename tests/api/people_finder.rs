@@ -181,15 +181,21 @@ async fn the_examples_find_and_edit_people_who_change_meanwhile() {
     }
 }
 
+/// Kills a server, and returns its address.
+async fn kill(server: &mut Process) -> String {
+    let address = server.address();
+    server.signal("KILL");
+    server.status().await;
+    address
+}
+
 /// Kills the server of a page that follows changes, and starts it again.
 async fn interrupt(example: &'static str, browser: &Browser) {
     let sandbox = Sandbox::on_sqlite().with_admin().await;
     let (mut server, origin) = begin(example, &sandbox, &[]).await;
     browser.open(&format!("{origin}/index.html")).await;
     sign_in(browser).await;
-    let address = server.address();
-    server.signal("KILL");
-    server.status().await;
+    let address = kill(&mut server).await;
     browser.see("#live", "Connecting").await;
 
     server = sandbox.serve_at(&address, &["--allowed-origins", &origin]).await;
@@ -207,6 +213,42 @@ async fn the_examples_say_when_no_changes_come() {
     for example in EXAMPLES {
         eprintln!("{example}"); // shown if it fails
         interrupt(example, &browser).await;
+    }
+}
+
+/// Opens a profile, and then the page itself, while the server is away, and starts it again each time.
+async fn open_while_away(example: &'static str, browser: &Browser) {
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    let (mut server, origin) = begin(example, &sandbox, &[]).await;
+    browser.open(&format!("{origin}/index.html")).await;
+    sign_in(browser).await;
+    browser.see("#count", "1 of 1").await;
+
+    let address = kill(&mut server).await;
+    browser.see("#live", "Connecting").await;
+    browser.click(".people button").await;
+    browser.see_true("return Boolean(document.querySelector('.columns > [role=alert]')?.textContent)").await;
+    server = sandbox.serve_at(&address, &["--allowed-origins", &origin]).await;
+    browser.see("#profile", "Position").await;
+
+    kill(&mut server).await;
+    browser.reload().await;
+    browser.see_true("return Boolean(document.querySelector('section > [role=alert]')?.textContent)").await;
+    server = sandbox.serve_at(&address, &["--allowed-origins", &origin]).await;
+    browser.see("#viewer", "Root Alder").await;
+    create(&server.sign_in(ADMIN).await, "Iris").await;
+    browser.see("#count", "2 of 2").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_read_again_what_failed_while_the_server_was_away() {
+    if !are_built() {
+        return;
+    }
+    let Some(browser) = Browser::start().await else { return };
+    for example in EXAMPLES {
+        eprintln!("{example}"); // shown if it fails
+        open_while_away(example, &browser).await;
     }
 }
 

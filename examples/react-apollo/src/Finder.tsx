@@ -4,11 +4,15 @@ import { useState } from 'react';
 import { Frame } from '../../shared/react/Frame';
 import { UserList } from '../../shared/react/UserList';
 import type { Connection } from '../../shared/react/useConnected';
+import { useReadAgain } from '../../shared/react/useReadAgain';
 import { Profile } from './Profile';
 import { useUsers } from './useUsers';
 
 export function Finder({ isLive, connections }: Connection) {
-  const { data } = useQuery(ViewerDocument);
+  const { data, refetch } = useQuery(ViewerDocument);
+  useReadAgain(connections, () => {
+    refetch().catch(() => undefined); // the list shows that the server is away
+  });
   const [selected, setSelected] = useState<string | null>(null);
   const [words, setWords] = useState('');
   const [moves, setMoves] = useState(0);
@@ -30,7 +34,7 @@ export function Finder({ isLive, connections }: Connection) {
       isLive={isLive}
       onSearch={setWords}
       users={<Users key={words} words={words} revision={connections + moves} onSelect={setSelected} />}
-      profile={selected !== null && <Profile key={selected} id={selected} />}
+      profile={selected !== null && <Profile key={selected} id={selected} connections={connections} />}
     />
   );
 }

@@ -1,9 +1,18 @@
 import { useMutation, useQuery } from '@apollo/client/react';
 import { SetUserAvatarDocument, UpdateUserDocument, UserDocument } from '@roster/client';
 import { ProfileForm } from '../../shared/react/ProfileForm';
+import type { Connection } from '../../shared/react/useConnected';
+import { useReadAgain } from '../../shared/react/useReadAgain';
 
-export function Profile({ id }: { id: string }) {
-  const { data, error } = useQuery(UserDocument, { variables: { by: { id } } });
+interface ProfileProps extends Pick<Connection, 'connections'> {
+  readonly id: string;
+}
+
+export function Profile({ id, connections }: ProfileProps) {
+  const { data, error, refetch } = useQuery(UserDocument, { variables: { by: { id } } });
+  useReadAgain(connections, () => {
+    refetch().catch(() => undefined); // `error` has it
+  });
   const [save, saved] = useMutation(UpdateUserDocument);
   const [upload, uploaded] = useMutation(SetUserAvatarDocument);
   return (

@@ -1,31 +1,20 @@
 import { Suspense, useMemo, useState } from 'react';
-import { graphql, useLazyLoadQuery, useSubscription } from 'react-relay';
+import { graphql, useSubscription } from 'react-relay';
 import { Frame } from '../../shared/react/Frame';
 import type { Connection } from '../../shared/react/useConnected';
-import type { FinderQuery } from './__generated__/FinderQuery.graphql';
 import type { FinderSubscription } from './__generated__/FinderSubscription.graphql';
 import { Profile } from './Profile';
 import { Retry } from './Retry';
 import { Users } from './Users';
+import { Viewer } from './Viewer';
 
-export function Finder({ attempt, isLive, connections }: Connection & { readonly attempt: number }) {
-  const { viewer } = useLazyLoadQuery<FinderQuery>(
-    graphql`
-      query FinderQuery {
-        viewer {
-          fullName
-        }
-      }
-    `,
-    {},
-    { fetchKey: attempt },
-  );
+export function Finder({ isLive, connections }: Connection) {
   const [selected, setSelected] = useState<string | null>(null);
   const [words, setWords] = useState('');
   const moves = useMoves();
   return (
     <Frame
-      viewer={viewer?.fullName}
+      viewer={<Viewer connections={connections} />}
       isLive={isLive}
       onSearch={setWords}
       users={

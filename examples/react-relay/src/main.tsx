@@ -1,4 +1,4 @@
-import { Suspense, useState } from 'react';
+import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { RelayEnvironmentProvider } from 'react-relay';
 import { SignIn } from '../../shared/react/SignIn';
@@ -7,20 +7,13 @@ import { roster } from '../../shared/roster';
 import '../../shared/style.css';
 import { createEnvironment } from './environment';
 import { Finder } from './Finder';
-import { Retry } from './Retry';
 
 function App() {
   const [isSignedIn, setSignedIn] = useState(roster.tokens.token !== null);
   const { client: environment, ...connection } = useConnected(createEnvironment);
   return isSignedIn ? (
     <RelayEnvironmentProvider environment={environment}>
-      <Retry>
-        {(attempt) => (
-          <Suspense>
-            <Finder attempt={attempt} {...connection} />
-          </Suspense>
-        )}
-      </Retry>
+      <Finder {...connection} />
     </RelayEnvironmentProvider>
   ) : (
     <SignIn onSignedIn={() => setSignedIn(true)} />

@@ -4,10 +4,11 @@ import { useQuery, useSubscription } from 'urql';
 import { Frame } from '../../shared/react/Frame';
 import { UserList } from '../../shared/react/UserList';
 import { Profile } from './Profile';
+import { requestPolicyWhen } from './requestPolicy';
 import { useUsers } from './useUsers';
 
 export function Finder({ isLive }: { isLive: boolean }) {
-  const [{ data }] = useQuery({ query: ViewerDocument });
+  const [{ data }] = useQuery({ query: ViewerDocument, requestPolicy: requestPolicyWhen(isLive) });
   const [selected, setSelected] = useState<string | null>(null);
   const [words, setWords] = useState('');
   useSubscription({ query: ChangesDocument, variables: { types: ['USER'] } });
@@ -17,7 +18,7 @@ export function Finder({ isLive }: { isLive: boolean }) {
       isLive={isLive}
       onSearch={setWords}
       users={<Users key={words} words={words} isLive={isLive} onSelect={setSelected} />}
-      profile={selected !== null && <Profile key={selected} id={selected} />}
+      profile={selected !== null && <Profile key={selected} id={selected} isLive={isLive} />}
     />
   );
 }

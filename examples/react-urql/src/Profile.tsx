@@ -1,9 +1,16 @@
 import { SetUserAvatarDocument, UpdateUserDocument, UserDocument } from '@roster/client';
 import { useMutation, useQuery } from 'urql';
 import { ProfileForm } from '../../shared/react/ProfileForm';
+import { requestPolicyWhen } from './requestPolicy';
 
-export function Profile({ id }: { id: string }) {
-  const [{ data, error }] = useQuery({ query: UserDocument, variables: { by: { id } } });
+interface ProfileProps {
+  readonly id: string;
+  readonly isLive: boolean;
+}
+
+export function Profile({ id, isLive }: ProfileProps) {
+  const requestPolicy = requestPolicyWhen(isLive);
+  const [{ data, error }] = useQuery({ query: UserDocument, variables: { by: { id } }, requestPolicy });
   const [saved, save] = useMutation(UpdateUserDocument);
   const [uploaded, upload] = useMutation(SetUserAvatarDocument);
   return (

@@ -2,6 +2,7 @@ import { SearchUsersDocument, UsersDocument, type UserSummaryFragment } from '@r
 import { useEffect, useState } from 'react';
 import { useQuery, type CombinedError } from 'urql';
 import { PAGE } from '../../shared/pages';
+import { requestPolicyWhen } from './requestPolicy';
 
 interface Users {
   readonly totalCount: number;
@@ -45,8 +46,7 @@ export function useUsers(words: string, isLive: boolean): List {
 }
 
 function usePages(words: string, after: string | null, isLive: boolean) {
-  // Read again once changes are followed, so that none is missed in between.
-  const requestPolicy = isLive ? 'cache-and-network' : 'cache-first';
+  const requestPolicy = requestPolicyWhen(isLive);
   const isSearch = words.trim() !== '';
   const variables = { first: PAGE, after };
   const [all] = useQuery({ query: UsersDocument, variables, pause: isSearch, requestPolicy });

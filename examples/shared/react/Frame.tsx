@@ -2,7 +2,7 @@ import { useEffect, useState, type ReactNode } from 'react';
 import { roster } from '../roster';
 
 interface FrameProps {
-  readonly viewer: string | undefined;
+  readonly viewer: ReactNode;
   readonly isLive: boolean;
   readonly onSearch: (words: string) => void;
   readonly users: ReactNode;
