@@ -34,7 +34,7 @@ in_every_sandbox! {
         let mut damaged = bytes.clone();
         let middle = damaged.len() / 2;
         damaged[middle] ^= 1;
-        for (bytes, expected) in [(&damaged[..], "it is damaged: its encrypted content was changed"), (&bytes[..middle], "or ends too early")] {
+        for (bytes, expected) in [(&damaged[..], "its encrypted content was changed"), (&bytes[..middle], "or ends too early")] {
             fs::write(other.path("damaged"), bytes).unwrap();
             let mut command = other.command(&["restore", "damaged"]);
             let mut refused = other.start(command.env("ROSTER_PASSPHRASE", SECRET), "");
