@@ -252,6 +252,58 @@ async fn the_examples_read_again_what_failed_while_the_server_was_away() {
     }
 }
 
+/// Waits until the list shows an error where the user can see it, or none.
+async fn see_error_of_list(browser: &Browser, is_shown: bool) {
+    let script = "const error = document.querySelector('section > [role=alert]');
+        const { top, bottom } = error.getBoundingClientRect();
+        return Boolean(error.textContent) && top >= 0 && bottom <= innerHeight";
+    browser.see_true(&format!("return (() => {{ {script} }})() === {is_shown}")).await;
+}
+
+/// Asks for more users while requests fail: first because of the network, then because the server is away.
+async fn ask_for_more(example: &'static str, browser: &Browser) {
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    let (mut server, origin) = begin(example, &sandbox, &[]).await;
+    let root = server.sign_in(ADMIN).await;
+    for number in 0..45 {
+        create(&root, &format!("User{number}")).await;
+    }
+    browser.open(&format!("{origin}/index.html")).await;
+    sign_in(browser).await;
+    browser.see("#count", "20 of 46").await;
+
+    let failing = "() => Promise.reject(new TypeError('no connection'))";
+    browser.run(&format!("window.serverFetch = window.fetch; window.fetch = {failing}")).await;
+    for _ in 0..2 {
+        browser.click("#more").await;
+        see_error_of_list(browser, true).await;
+    }
+    browser.run("window.fetch = window.serverFetch").await;
+    browser.click("#more").await;
+    browser.see("#count", "40 of 46").await;
+    see_error_of_list(browser, false).await;
+
+    let address = kill(&mut server).await;
+    browser.see("#live", "Connecting").await;
+    browser.click("#more").await;
+    see_error_of_list(browser, true).await;
+    let _server = sandbox.serve_at(&address, &["--allowed-origins", &origin]).await;
+    browser.see("#count", "46 of 46").await;
+    see_error_of_list(browser, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_say_that_more_users_cannot_be_read_and_try_again() {
+    if !are_built() {
+        return;
+    }
+    let Some(browser) = Browser::start().await else { return };
+    for example in EXAMPLES {
+        eprintln!("{example}"); // shown if it fails
+        ask_for_more(example, &browser).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_relay_example_works_where_only_its_published_documents_are_executed() {
     if !are_built() {

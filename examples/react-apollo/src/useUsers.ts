@@ -1,6 +1,6 @@
 import { useQuery } from '@apollo/client/react';
 import { SearchUsersDocument, UsersDocument } from '@roster/client';
-import { useEffect } from 'react';
+import { useEffect, useState } from 'react';
 import { PAGE, sizeOfAll } from '../../shared/pages';
 
 /** All users, or those whom the words find. The cache joins their pages. */
@@ -11,12 +11,16 @@ export function useUsers(words: string, revision: number) {
   const users = isSearch ? found.data?.searchUsers : all.data?.users;
   const { error, refetch } = isSearch ? found : all;
 
-  const first = sizeOfAll(users?.edges.length ?? 0);
+  const [moreError, setMoreError] = useState<Error>();
+  const noMoreError = () => setMoreError(undefined);
+
+  // With the page that could not be read.
+  const first = sizeOfAll((users?.edges.length ?? 0) + (moreError ? PAGE : 0));
   useEffect(() => {
-    refetch({ first }).catch(() => undefined); // `error` has it
+    refetch({ first }).then(noMoreError, () => undefined); // `error` has it
   }, [refetch, revision]);
 
   const next = { variables: { first: PAGE, after: users?.pageInfo.endCursor ?? null } };
-  const more = () => void (isSearch ? found.fetchMore(next) : all.fetchMore(next));
-  return { users, error, more };
+  const more = () => void (isSearch ? found.fetchMore(next) : all.fetchMore(next)).then(noMoreError, setMoreError);
+  return { users, error: error ?? moreError, more };
 }

@@ -1,7 +1,8 @@
-import { startTransition, useDeferredValue, useEffect, useRef } from 'react';
+import { startTransition, useDeferredValue, useState } from 'react';
 import { graphql, useLazyLoadQuery, usePaginationFragment } from 'react-relay';
 import { PAGE, sizeOfAll } from '../../shared/pages';
 import { UserList } from '../../shared/react/UserList';
+import { useReadAgain } from '../../shared/react/useReadAgain';
 import type { Users_all$key } from './__generated__/Users_all.graphql';
 import type { Users_found$key } from './__generated__/Users_found.graphql';
 import type { UsersAllQuery } from './__generated__/UsersAllQuery.graphql';
@@ -41,7 +42,7 @@ export function Users({ attempt, words, ...props }: UsersProps) {
 }
 
 function All({ all, revision, onSelect }: ListProps & { readonly all: Users_all$key }) {
-  const { data, loadNext, refetch } = usePaginationFragment<UsersAllQuery, Users_all$key>(
+  const { data, ...pages } = usePaginationFragment<UsersAllQuery, Users_all$key>(
     graphql`
       fragment Users_all on Query
       @refetchable(queryName: "UsersAllQuery")
@@ -64,12 +65,12 @@ function All({ all, revision, onSelect }: ListProps & { readonly all: Users_all$
     `,
     all,
   );
-  useReadAgain(revision, data.users.edges.length, (first) => refetch({ first }, { fetchPolicy: 'network-only' }));
-  return <UserList users={data.users} onMore={() => loadNext(PAGE)} onSelect={onSelect} />;
+  const { error, more } = usePages(pages, revision, data.users.edges.length);
+  return <UserList users={data.users} error={error} onMore={more} onSelect={onSelect} />;
 }
 
 function Found({ found, revision, onSelect }: ListProps & { readonly found: Users_found$key }) {
-  const { data, loadNext, refetch } = usePaginationFragment<UsersFoundQuery, Users_found$key>(
+  const { data, ...pages } = usePaginationFragment<UsersFoundQuery, Users_found$key>(
     graphql`
       fragment Users_found on Query
       @refetchable(queryName: "UsersFoundQuery")
@@ -92,17 +93,28 @@ function Found({ found, revision, onSelect }: ListProps & { readonly found: User
     `,
     found,
   );
-  useReadAgain(revision, data.searchUsers.edges.length, (first) => refetch({ first }, { fetchPolicy: 'network-only' }));
-  return <UserList users={data.searchUsers} onMore={() => loadNext(PAGE)} onSelect={onSelect} />;
+  const { error, more } = usePages(pages, revision, data.searchUsers.edges.length);
+  return <UserList users={data.searchUsers} error={error} onMore={more} onSelect={onSelect} />;
 }
 
-/** Reads a list again when users may be new in it, or gone. */
-function useReadAgain(revision: number, shown: number, readAgain: (first: number) => void) {
-  const seen = useRef(revision);
-  useEffect(() => {
-    if (seen.current !== revision) {
-      seen.current = revision;
-      startTransition(() => readAgain(sizeOfAll(shown)));
-    }
+interface Completion {
+  readonly onComplete: (error: Error | null) => void;
+}
+
+/** What all lists of `usePaginationFragment` have. */
+interface Pages {
+  readonly loadNext: (count: number, options: Completion) => unknown;
+  readonly refetch: (variables: { first: number }, options: Completion & { fetchPolicy: 'network-only' }) => unknown;
+}
+
+/** Reads further pages, and the list again when users may be new in it, or gone. */
+function usePages({ loadNext, refetch }: Pages, revision: number, shown: number) {
+  const [error, setError] = useState<Error | null>(null);
+  useReadAgain(revision, () => {
+    const first = sizeOfAll(shown + (error ? PAGE : 0)); // with the page that could not be read
+    startTransition(() => {
+      refetch({ first }, { fetchPolicy: 'network-only', onComplete: setError });
+    });
   });
+  return { error, more: () => void loadNext(PAGE, { onComplete: setError }) };
 }

@@ -25,7 +25,7 @@ interface List {
 export function useUsers(words: string, isLive: boolean): List {
   const [wanted, setWanted] = useState(PAGE);
   const [after, setAfter] = useState<string | null>(null);
-  const { users, error } = usePages(words, after, isLive);
+  const { users, error, readAgain } = usePages(words, after, isLive);
 
   // When users come or go, the cache forgets all pages: then they are read again from the first, as many as before.
   const isComplete = users !== undefined && (users.pageInfo.startCursor !== null || users.edges.length === 0);
@@ -42,21 +42,29 @@ export function useUsers(words: string, isLive: boolean): List {
   if (isComplete && users !== shown) {
     setShown(users);
   }
-  return { users: shown, error, more: () => setWanted((shown?.edges.length ?? 0) + PAGE) };
+
+  function more() {
+    setWanted((shown?.edges.length ?? 0) + PAGE);
+    if (error) {
+      readAgain();
+    }
+  }
+
+  return { users: shown, error, more };
 }
 
 function usePages(words: string, after: string | null, isLive: boolean) {
   const requestPolicy = requestPolicyWhen(isLive);
   const isSearch = words.trim() !== '';
   const variables = { first: PAGE, after };
-  const [all] = useQuery({ query: UsersDocument, variables, pause: isSearch, requestPolicy });
-  const [found] = useQuery({
+  const [all, readAll] = useQuery({ query: UsersDocument, variables, pause: isSearch, requestPolicy });
+  const [found, readFound] = useQuery({
     query: SearchUsersDocument,
     variables: { ...variables, query: words },
     pause: !isSearch,
     requestPolicy,
   });
   return isSearch
-    ? { users: found.data?.searchUsers, error: found.error }
-    : { users: all.data?.users, error: all.error };
+    ? { users: found.data?.searchUsers, error: found.error, readAgain: readFound }
+    : { users: all.data?.users, error: all.error, readAgain: readAll };
 }

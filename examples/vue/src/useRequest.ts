@@ -1,10 +1,15 @@
-import { shallowRef, watchEffect } from 'vue';
+import { ref, shallowRef, watchEffect } from 'vue';
 
-/** The result of a request, which is sent again when something changes that it has used before its first `await`. */
+/**
+ * The result of a request, which is sent again when something changes that it has used before its first `await`, and by
+ * `sendAgain`.
+ */
 export function useRequest<T>(request: () => Promise<T>) {
   const result = shallowRef<T>();
   const error = shallowRef<Error>();
+  const attempt = ref(0);
   watchEffect(async (onCleanup) => {
+    void attempt.value;
     let isCurrent = true;
     onCleanup(() => (isCurrent = false));
     try {
@@ -19,5 +24,5 @@ export function useRequest<T>(request: () => Promise<T>) {
       }
     }
   });
-  return { result, error };
+  return { result, error, sendAgain: () => (attempt.value += 1) };
 }

@@ -11,11 +11,19 @@ export function useUsers(typed: Ref<string>, revision: Ref<number>) {
   const words = useSettled(typed, 150);
   const wanted = ref(PAGE);
   watch(words, () => (wanted.value = PAGE));
-  const { result: users, error } = useRequest(() => {
+  const { result: users, error, sendAgain } = useRequest(() => {
     void revision.value;
     return readUsers(words.value, wanted.value);
   });
-  return { users, error, more: () => (wanted.value += PAGE) };
+
+  function more() {
+    wanted.value = (users.value?.edges.length ?? 0) + PAGE;
+    if (error.value) {
+      sendAgain();
+    }
+  }
+
+  return { users, error, more };
 }
 
 /** Reads as many users as are wanted, in as few pages as the server allows. */
