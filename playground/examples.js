@@ -37,7 +37,8 @@ query FirstLook {
 `;
 
 // The documents of the panel "Examples", by the lowest rank that sees everything they ask for. "$viewer" in the variables becomes
-// the ID of the viewer when a document is opened. `field` is its root field, for the link to the reference.
+// the ID of the viewer when a document is opened. `field` is its root field, for the link to the reference. The explorer cannot
+// show a list in a document: one value stands without brackets, and several are variables.
 window.roster = { ...window.roster, firstQuery: FIRST_QUERY, examples: [
   {
     rank: "user",
@@ -88,7 +89,7 @@ window.roster = { ...window.roster, firstQuery: FIRST_QUERY, examples: [
     query: `query Nurses($after: String) {
   users(
     filter: { position: { contains: "nurse" } }
-    orderBy: [{ field: LAST_NAME, direction: ASC }]
+    orderBy: { field: LAST_NAME, direction: ASC }
     first: 10
     after: $after
   ) {
@@ -154,8 +155,8 @@ window.roster = { ...window.roster, firstQuery: FIRST_QUERY, examples: [
     rank: "user",
     title: "Follow the changes of users and groups",
     field: "Subscription.changes",
-    query: `subscription Follow {
-  changes(types: [USER, GROUP]) {
+    query: `subscription Follow($types: [NodeType!]) {
+  changes(types: $types) {
     kind
     type
     nodeId
@@ -163,6 +164,7 @@ window.roster = { ...window.roster, firstQuery: FIRST_QUERY, examples: [
   }
 }
 `,
+    variables: { types: ["USER", "GROUP"] },
   },
   {
     rank: "admin",
@@ -192,8 +194,8 @@ window.roster = { ...window.roster, firstQuery: FIRST_QUERY, examples: [
     rank: "admin",
     title: "Users who have not accepted their invitation",
     field: "Query.users",
-    query: `query Invited {
-  users(filter: { invitation: [QUEUED, SENT, FAILED, EXPIRED] }, first: 10) {
+    query: `query Invited($states: [InvitationState!]) {
+  users(filter: { invitation: $states }, first: 10) {
     totalCount
     nodes {
       fullName
@@ -206,6 +208,7 @@ window.roster = { ...window.roster, firstQuery: FIRST_QUERY, examples: [
   }
 }
 `,
+    variables: { states: ["QUEUED", "SENT", "FAILED", "EXPIRED"] },
   },
   {
     rank: "admin",
@@ -248,7 +251,7 @@ window.roster = { ...window.roster, firstQuery: FIRST_QUERY, examples: [
     title: "Users of every license",
     field: "Query.users",
     query: `query AllLicenses {
-  users(first: 20, orderBy: [{ field: DATE_JOINED, direction: DESC }]) {
+  users(first: 20, orderBy: { field: DATE_JOINED, direction: DESC }) {
     totalCount
     nodes {
       fullName

@@ -2,9 +2,9 @@
 
 use async_graphql::MaybeUndefined::Value as Given;
 use roster::entity::user::{Role, UserFields};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{EDITOR, RESPONSE, see_tabs, sign_in_by_link, with_ada};
+use super::{EDITOR, RESPONSE, see_tabs, show, sign_in_by_link, with_ada};
 use crate::app::Caller;
 use crate::browser::Browser;
 
@@ -37,6 +37,23 @@ async fn each_example_runs_for_the_rank_that_it_names() {
             run(caller, example).await;
         }
     }
+}
+
+#[tokio::test]
+async fn the_explorer_shows_each_example_without_an_error() {
+    let Some(browser) = Browser::start().await else { return };
+    let (app, token) = with_ada().await;
+    sign_in_by_link(&browser, &app, &token).await;
+    browser.click("button[aria-label='Show GraphiQL Explorer']").await;
+    let examples = browser.run("return roster.examples").await;
+    for example in examples.as_array().unwrap() {
+        let query = example["query"].as_str().unwrap();
+        let operation = query.split([' ', '(']).nth(1).unwrap();
+        show(&browser, operation, query, example.get("variables").unwrap_or(&json!({}))).await;
+        let fields = "[...document.querySelectorAll('.graphiql-explorer-root input')]";
+        browser.see_true(&format!("return {fields}.some(field => field.value === '{operation}')")).await;
+    }
+    assert_eq!(browser.console().await, [""; 0]);
 }
 
 #[tokio::test]
