@@ -105,6 +105,9 @@
 
   const faults = (answer) => (answer.errors ?? []).map((error) => error.message).join(" ");
 
+  // `ask` has said in the bar that an answer is missing; that goes when the server answers again.
+  const isRefused = (answer) => Boolean(answer.errors) && !roster.isMissing(answer);
+
   // ---- signing in and out
 
   function forget() {
@@ -120,7 +123,7 @@
     const answer = await roster.ask({ query: VIEWER, operationName: "Viewer" });
     if (token !== storage.getItem(TOKEN)) return;
     showSignedIn(answer.data?.viewer);
-    if (answer.errors) notice(faults(answer), "account bad");
+    if (isRefused(answer)) notice(faults(answer), "account bad");
   }
 
   async function keep(token, viewers = []) {
@@ -143,7 +146,8 @@
       form.reset();
       await keep(payload.token);
     } else {
-      notice((payload && (faults(payload) || payload.message)) || faults(answer) || "Signing in failed.", "account bad");
+      const reason = (payload && (faults(payload) || payload.message)) || faults(answer) || "Signing in failed.";
+      if (!roster.isMissing(answer)) notice(reason, "account bad");
       form.elements.password.select();
     }
   }
@@ -164,15 +168,15 @@
     }
     if (tokens.length === 1 && tokens[0] === storage.getItem(TOKEN)) return;
     const answers = await Promise.all(tokens.slice(0, MAX_VIEWERS).map(async (token) => {
-      const { data, errors } = await roster.ask({ query: VIEWER, operationName: "Viewer" }, { token });
-      return { token, viewer: data?.viewer, isRefused: Boolean(errors?.[0]?.extensions) };
+      const answer = await roster.ask({ query: VIEWER, operationName: "Viewer" }, { token });
+      return { token, viewer: answer.data?.viewer, answer };
     }));
     const viewers = answers.filter(({ viewer }) => viewer).map(({ token, viewer }) => ({ token, viewer }));
-    if (viewers.length === 0) {
-      if (answers.some(({ isRefused }) => isRefused)) notice(ENDED_LINK, "account bad");
-      return;
-    }
-    showOffer(viewers);
+    const refused = answers.map(({ answer }) => answer).filter(isRefused);
+    const other = refused.find((answer) => !roster.isEnded(answer));
+    if (other) notice(faults(other), "account bad");
+    else if (refused.length > 0 && viewers.length === 0) notice(ENDED_LINK, "account bad");
+    if (viewers.length > 0) showOffer(viewers);
   }
 
   function showOffer(viewers) {

@@ -9,11 +9,22 @@
   const SIGN_IN = "Sign in first: only users can follow the changes.";
   const ENDED = "This session has ended, or the token was never valid. Please sign in again.";
 
+  // The answers that stand for those which did not come.
+  const missing = new WeakSet();
+  const isMissing = (answer) => missing.has(answer);
+
+  // The server refuses for many reasons; only this one means that a token is not valid.
+  const isEnded = ({ errors }) => (errors ?? []).some(({ extensions }) => extensions?.code === "UNAUTHENTICATED");
+
+  const isOfGraphql = (answer) => answer?.data !== undefined || Array.isArray(answer?.errors);
+
   // Always answers as GraphQL does, { data, errors }; whatever goes wrong on the way is said in errors and in the bar.
   async function ask(request, { token = roster.token(), headers, form } = {}) {
     const failed = (message) => {
       roster.notice(message, "connection bad");
-      return { errors: [{ message }] };
+      const answer = { errors: [{ message }] };
+      missing.add(answer);
+      return answer;
     };
     const bearer = `Bearer ${token}`;
     let sent;
@@ -43,15 +54,19 @@
       clearTimeout(slow);
     }
     roster.settle("connection");
-    if (response.status === 401 && sent.get("Authorization") === bearer && token === roster.token()) {
-      roster.forget();
-      roster.notice(ENDED, "account bad");
-    }
+    let answer;
     try {
-      return JSON.parse(body);
+      answer = JSON.parse(body);
     } catch {
       return failed(`The answer is not JSON (HTTP status ${response.status}).`);
     }
+    if (!isOfGraphql(answer)) return failed(`The answer is not one of GraphQL (HTTP status ${response.status}).`);
+    const isOurs = sent.get("Authorization") === bearer && token === roster.token();
+    if (response.status === 401 && isEnded(answer) && isOurs) {
+      roster.forget();
+      roster.notice(ENDED, "account bad");
+    }
+    return answer;
   }
 
   // Sends what the editor has, with the chosen file if the operation takes one.
@@ -87,5 +102,5 @@
 
   const execute = (request, options) => (isSubscription(request, options) ? follow : send)(request, options);
 
-  window.roster = { ...window.roster, ask, execute };
+  window.roster = { ...window.roster, ask, execute, isEnded, isMissing };
 })();

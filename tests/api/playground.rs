@@ -4,6 +4,7 @@ mod code;
 mod deprecations;
 mod examples;
 mod phone;
+mod refusals;
 mod sharing;
 mod tabs;
 mod upload;
