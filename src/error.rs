@@ -116,6 +116,12 @@ impl Error {
         }
     }
 
+    /// Returns the error for a line of the log: what has failed, and its cause.
+    #[must_use]
+    pub fn for_log(&self) -> String {
+        format!("{:#}", anyhow::Error::from(self.clone()))
+    }
+
     /// Creates an internal error.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(Arc::from(cause.into()))

@@ -187,9 +187,8 @@ pub fn described_sdl() -> String {
 pub fn published() -> &'static PublishedSchema {
     static PUBLISHED: LazyLock<PublishedSchema> = LazyLock::new(|| {
         let described = described_sdl();
-        let reference = reference::page(&sdl(), introspection::DESCRIPTION).inspect_err(|error| {
-            tracing::error!(error = error.for_log(), "failed to render the reference of the schema");
-        });
+        let reference = reference::page(&sdl(), introspection::DESCRIPTION)
+            .inspect_err(|error| tracing::error!(error = error.for_log(), "failed to render the schema reference"));
         PublishedSchema {
             etag: format!("\"{}\"", http::hash_of(&described)),
             sdl: EncodedBody::new(described.into_bytes()),

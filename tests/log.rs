@@ -161,12 +161,29 @@ async fn a_database_that_cannot_be_reached_is_logged_once_a_minute() {
     let log = Log::begin();
     let app = app::App::on_sqlite().await;
     let user = app.user().await;
+    // From now on, the search index follows the changes.
+    user.data("{ searchUsers(query: \"ann\") { totalCount } }", json!({})).await;
     app.db.clone().close().await.unwrap();
     for _ in 0..5 {
         assert_eq!(user.post(&json!({ "query": "{ viewer { id } }" })).await.0, 503);
     }
     let text = log.text();
-    let lines: Vec<&str> = text.lines().filter(|line| line.contains("the database cannot be reached")).collect();
+    let is_of_request = |line: &&str| line.contains("roster::error: the database cannot be reached");
+    let lines: Vec<&str> = text.lines().filter(is_of_request).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("times=1"), "{lines:?}");
+
+    assert_eq!(wire::RawClient(app.address).get("/health/ready").await.status, 503);
+    for message in ["the readiness check failed", "failed to update the search index"] {
+        let logged = async {
+            loop {
+                if let Some(line) = log.text().lines().find(|line| line.contains(message)) {
+                    return line.to_owned();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let line = tokio::time::timeout(app::HANGS, logged).await.unwrap();
+        assert!(line.contains("error=\"the database cannot be reached: ") && line.contains("times=1"), "{line}");
+    }
 }

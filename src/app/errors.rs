@@ -2,7 +2,7 @@
 
 use async_graphql::{Pos, Response, ServerError};
 
-use crate::error::{Error, TopLevelCode, describe, log_unavailable, unavailability};
+use crate::error::{Error, TopLevelCode, log_unavailable};
 use crate::graphql::credential_use;
 use crate::http::{Caller, HttpError};
 use crate::repeated::Repeated;
@@ -39,7 +39,7 @@ pub fn log(error: Error, caller: &Caller, what: &str) -> HttpError {
 /// Logs an error of the application itself, and returns the HTTP error for it.
 pub fn log_without_caller(error: Error) -> HttpError {
     if let Error::Unavailable(cause) = error {
-        tracing::warn!(cause = describe(&*cause), "{}", unavailability(&*cause));
+        log_unavailable(&*cause);
         return HttpError::overloaded(1);
     }
     tracing::error!(error = error.for_log(), "failed to read the trusted documents");

@@ -101,11 +101,8 @@ impl Feed {
             commits.mark_unchanged();
             if let Err(error) = self.look().await {
                 if let Some(times) = failures.count() {
-                    tracing::warn!(
-                        error = error.for_log(),
-                        times,
-                        "failed to read the head of the audit trail; subscribers wait"
-                    );
+                    let error = error.for_log();
+                    tracing::warn!(error, times, "failed to read the head of the audit trail; subscribers wait");
                 }
                 sleep(RETRY_INTERVAL).await;
             } else if timeout(POLL_INTERVAL, commits.changed()).await.is_ok() {

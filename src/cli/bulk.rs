@@ -85,10 +85,8 @@ pub async fn recover(db: &Db) {
         Ok(false) => return,
         Ok(true) => tracing::info!("building the indexes that an interrupted load left out"),
         Err(error) => {
-            return tracing::warn!(
-                error = error.for_log(),
-                "failed to look for indexes that an interrupted load left out"
-            );
+            let error = error.for_log();
+            return tracing::warn!(error, "failed to look for indexes that an interrupted load left out");
         }
     }
     if let Err(error) = build_indexes(db).await {

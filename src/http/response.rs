@@ -154,7 +154,12 @@ fn finalize_error(error: &mut ServerError, is_rejected: bool, request_id: &str) 
         _ => TopLevelCode::Internal,
     };
     if code == TopLevelCode::Internal {
-        tracing::error!(request_id, path = ?error.path, error = %error.message, "a resolver failed");
+        let path = error.path.iter().map(|segment| match segment {
+            PathSegment::Field(name) => name.clone(),
+            PathSegment::Index(index) => index.to_string(),
+        });
+        let path = path.collect::<Vec<_>>().join(".");
+        tracing::error!(request_id, path, error = %error.message, "a resolver failed");
         "Internal error".clone_into(&mut error.message);
         error.extensions = None;
     } else {

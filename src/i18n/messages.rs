@@ -58,8 +58,8 @@ impl Messages {
         };
         let mut errors = Vec::new();
         let text = self.bundle.format_pattern(pattern, Some(&FluentArgs::from_iter(values)), &mut errors).into_owned();
-        if !errors.is_empty() {
-            tracing::error!(key, ?self.language, ?errors, "failed to format a translation");
+        for error in errors {
+            tracing::error!(key, ?self.language, %error, "failed to format a translation");
         }
         text
     }

@@ -144,6 +144,27 @@ in_every_sandbox! {
     }
 }
 
+#[test]
+fn no_line_of_the_log_has_an_error_as_rust_prints_it_for_debugging() {
+    let debugged = Regex::new(r"tracing::\w+!\([^;]*\?(?:\w+\.)*(?:cause|errors?)\b").unwrap();
+    assert!(debugged.is_match("tracing::warn!(?error, times, \"failed\")"));
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut read = 0;
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            read += 1;
+            let found = debugged.find(&text).map(|found| found.as_str());
+            assert_eq!(found, None, "{}: log error.for_log()", path.display());
+        }
+    }
+    assert!(read > 150, "only {read} files were read");
+}
+
 /// The parts of a `traceparent`.
 fn parts(traceparent: &str) -> Vec<&str> {
     traceparent.split('-').collect()

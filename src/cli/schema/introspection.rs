@@ -17,7 +17,8 @@ pub async fn json() -> anyhow::Result<String> {
     let document = parse_query(QUERY)?;
     let paths = introspection::descriptions(&document);
     let mut response = schema::build().finish().execute(Request::new(QUERY)).await;
-    anyhow::ensure!(response.is_ok(), "introspection failed: {:?}", response.errors);
+    let errors: Vec<&str> = response.errors.iter().map(|error| error.message.as_str()).collect();
+    anyhow::ensure!(errors.is_empty(), "introspection failed: {}", errors.join("; "));
     introspection::set_description(&mut response, None, &paths);
     Ok(format!("{:#}\n", serde_json::to_value(&response.data)?))
 }

@@ -32,11 +32,8 @@ async fn follow(index: Weak<Shared>) {
         drop(shared);
         if let Err(error) = followed {
             if let Some(times) = failures.count() {
-                tracing::warn!(
-                    error = error.for_log(),
-                    times,
-                    "failed to update the search index; searches wait for it"
-                );
+                let error = error.for_log();
+                tracing::warn!(error, times, "failed to update the search index; searches wait for it");
             }
             sleep(RETRY_DELAY).await;
         } else {
