@@ -6,10 +6,15 @@ use std::iter::once;
 use age::secrecy::SecretString;
 use age::stream::{StreamReader, StreamWriter};
 use age::{DecryptError, Decryptor, Encryptor, Identity, Recipient, scrypt};
-use anyhow::{anyhow, ensure};
+use anyhow::{anyhow, bail, ensure};
 
 /// The beginning of every encrypted backup.
 pub(super) const MAGIC: &[u8] = b"age-encryption.org/";
+/// The same with the only version of the format.
+const VERSION: &[u8] = b"age-encryption.org/v1\n";
+/// The error of content that cannot be decrypted.
+pub(super) const DAMAGED: &str = "its encrypted content is damaged, or ends too early";
+const DAMAGED_HEADER: &str = "the header of its encryption is damaged";
 /// The base-2 logarithm of scrypt's cost: 128 MiB for each attempt, on every machine.
 const WORK_FACTOR: u8 = 17;
 /// The same, above which a file is refused: it would take too much memory.
@@ -61,9 +66,7 @@ pub(super) struct Decrypted<R>(StreamReader<R>);
 impl<R: Read> Read for Decrypted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(|error| match error.kind() {
-            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
-                io::Error::new(ErrorKind::InvalidData, "its encrypted content was changed, or ends too early")
-            }
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => io::Error::new(ErrorKind::InvalidData, DAMAGED),
             _ => error,
         })
     }
@@ -73,21 +76,35 @@ impl<R: Read> Read for Decrypted<R> {
 ///
 /// # Errors
 /// That the passphrase is wrong, or that the header is damaged.
-pub(super) fn decrypt<R: BufRead>(from: R, passphrase: &SecretString) -> anyhow::Result<Decrypted<R>> {
+pub(super) fn decrypt<R: BufRead>(mut from: R, passphrase: &SecretString) -> anyhow::Result<Decrypted<R>> {
+    let beginning = from.fill_buf()?;
+    let (is_known, has_passphrase) = (beginning.starts_with(VERSION), has_work_factor(beginning));
+    let explain = |error| match error {
+        DecryptError::UnknownFormat if is_known => anyhow!(DAMAGED_HEADER),
+        error => explain(error),
+    };
     let decryptor = Decryptor::new_buffered(from).map_err(explain)?;
-    ensure!(
-        decryptor.is_scrypt(),
-        "it is encrypted for a key of age, not with a passphrase: decrypt it with age first; or the header of its encryption is damaged"
-    );
+    if !decryptor.is_scrypt() {
+        ensure!(!has_passphrase, DAMAGED_HEADER);
+        bail!("it is encrypted for a key of age, not with a passphrase; decrypt it with age first");
+    }
     let mut identity = scrypt::Identity::new(passphrase.clone());
     identity.set_max_work_factor(MAX_WORK_FACTOR);
     Ok(Decrypted(decryptor.decrypt(once(&identity as &dyn Identity)).map_err(explain)?))
 }
 
+/// Returns whether the first recipient ends with a work factor, as only a passphrase does: a key ends with data in base64.
+fn has_work_factor(beginning: &[u8]) -> bool {
+    let recipient = beginning.split(|byte| *byte == b'\n').nth(1).unwrap_or_default();
+    let last = recipient.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    (1..=2).contains(&last.len()) && last.iter().all(u8::is_ascii_digit)
+}
+
 fn explain(error: DecryptError) -> anyhow::Error {
     match error {
+        // A passphrase is right if it opens what is in the header.
         DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed | DecryptError::NoMatchingKeys => {
-            anyhow!("the passphrase is wrong")
+            anyhow!("the passphrase is wrong, or {DAMAGED_HEADER}")
         }
         DecryptError::ExcessiveWork { required, .. } => {
             anyhow!("it asks for too much memory to check its passphrase (work factor {required}), or is damaged")
@@ -97,6 +114,6 @@ fn explain(error: DecryptError) -> anyhow::Error {
         }
         DecryptError::Io(error) => error.into(),
         DecryptError::UnknownFormat => anyhow!("it is encrypted in an unknown version of the format of age"),
-        error => anyhow!("the header of its encryption is damaged: {error}"),
+        _ => anyhow!(DAMAGED_HEADER),
     }
 }

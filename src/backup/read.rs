@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tar::{Archive, Entries, Entry, EntryType};
 
 use super::archive::{BLOCK, BUFFER, CHECKSUM, HashingWriter, MANIFEST, checksum, copy};
-use super::encryption::{MAGIC, decrypt};
+use super::encryption::{DAMAGED, MAGIC, decrypt};
 use super::manifest::{Manifest, Part};
 
 /// The maximum length of a manifest in bytes.
@@ -148,5 +148,6 @@ fn read_part(entry: &mut Entry<'_, Tracked>, part: &Part, sink: &mut dyn Write) 
 }
 
 fn damaged(error: &io::Error) -> anyhow::Error {
-    anyhow!("it is damaged: {error}")
+    let text = error.to_string();
+    if text == DAMAGED { anyhow!(text) } else { anyhow!("it is damaged: {text}") }
 }
