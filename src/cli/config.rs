@@ -19,6 +19,7 @@ mod transfer;
 mod urls;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use self::backups::Backups;
@@ -60,7 +61,11 @@ impl Cli {
         let matches = command.try_get_matches_from_mut(arguments).unwrap_or_else(|error| error.exit());
         warnings.extend(secret::exposure_warnings(&matches));
         match Self::from_arg_matches(&matches) {
-            Ok(cli) => (cli, warnings),
+            Ok(Self { command, settings }) => {
+                // The values of the file are the defaults of the arguments.
+                let data_dir_is_in_file = matches.value_source("data_dir") == Some(ValueSource::DefaultValue);
+                (Self { command, settings: Settings { data_dir_is_in_file, ..settings } }, warnings)
+            }
             Err(error) => error.format(&mut command).exit(),
         }
     }

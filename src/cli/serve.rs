@@ -45,8 +45,9 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
             settings.log_format,
             "There is no administrator yet. Create one with the same settings, now or before the next start:",
         );
-        let flag = |name, path: &Option<PathBuf>| path.as_ref().map(|path| format!(" --{name} {}", path.display()));
-        let flags = [flag("config", &settings.config), flag("data-dir", &settings.data_dir)];
+        let flag = |name, path: Option<&PathBuf>| path.map(|path| format!(" --{name} {}", path.display()));
+        let data_dir = settings.data_dir.as_ref().filter(|_| !settings.data_dir_is_in_file);
+        let flags = [flag("config", settings.config.as_ref()), flag("data-dir", data_dir)];
         let flags: String = flags.into_iter().flatten().collect();
         let command = "admin create --email you@example.org --first-name Your --last-name Name";
         let has_license = !license::list(&db).await?.is_empty();

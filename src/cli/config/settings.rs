@@ -58,6 +58,9 @@ pub struct Settings {
     /// Directory of the SQLite file, the server key and emails. Created if missing. [default: roster-data; roster-demo for demo]
     #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Whether the settings file names the data directory, and neither a flag nor a variable does.
+    #[arg(skip)]
+    pub data_dir_is_in_file: bool,
     #[arg(
         help = "URL of the database: postgres://user:password@host/database or sqlite:///path/to/file [default: a SQLite file in the data directory]"
     )]
