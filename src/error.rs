@@ -126,12 +126,6 @@ impl Error {
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(Arc::from(cause.into()))
     }
-
-    /// Returns the error as the log and the command line show it, with its cause.
-    #[must_use]
-    pub fn for_log(&self) -> String {
-        format!("{:#}", anyhow::Error::from(self.clone()))
-    }
 }
 
 impl ErrorCode {

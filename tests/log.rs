@@ -162,7 +162,7 @@ async fn a_database_that_cannot_be_reached_is_logged_once_a_minute() {
     let app = app::App::on_sqlite().await;
     let user = app.user().await;
     // From now on, the search index follows the changes.
-    user.data("{ searchUsers(query: \"ann\") { totalCount } }", json!({})).await;
+    app.superuser().await.data("{ searchUsers(query: \"ann\") { totalCount } }", json!({})).await;
     app.db.clone().close().await.unwrap();
     for _ in 0..5 {
         assert_eq!(user.post(&json!({ "query": "{ viewer { id } }" })).await.0, 503);

@@ -18,7 +18,7 @@ use super::open::{self, DATA_DIR, WrongSetting, setting_of_database};
 use super::output::announce;
 use super::port::Port;
 use crate::db::{self, Db};
-use crate::error::Error;
+use crate::error::{Error, unavailability};
 use crate::http::{
     self, Application, Avatar, Caller, Events, ExecutionResult, HttpError, PublishedSchema, Tls, TrustedDocument,
 };
@@ -122,7 +122,8 @@ async fn connect(settings: &Settings, is_unreachable: &Notify) -> Result<Db, Err
         if let Error::Unavailable(cause) = error
             && let Some(times) = failures.count()
         {
-            tracing::warn!(setting, %cause, times, "the database cannot be reached; the server tries again until it can");
+            let reason = unavailability(&**cause);
+            tracing::warn!(setting, %cause, times, "{reason}; the server tries again until it can");
         }
     };
     (|| Db::connect(&database)).retry(BACKOFF).when(db::is_unreachable).notify(log).await
