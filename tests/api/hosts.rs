@@ -96,6 +96,10 @@ async fn a_server_follows_the_promotion_of_a_standby_without_a_restart() {
     let refused = client.post(&headers, br#"{"query":"{ viewer { id } }"}"#).await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "UNAVAILABLE"));
     assert!(refused.header("retry-after").is_some());
+    let login = r#"mutation { login(input: { login: "nobody@example.org", password: "wrong" }) { success } }"#;
+    let failed = client.query(login).await;
+    assert_eq!((failed.status, failed.code().as_str()), (200, "UNAVAILABLE"));
+    assert!(failed.header("retry-after").is_none() && failed.json().get("data").is_some(), "{failed:?}");
     assert_eq!((client.get("/health/ready").await.status, client.get("/health/live").await.status), (503, 200));
 
     standby.promote().unwrap();
